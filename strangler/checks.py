@@ -1,0 +1,46 @@
+"""System checks: a wrong ``strangler.toml`` is reported by ``manage.py check`` with a stable id, the key and the fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, register
+
+from strangler import conf
+
+
+@register("strangler")
+def check_estate_file(**_: Any) -> list[CheckMessage]:
+    declared, problems = conf.load()
+    messages: list[CheckMessage] = [
+        Error(f"{problem.key}: {problem.message}", hint=problem.hint, id=problem.id) for problem in problems
+    ]
+    installed = {config.name for config in apps.get_app_configs()}
+    for context in declared.contexts.values():
+        for app in context.apps:
+            if app not in installed:
+                messages.append(
+                    Error(
+                        f"contexts.{context.name}.apps: {app} is not installed",
+                        hint="Name it as it stands in INSTALLED_APPS.",
+                        id="strangler.E020",
+                    )
+                )
+        for copy in context.read_copies:
+            messages.extend(_check_copy(context.name, copy.label, copy.columns))
+    return messages
+
+
+def _check_copy(context: str, label: str, columns: tuple[str, ...]) -> list[CheckMessage]:
+    key = f"contexts.{context}.read_copies"
+    try:
+        model = apps.get_model(label)
+    except (LookupError, ValueError):
+        return [Error(f"{key}: there is no model {label}", hint='Write "app_label.Model".', id="strangler.E021")]
+    names = {field.column for field in model._meta.local_fields}
+    return [
+        Error(f"{key}: {label} has no column {column}", hint=f"It has {', '.join(sorted(names))}.", id="strangler.E022")
+        for column in columns
+        if column not in names
+    ]

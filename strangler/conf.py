@@ -1,0 +1,76 @@
+"""The product's settings, in one place: ``STRANGLER = {...}`` in Django's settings, with the defaults below.
+
+``ESTATE``    path of ``strangler.toml``
+``SIDE``      which side this process is: ``monolith`` (default) or ``service``
+``CONTEXT``   on a service: the context that it serves
+``REDIS_URL`` where the route table, acknowledgements, markers and wake-ups travel
+``TOKEN``     the shared secret from which service tokens are made
+``DATABASE``  alias of the database whose tables move
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from strangler.domain.estate import Estate, Problem, parse
+from strangler.errors import Misconfigured
+
+DEFAULTS: dict[str, Any] = {
+    "ESTATE": "strangler.toml",
+    "SIDE": "monolith",
+    "CONTEXT": "",
+    "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "TOKEN": "",
+    "DATABASE": "default",
+}
+
+
+def setting(name: str) -> Any:
+    return getattr(settings, "STRANGLER", {}).get(name, DEFAULTS[name])
+
+
+@functools.cache
+def load() -> tuple[Estate, list[Problem]]:
+    """The declared estate and its problems. A file that is absent or not TOML is a problem, not an exception."""
+    path = Path(setting("ESTATE"))
+    try:
+        return parse(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        problem = Problem("strangler.E001", str(path), "does not exist", "Point STRANGLER['ESTATE'] at your strangler.toml.")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = Problem("strangler.E001", str(path), f"is not TOML: {error}", "Mend that line; `manage.py check` tells when it is right.")
+    return Estate(), [problem]
+
+
+def estate() -> Estate:
+    """The estate, for code that can't go on with a wrong file. Raises ``Misconfigured``."""
+    declared, problems = load()
+    if problems:
+        raise Misconfigured(str(problems[0]))
+    return declared
+
+
+def service_secret() -> str:
+    secret = setting("TOKEN") or os.environ.get(load()[0].service_token_env, "")
+    if not secret:
+        raise Misconfigured(f"no service token: set the environment variable {load()[0].service_token_env}")
+    return str(secret)
+
+
+def side() -> str:
+    return str(setting("SIDE"))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "STRANGLER":
+        load.cache_clear()
+
+
+setting_changed.connect(_forget)

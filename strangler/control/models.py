@@ -1,0 +1,88 @@
+"""What the engine remembers: the stage of each context, the running operation, receipts and published tables."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Migration(models.Model):
+    """Where a context is in its migration."""
+
+    context = models.TextField(primary_key=True)
+    stage = models.TextField(default="monolith", db_default="monolith")
+    percent = models.IntegerField(default=0, db_default=0)
+    salt = models.TextField()
+    since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "strangler_migration"
+
+
+class Operation(models.Model):
+    """One transition under way: a small saga whose every step is a compare-and-swap on ``(step, token)``."""
+
+    id = models.UUIDField(primary_key=True)
+    context = models.TextField()
+    verb = models.TextField(help_text="advance or rollback")
+    from_stage = models.TextField()
+    from_percent = models.IntegerField(default=0)
+    to_stage = models.TextField()
+    to_percent = models.IntegerField(default=0)
+    step = models.TextField()
+    token = models.BigIntegerField(default=0)
+    undoing = models.BooleanField(default=False)
+    holder = models.TextField(default="")
+    holder_until = models.DateTimeField(null=True)
+    who = models.TextField()
+    why = models.TextField(default="")
+    data = models.JSONField(default=dict, help_text="epoch, markers, next ids, verdicts, milliseconds per step")
+    error = models.TextField(default="")
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.TextField(default="", help_text="done or undone; empty while it runs")
+
+    class Meta:
+        db_table = "strangler_operation"
+        constraints = [
+            # One operation at a time in an estate.
+            models.UniqueConstraint(
+                models.Value(1), condition=Q(finished_at__isnull=True), name="strangler_operation_one_open"
+            ),
+        ]
+
+
+class Receipt(models.Model):
+    """The immutable record of one transition."""
+
+    operation = models.UUIDField()
+    context = models.TextField()
+    verb = models.TextField()
+    who = models.TextField()
+    why = models.TextField(default="")
+    from_stage = models.TextField()
+    from_percent = models.IntegerField()
+    to_stage = models.TextField()
+    to_percent = models.IntegerField()
+    outcome = models.TextField(help_text="done or undone")
+    verdicts = models.JSONField(default=list)
+    proxies = models.JSONField(default=dict, help_text="proxy id: table version it acknowledged")
+    steps_ms = models.JSONField(default=dict)
+    pause_ms = models.FloatField(null=True, help_text="how long writes were parked; NULL where none were")
+    error = models.TextField(default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "strangler_receipt"
+
+
+class RouteTableVersion(models.Model):
+    """A published snapshot of the route table. The newest ``(generation, version)`` is the truth; Redis only carries it."""
+
+    generation = models.BigIntegerField()
+    version = models.BigIntegerField()
+    snapshot = models.JSONField()
+    published_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "strangler_route_table"
+        constraints = [models.UniqueConstraint(fields=["generation", "version"], name="strangler_route_table_unique")]

@@ -1,0 +1,272 @@
+"""The estate file ``strangler.toml``: what users declare (DESIGN section 7), parsed and judged.
+
+``parse`` never raises for a wrong file. It returns what it understood and a list of ``Problem``; each has a stable id, the
+key, what is wrong and the fix, so that Django's system checks, the CLI and the console can show the same thing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Access = Literal["auto", "read", "write"]
+STICKY = ("user", "cookie", "address")
+DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+COPY = re.compile(r"^(?P<label>\w+\.\w+)(?:\((?P<columns>\w+(?:\s*,\s*\w+)*)\))?$")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in the estate file. ``id`` is stable (``strangler.E001``)."""
+
+    id: str
+    key: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message} ({self.id}). {self.hint}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One rule: exactly one of ``path`` (literal), ``pattern`` (``/a/{id}/b``), ``prefix`` (on segment borders)."""
+
+    path: str = ""
+    pattern: str = ""
+    prefix: str = ""
+    access: Access = "auto"
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadCopy:
+    """A table of another context that the service needs; ``columns`` empty means all."""
+
+    label: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Thresholds. Lag and pause in milliseconds, ages in seconds, shares from 0 to 1."""
+
+    parity: float = 0.999
+    min_samples: int = 500
+    lag_p99_ms: float = 500.0
+    max_pause_ms: float = 500.0
+    max_drift_age_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """The declared canary shares in percent, rising, and the seconds between two of them."""
+
+    steps: tuple[int, ...] = (1, 5, 25, 50, 100)
+    interval_s: float = 600.0
+
+
+@dataclass(frozen=True)
+class Context:
+    name: str
+    apps: tuple[str, ...]
+    routes: tuple[Route, ...] = ()
+    also_written_by: tuple[str, ...] = ()
+    read_copies: tuple[ReadCopy, ...] = ()
+    service_urls: tuple[str, ...] = ()
+    sticky: str = "user"
+    shadow_share: float = 0.1
+    receivers: Mapping[str, str] = field(default_factory=dict)
+    gates: Gates = Gates()
+    ramp: Ramp = Ramp()
+
+    @property
+    def mirror_stream(self) -> str:
+        return self.name
+
+    @property
+    def copies_stream(self) -> str:
+        return f"{self.name}-copies"
+
+    @property
+    def reverse_stream(self) -> str:
+        return f"{self.name}-reverse"
+
+
+@dataclass(frozen=True)
+class Estate:
+    monolith_urls: tuple[str, ...] = ("http://127.0.0.1:8001",)
+    service_token_env: str = "STRANGLER_SERVICE_TOKEN"
+    contexts: Mapping[str, Context] = field(default_factory=dict)
+
+
+def seconds(text: str) -> float:
+    """``"10m"`` → 600.0. Raises ``ValueError`` naming the form it takes."""
+    match = DURATION.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a duration such as 500ms, 10s or 5m")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+class _Reader:
+    """Walks the raw TOML and collects problems instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def problem(self, number: int, key: str, message: str, hint: str) -> None:
+        self.problems.append(Problem(f"strangler.E{number:03}", key, message, hint))
+
+    def table(self, raw: Mapping[str, Any], name: str, key: str) -> Mapping[str, Any]:
+        value = raw.get(name, {})
+        if isinstance(value, Mapping):
+            return value
+        self.problem(2, key, f"is {value!r}, not a table", f"Write it as [{key}].")
+        return {}
+
+    def unknown(self, raw: Mapping[str, Any], known: set[str], key: str) -> None:
+        for name in sorted(set(raw) - known):
+            self.problem(3, f"{key}.{name}" if key else name, "is not a known key", f"Known here: {', '.join(sorted(known))}.")
+
+    def strings(self, raw: Mapping[str, Any], name: str, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        value = raw.get(name, list(default))
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self.problem(4, f"{key}.{name}", f"is {value!r}, not a list of strings", f'Write {name} = ["…"].')
+        return default
+
+    def urls(self, raw: Mapping[str, Any], name: str, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        urls = self.strings(raw, name, key, default)
+        for url in urls:
+            if not re.match(r"^https?://[^/\s]+$", url):
+                self.problem(5, f"{key}.{name}", f"{url!r} is not an origin", 'Write scheme, host and port: "http://127.0.0.1:8105".')
+        return urls
+
+    def number(self, raw: Mapping[str, Any], name: str, key: str, default: float, low: float, high: float) -> float:
+        value = raw.get(name, default)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        self.problem(6, f"{key}.{name}", f"is {value!r}, not a number from {low:g} to {high:g}", f"The default is {default:g}.")
+        return default
+
+    def route(self, raw: Any, key: str) -> Route | None:
+        if not isinstance(raw, Mapping):
+            self.problem(7, key, f"is {raw!r}, not a table", 'Write { prefix = "/api/payments" }.')
+            return None
+        self.unknown(raw, {"path", "pattern", "prefix", "access", "methods"}, key)
+        matchers = [name for name in ("path", "pattern", "prefix") if name in raw]
+        if len(matchers) != 1:
+            self.problem(8, key, f"has {' and '.join(matchers) or 'no matcher'}", "Give exactly one of path, pattern, prefix.")
+            return None
+        value = raw[matchers[0]]
+        if not isinstance(value, str) or not value.startswith("/"):
+            self.problem(9, f"{key}.{matchers[0]}", f"is {value!r}, not a path", 'A path starts with "/".')
+            return None
+        access = raw.get("access", "auto")
+        if access not in ("auto", "read", "write"):
+            self.problem(10, f"{key}.access", f"is {access!r}", "It is auto (safe methods read, others write), read or write.")
+            access = "auto"
+        methods = tuple(method.upper() for method in self.strings(raw, "methods", key))
+        return Route(**{matchers[0]: value}, access=access, methods=methods)
+
+    def context(self, name: str, raw: Mapping[str, Any]) -> Context:
+        key = f"contexts.{name}"
+        known = {"apps", "routes", "also_written_by", "read_copies", "service", "receivers", "gates", "ramp", "shadow"}
+        self.unknown(raw, known, key)
+        apps = self.strings(raw, "apps", key)
+        if not apps:
+            self.problem(11, f"{key}.apps", "names no Django app", 'Write apps = ["shop.payments"].')
+        listed = raw.get("routes", [])
+        if not isinstance(listed, list):
+            self.problem(4, f"{key}.routes", "is not a list", 'Write routes = [{ prefix = "/api/…" }].')
+            listed = []
+        routes = [self.route(item, f"{key}.routes[{index}]") for index, item in enumerate(listed)]
+        service = self.table(raw, "service", f"{key}.service")
+        self.unknown(service, {"urls", "sticky"}, f"{key}.service")
+        sticky = service.get("sticky", "user")
+        if sticky not in STICKY:
+            self.problem(12, f"{key}.service.sticky", f"is {sticky!r}", f"It is one of {', '.join(STICKY)}.")
+            sticky = "user"
+        shadow = self.table(raw, "shadow", f"{key}.shadow")
+        self.unknown(shadow, {"share"}, f"{key}.shadow")
+        receivers = self.table(raw, "receivers", f"{key}.receivers")
+        for receiver, where in receivers.items():
+            if where not in ("service", "monolith", "drop"):
+                self.problem(13, f"{key}.receivers.{receiver}", f"is {where!r}", "It is service, monolith or drop.")
+        return Context(
+            name=name,
+            apps=apps,
+            routes=tuple(route for route in routes if route),
+            also_written_by=self.strings(raw, "also_written_by", key),
+            read_copies=self.copies(raw, key),
+            service_urls=self.urls(service, "urls", f"{key}.service"),
+            sticky=sticky,
+            shadow_share=self.number(shadow, "share", f"{key}.shadow", 0.1, 0, 1),
+            receivers=dict(receivers),
+            gates=self.gates(raw, f"{key}.gates"),
+            ramp=self.ramp(raw, f"{key}.ramp"),
+        )
+
+    def copies(self, raw: Mapping[str, Any], key: str) -> tuple[ReadCopy, ...]:
+        found = []
+        for text in self.strings(raw, "read_copies", key):
+            match = COPY.match(text)
+            if match:
+                columns = tuple(name.strip() for name in (match["columns"] or "").split(",") if name.strip())
+                found.append(ReadCopy(match["label"], columns))
+            else:
+                self.problem(14, f"{key}.read_copies", f"{text!r} is not a model", 'Write "app.Model" or "app.Model(id,email)".')
+        return tuple(found)
+
+    def gates(self, context: Mapping[str, Any], key: str) -> Gates:
+        raw = self.table(context, "gates", key)
+        defaults = Gates()
+        limits = {"parity": (0, 1), "min_samples": (1, 1e9), "lag_p99_ms": (1, 1e7), "max_pause_ms": (1, 1e6), "max_drift_age_s": (1, 1e7)}
+        self.unknown(raw, set(limits), key)
+        values = {name: self.number(raw, name, key, getattr(defaults, name), *limits[name]) for name in limits}
+        return Gates(**{**values, "min_samples": int(values["min_samples"])})  # type: ignore[arg-type]
+
+    def ramp(self, context: Mapping[str, Any], key: str) -> Ramp:
+        raw = self.table(context, "ramp", key)
+        self.unknown(raw, {"steps", "interval"}, key)
+        steps = raw.get("steps", list(Ramp().steps))
+        whole = isinstance(steps, list) and all(isinstance(step, int) and 1 <= step <= 100 for step in steps)
+        if not whole or not steps or sorted(set(steps)) != steps:
+            self.problem(15, f"{key}.steps", f"is {steps!r}", "Write rising shares from 1 to 100: steps = [10, 50, 100].")
+            steps = list(Ramp().steps)
+        try:
+            interval = seconds(str(raw.get("interval", "10m")))
+        except ValueError as error:
+            self.problem(16, f"{key}.interval", str(error), 'Write interval = "10m".')
+            interval = Ramp().interval_s
+        return Ramp(tuple(steps), interval)
+
+
+def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
+    """What a parsed TOML document declares, and all that is wrong with it."""
+    reader = _Reader()
+    reader.unknown(raw, {"estate", "contexts"}, "")
+    estate = reader.table(raw, "estate", "estate")
+    reader.unknown(estate, {"monolith", "service_token_env"}, "estate")
+    contexts = {
+        name: reader.context(name, body)
+        for name, body in reader.table(raw, "contexts", "contexts").items()
+        if isinstance(body, Mapping)
+    }
+    owners: dict[str, str] = {}
+    for context in contexts.values():
+        for app in context.apps:
+            if app in owners:
+                reader.problem(17, f"contexts.{context.name}.apps", f"{app} belongs to {owners[app]} too", "An app has one context.")
+            owners[app] = context.name
+    if "platform" in contexts:
+        reader.problem(18, "contexts.platform", "is implicit and never moves", "Take it out of the file.")
+    parsed = Estate(
+        monolith_urls=reader.urls(estate, "monolith", "estate", Estate.monolith_urls),
+        service_token_env=str(estate.get("service_token_env", Estate.service_token_env)),
+        contexts=contexts,
+    )
+    return parsed, reader.problems

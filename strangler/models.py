@@ -1,0 +1,19 @@
+"""Where Django looks for the models of the app ``strangler``."""
+
+from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
+from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Stream, Subscription
+
+__all__ = [
+    "Applied",
+    "Backfill",
+    "LooseKey",
+    "Migration",
+    "Operation",
+    "Outbox",
+    "Ownership",
+    "Quarantine",
+    "Receipt",
+    "RouteTableVersion",
+    "Stream",
+    "Subscription",
+]

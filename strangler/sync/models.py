@@ -1,0 +1,158 @@
+"""The tables by which rows and ownership move. They exist on both sides: monolith and lifted service.
+
+SQL reads and writes them far more often than the ORM does; the models are here so that migrations, admin and tests know them.
+"""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Outbox(models.Model):
+    """One pointer: the row ``key`` of ``collection`` changed, and ``stream`` has not been told (P1).
+
+    Rows are written by triggers alone. ``pos`` is given by the feed (P11) and stays NULL where a relay delivers.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    stream = models.TextField()
+    collection = models.TextField()
+    key = models.TextField(null=True, help_text="NULL: the whole collection was reset (TRUNCATE)")
+    origin = models.TextField(default="", db_default="")
+    noted_at = models.DateTimeField(db_default=Now())
+    pos = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "strangler_outbox"
+        indexes = [
+            models.Index(fields=["stream", "id"], name="strangler_outbox_stream"),
+            models.Index(fields=["stream", "pos"], name="strangler_outbox_pos"),
+            models.Index(fields=["collection", "key"], name="strangler_outbox_key"),
+        ]
+
+
+class Subscription(models.Model):
+    """``stream`` wants to hear of ``collection``. Read by the capture trigger, so it changes without DDL."""
+
+    stream = models.TextField()
+    collection = models.TextField()
+
+    class Meta:
+        db_table = "strangler_subscription"
+        constraints = [
+            models.UniqueConstraint(fields=["collection", "stream"], name="strangler_subscription_unique"),
+        ]
+
+
+class Stream(models.Model):
+    """The changes that go to one destination, with the lease of the one holder (P6) and the published watermark (P23)."""
+
+    class Kind(models.TextChoices):
+        MIRROR = "mirror"  # owner's tables, monolith to service
+        COPIES = "copies"  # read copies, monolith to service
+        REVERSE = "reverse"  # owner's tables, service to monolith (pulled)
+        FEED = "feed"  # on the service: what GET /_strangler/changes serves
+
+    class State(models.TextChoices):
+        OFF = "off"
+        LIVE = "live"
+        PAUSED = "paused"
+        BROKEN = "broken"
+
+    name = models.TextField(primary_key=True)
+    context = models.TextField()
+    kind = models.TextField(choices=Kind.choices)
+    state = models.TextField(choices=State.choices, default=State.OFF, db_default=State.OFF)
+    reason = models.TextField(default="", db_default="", help_text="why it waits, in plain words")
+    lease_holder = models.TextField(default="", db_default="")
+    lease_token = models.BigIntegerField(default=0, db_default=0)
+    lease_until = models.DateTimeField(null=True)
+    marker = models.BigIntegerField(default=0, db_default=0, help_text="highest marker published for the destination")
+    cursor = models.BigIntegerField(default=0, db_default=0, help_text="reverse: the position up to which it has applied")
+    relayed = models.BigIntegerField(default=0, db_default=0, help_text="changes acknowledged since it was made")
+    lag_ms = models.FloatField(null=True, help_text="noted to acknowledged, oldest pointer of the last round")
+    last_error = models.TextField(default="", db_default="")
+    last_round_at = models.DateTimeField(null=True)
+    verified_at = models.DateTimeField(null=True, help_text="last drift check that found nothing")
+    verified_drift = models.BigIntegerField(null=True, help_text="rows that differed at the last check")
+    verified_marker = models.BigIntegerField(default=0, db_default=0, help_text="marker at the last clean full check")
+
+    class Meta:
+        db_table = "strangler_stream"
+
+
+class Backfill(models.Model):
+    """How far the backfill of one collection of a stream has come (P13)."""
+
+    stream = models.TextField()
+    collection = models.TextField()
+    last_key = models.TextField(null=True)
+    noted = models.BigIntegerField(default=0, db_default=0)
+    estimate = models.BigIntegerField(default=0, db_default=0)
+    state = models.TextField(default="running", db_default="running", help_text="running, swept, done")
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "strangler_backfill"
+        constraints = [models.UniqueConstraint(fields=["stream", "collection"], name="strangler_backfill_unique")]
+
+
+class Quarantine(models.Model):
+    """A key that could not be applied although the stream was drained (P9). The gate wants this empty."""
+
+    stream = models.TextField()
+    collection = models.TextField()
+    key = models.TextField()
+    error = models.TextField()
+    attempts = models.IntegerField(default=0, db_default=0)
+    since = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "strangler_quarantine"
+        constraints = [models.UniqueConstraint(fields=["stream", "collection", "key"], name="strangler_quarantine_unique")]
+
+
+class Applied(models.Model):
+    """The version ``(epoch, token, round)`` last applied here for a key; a tombstone where ``deleted`` (P8)."""
+
+    collection = models.TextField()
+    key = models.TextField()
+    epoch = models.BigIntegerField()
+    token = models.BigIntegerField()
+    round = models.BigIntegerField()
+    deleted = models.BooleanField(default=False, db_default=False)
+
+    pk = models.CompositePrimaryKey("collection", "key")
+
+    class Meta:
+        db_table = "strangler_applied"
+
+
+class Ownership(models.Model):
+    """Who may write the context's tables, as this side knows it (P16). Epochs only rise."""
+
+    context = models.TextField(primary_key=True)
+    side = models.TextField(help_text="which side this database is: monolith or service")
+    epoch = models.BigIntegerField(default=0, db_default=0)
+    owner = models.TextField(default="monolith", db_default="monolith", help_text="monolith, service or none")
+    operation = models.TextField(default="", db_default="")
+    changed_at = models.DateTimeField(db_default=Now())
+    system_identifier = models.TextField(default="", db_default="")
+    timeline = models.BigIntegerField(default=0, db_default=0)
+
+    class Meta:
+        db_table = "strangler_ownership"
+
+
+class LooseKey(models.Model):
+    """A foreign key between contexts whose constraint was dropped; its definition is kept for the way back (P25)."""
+
+    context = models.TextField()
+    table = models.TextField()
+    name = models.TextField()
+    definition = models.TextField()
+    dropped_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "strangler_loose_key"
+        constraints = [models.UniqueConstraint(fields=["table", "name"], name="strangler_loose_key_unique")]
