@@ -1,0 +1,102 @@
+"""The servers and the settings that every test stands on.
+
+With ``DATABASE_URL`` and ``REDIS_URL`` in the environment those are used. Without them the embedded PostgreSQL and Valkey
+start once for the session, in a directory of their own, so that a test run never touches the data of a running ``make up``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from psycopg import sql
+
+
+@dataclass
+class Postgres:
+    """A server on which tests may make databases. ``url`` is the role's own database."""
+
+    url: str
+    made: list[str] = field(default_factory=list)
+
+    def create_database(self, name: str) -> str:
+        """An empty database ``name``, owned by the role of ``url``; dropped at the end of the session. Gives its URL."""
+        with self._maintenance() as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        self.made.append(name)
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+
+    def drop_all(self) -> None:
+        with self._maintenance() as connection:
+            for name in self.made:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _maintenance(self) -> psycopg.Connection:
+        return psycopg.connect(urlunsplit(urlsplit(self.url)._replace(path="/postgres")), autocommit=True)
+
+
+def _private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def _settings_environment() -> None:
+    os.environ.setdefault("DEBUG", "0")
+    os.environ.setdefault("SECRET_KEY", "for-tests-only-and-nowhere-else-0123456789abcdef")
+    os.environ.setdefault("STRANGLER_SERVICE_TOKEN", "for-tests-only-service-token-0123456789abcdef")
+    if "JWT_PRIVATE_KEY" not in os.environ:
+        os.environ["JWT_PRIVATE_KEY"] = _private_key()
+    os.environ.setdefault("CELERY_BROKER_URL", "memory://")  # no test leaves a message for a worker that isn't there
+    if (Path(__file__).parents[1] / "monolith" / "settings").exists():
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monolith.settings")
+
+
+_settings_environment()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what the environment does not name. Runs before pytest-django sets Django up."""
+    if config.option.collectonly or config.option.help:
+        os.environ.setdefault("DATABASE_URL", "postgres://shop@127.0.0.1:9/shop")
+        os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:9/0")
+        return
+    if "DATABASE_URL" in os.environ and "REDIS_URL" in os.environ:
+        return
+    from deploy.local.embedded import EmbeddedServers
+
+    directory = Path(tempfile.mkdtemp(prefix="strangler-tests-"))
+    servers = EmbeddedServers(directory, durable=False)
+    config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+    config.add_cleanup(servers.stop)
+    if "DATABASE_URL" not in os.environ:
+        servers.start_postgres()
+        os.environ["DATABASE_URL"] = servers.database("shop")
+        os.environ.setdefault("PAYMENTS_DATABASE_URL", servers.database("payments"))
+    if "REDIS_URL" not in os.environ:
+        os.environ["REDIS_URL"] = servers.start_valkey()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres(os.environ["DATABASE_URL"])
+    yield server
+    server.drop_all()
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> str:
+    """A Valkey of this session; database number included, so that a test may flush it."""
+    return os.environ["REDIS_URL"]
