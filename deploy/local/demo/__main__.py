@@ -1,0 +1,171 @@
+"""``make demo``: the whole way there and back, with a proof at the end. Ends with 0 only if all of it holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import psycopg
+from rich.console import Console
+
+from deploy.local.demo import display, proof
+from deploy.local.demo.journal import Journal
+from deploy.local.demo.traffic import Mix, Traffic
+from deploy.local.supervisor import Estate
+
+ROOT = Path(__file__).resolve().parents[3]
+THERE = ("mirror", "shadow", "canary 10", "canary 50", "canary 100", "live")
+WAY = (*THERE, "monolith", *THERE)
+MIN_RATE, MIN_PAYMENT_WRITES, MAX_PAUSE_MS = 100, 20, 500
+LAG = "SELECT max(lag_ms) FROM strangler_stream WHERE state = 'live'"
+
+
+class CommandFailed(Exception):
+    """A ``strangler`` command did not end with 0; the message is what it said."""
+
+
+class Demo:
+    def __init__(self, estate: Estate, console: Console, *, rate: float, users: int, dwell: float) -> None:
+        self.estate, self.console = estate, console
+        self.rate, self.users, self.dwell = rate, users, dwell
+        self.journal = Journal()
+        self.transitions: list[display.Transition] = []
+        self.seconds = 0.0
+
+    def strangler(self, *words: str) -> dict[str, object]:
+        """Runs ``manage.py strangler WORDS --json`` as an operator would, and gives its answer."""
+        argv = [sys.executable, "manage.py", "strangler", *words, "--json"]
+        done = subprocess.run(argv, cwd=ROOT, env=self.estate.env("monolith"), capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise CommandFailed(f"strangler {' '.join(words)}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        return dict(json.loads(done.stdout))
+
+    def lag(self) -> float | None:
+        with suppress(psycopg.Error), psycopg.connect(self.estate.database_url("monolith"), connect_timeout=2) as connection:
+            row = connection.execute(LAG).fetchone()
+            return None if row is None else row[0]
+        return None
+
+    def run(self) -> list[proof.Finding]:
+        mix = Mix()
+        self.console.print(f"Traffic: {self.rate:g} requests/s by {self.users} users: {mix}")
+        started = time.monotonic()
+        with (
+            Traffic(self.estate.url, self.journal, rate=self.rate, users=self.users, mix=mix),
+            display.Display(self.console, self.journal, self.lag) as shown,
+        ):
+            self.stay("monolith", shown)
+            for number, target in enumerate(WAY):
+                self.move(self.label(number, target), target, shown)
+            shown.step("the last users finish")
+        self.seconds = time.monotonic() - started
+        return [*self.prove(), self.rates(), self.pauses()]
+
+    @staticmethod
+    def label(number: int, target: str) -> str:
+        if target == "monolith":
+            return "rollback to monolith"
+        return target if number < len(THERE) else f"{target} (again)"
+
+    def stay(self, label: str, shown: display.Display) -> None:
+        shown.step(label)
+        self.journal.enter(label)
+        started = time.monotonic()
+        time.sleep(self.dwell)
+        self.journal.figures[label].seconds += time.monotonic() - started
+
+    def move(self, label: str, target: str, shown: display.Display) -> None:
+        """Requests of the way to a stage count as that stage's: what a move costs its users is part of it."""
+        self.journal.enter(label)
+        shown.step(f"→ {label}")
+        started = time.monotonic()
+        pause = self.go(target)
+        seconds = time.monotonic() - started
+        self.transitions.append(display.Transition(label, seconds, pause))
+        shown.done(self.transitions[-1])
+        self.journal.figures[label].seconds += seconds
+        self.stay(label, shown)
+
+    def go(self, target: str) -> float | None:
+        if target == "monolith":
+            answer = self.strangler("rollback", "payments", "--to", "monolith", "--why", "the demo goes back")
+        else:
+            stage, _, percent = target.partition(" ")
+            share = ["--percent", percent] if percent else []
+            answer = self.strangler("advance", "payments", "--to", stage, *share, "--why", "the demo goes on")
+        receipts = answer.get("receipts", [answer])
+        pauses = [receipt["pause_ms"] for receipt in receipts if receipt.get("pause_ms") is not None]  # type: ignore[attr-defined]
+        return max(pauses, default=None)
+
+    def prove(self) -> list[proof.Finding]:
+        return proof.look(
+            self.journal,
+            shop_url=self.estate.database_url("monolith"),
+            payments_url=self.estate.database_url("payments"),
+            drift=self.drift,
+        )
+
+    def drift(self) -> list[str]:
+        try:
+            report = self.strangler("sync", "verify", "payments")
+        except CommandFailed as failure:
+            return [str(failure)]
+        return [str(row) for row in report.get("differing", [])]  # type: ignore[attr-defined]
+
+    def rates(self) -> proof.Finding:
+        requests = self.journal.requests / self.seconds
+        writes = sum(figures.payment_writes for figures in self.journal.figures.values()) / self.seconds
+        bad = [] if requests >= MIN_RATE and writes >= MIN_PAYMENT_WRITES else [f"{requests:.0f} and {writes:.0f}"]
+        return proof.Finding(f"{requests:.0f} requests/s, {writes:.0f} writes/s to payments (≥ {MIN_RATE}, ≥ {MIN_PAYMENT_WRITES})", bad)
+
+    def pauses(self) -> proof.Finding:
+        pauses = {each.label: each.pause_ms for each in self.transitions if each.pause_ms is not None}
+        bad = [f"{label}: {pause:.0f} ms" for label, pause in pauses.items() if pause >= MAX_PAUSE_MS]
+        return proof.Finding(f"writes were held {', '.join(f'{pause:.0f} ms' for pause in pauses.values())} (< {MAX_PAUSE_MS} ms)", bad)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__, epilog="example: make demo ARGS='--rate 150'")
+    parser.add_argument("--rate", type=float, default=115, help="requests a second (default 115)")
+    parser.add_argument("--users", type=int, default=32, help="users at once (default 32)")
+    parser.add_argument("--dwell", type=float, default=5, help="seconds in each stage (default 5)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args()
+    console = Console(stderr=options.json, highlight=False)
+    state = ROOT / ".run" / "demo"
+    shutil.rmtree(state, ignore_errors=True)
+    if "DATABASE_URL" in os.environ:
+        console.print("make demo starts from an empty shop of its own: unset DATABASE_URL.")
+        return 2
+    console.print("Setting up an estate of its own: PostgreSQL, Valkey, shop, workers, proxy, payments service …")
+    with Estate(state_dir=state, ports="free", quiet=True) as estate:
+        demo = Demo(estate, console, rate=options.rate, users=options.users, dwell=options.dwell)
+        try:
+            found = demo.run()
+        except CommandFailed as failure:
+            console.print(f"[bold red]✗[/] {failure}", markup=True)
+            console.print(f"What the processes said: {estate.log_dir}")
+            return 1
+    console.print()
+    console.print(display.mix_table(demo.journal, demo.seconds))
+    console.print()
+    console.print(display.stage_table(demo.journal, demo.transitions))
+    console.print()
+    display.findings(console, found)
+    if options.json:
+        stages = {name: asdict(figures) | {"latencies": None} for name, figures in demo.journal.figures.items()}
+        result = {"findings": [asdict(each) for each in found], "stages": stages, "seconds": demo.seconds}
+        print(json.dumps(result, indent=2))
+    return 0 if all(finding.holds for finding in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
