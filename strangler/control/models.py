@@ -23,7 +23,7 @@ class Operation(models.Model):
 
     id = models.UUIDField(primary_key=True)
     context = models.TextField()
-    verb = models.TextField(help_text="advance or rollback")
+    verb = models.TextField(help_text="advance, rollback or hold")
     from_stage = models.TextField()
     from_percent = models.IntegerField(default=0)
     to_stage = models.TextField()
@@ -39,7 +39,7 @@ class Operation(models.Model):
     error = models.TextField(default="")
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
-    outcome = models.TextField(default="", help_text="done or undone; empty while it runs")
+    outcome = models.TextField(default="", help_text="done, undone or refused (by a gate); empty while it runs")
 
     class Meta:
         db_table = "strangler_operation"
@@ -54,7 +54,7 @@ class Operation(models.Model):
 class Receipt(models.Model):
     """The immutable record of one transition."""
 
-    operation = models.UUIDField()
+    operation = models.UUIDField(unique=True)
     context = models.TextField()
     verb = models.TextField()
     who = models.TextField()
@@ -63,7 +63,7 @@ class Receipt(models.Model):
     from_percent = models.IntegerField()
     to_stage = models.TextField()
     to_percent = models.IntegerField()
-    outcome = models.TextField(help_text="done or undone")
+    outcome = models.TextField(help_text="done, undone or refused (by a gate)")
     verdicts = models.JSONField(default=list)
     proxies = models.JSONField(default=dict, help_text="proxy id: table version it acknowledged")
     steps_ms = models.JSONField(default=dict)
