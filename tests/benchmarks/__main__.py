@@ -1,0 +1,35 @@
+"""``python -m tests.benchmarks [NAME]``; with ``CHECK=1`` it ends with 1 if a target is missed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from pathlib import Path
+
+import tests.benchmarks
+from tests.benchmarks.figures import report
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def names() -> list[str]:
+    modules = [module.name for module in pkgutil.iter_modules(tests.benchmarks.__path__)]
+    return sorted(name.removeprefix("bench_") for name in modules if name.startswith("bench_"))
+
+
+def main(argv: list[str]) -> int:
+    unknown = set(argv) - set(names())
+    if unknown:
+        print(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(names())}.", file=sys.stderr)
+        return 2
+    met = True
+    for name in argv or names():
+        module = importlib.import_module(f"tests.benchmarks.bench_{name}")
+        met &= report(name, module.measure(), ROOT)
+    return 0 if met or os.environ.get("CHECK") != "1" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
