@@ -1,0 +1,1 @@
+"""The storefront: pages that put the contexts together."""

@@ -1,0 +1,20 @@
+"""Where each context answers."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+urlpatterns = [
+    path("_strangler/", include("strangler.control.urls")),
+    path("api/users/", include("monolith.users.urls")),
+    path("api/customers/", include("monolith.customers.urls")),
+    path("api/products/", include("monolith.products.urls")),
+    path("api/orders/", include("monolith.orders.urls")),
+    path("api/payments/", include("monolith.payments.urls")),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("admin/", admin.site.urls),
+    path("", include("monolith.shell.urls")),
+]
+
+handler404 = "monolith.problems.page_not_found"
+handler500 = "monolith.problems.server_error"
