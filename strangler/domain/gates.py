@@ -1,0 +1,209 @@
+"""Gates: small pure judgements over observations. Each gives a ``Verdict``; not enough data is ``unknown``, never green.
+
+The observations are gathered elsewhere (``strangler.control.observe``); CLI, console, receipts and tests show the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    PASS = "pass"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate found. ``observed`` and ``threshold`` are shown as they stand; ``reason`` is one plain sentence."""
+
+    gate: str
+    state: State
+    observed: str
+    threshold: str
+    reason: str
+
+    @property
+    def passes(self) -> bool:
+        return self.state is State.PASS
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.gate}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class StreamSeen:
+    """What was observed of a stream. Times are milliseconds; None is "not known yet"."""
+
+    name: str
+    live: bool
+    depth: int = 0
+    lag_ms: float | None = None
+    oldest_ms: float = 0.0
+    quarantined: int = 0
+    rounds_seen: bool = False
+    backfilled: bool | None = None
+    last_error: str = ""
+
+
+@dataclass(frozen=True)
+class DriftSeen:
+    """The last full check of a stream: rows that differed, and its age in seconds; None where there was none."""
+
+    stream: str
+    differing: int | None
+    age_s: float | None
+
+
+def closed(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Those that hold a transition back: everything that isn't a pass."""
+    return [verdict for verdict in verdicts if not verdict.passes]
+
+
+@dataclass(frozen=True)
+class _Gate:
+    name: str
+    threshold: str
+
+    def passes(self, observed: str, reason: str) -> Verdict:
+        return Verdict(self.name, State.PASS, observed, self.threshold, reason)
+
+    def fails(self, observed: str, reason: str) -> Verdict:
+        return Verdict(self.name, State.FAIL, observed, self.threshold, reason)
+
+    def unknown(self, observed: str, reason: str) -> Verdict:
+        return Verdict(self.name, State.UNKNOWN, observed, self.threshold, reason)
+
+
+def _lag(name: str, seen: StreamSeen, threshold_ms: float) -> Verdict:
+    gate = _Gate(name, f"≤ {threshold_ms:g} ms")
+    said = f"; it says: {seen.last_error}" if seen.last_error else ""
+    if not seen.live:
+        return gate.fails("off", f"stream {seen.name} is not running{said}")
+    if not seen.rounds_seen:
+        return gate.unknown("no round yet", f"stream {seen.name} has published no marker yet; is a worker running?{said}")
+    behind = max(seen.lag_ms or 0.0, seen.oldest_ms if seen.depth else 0.0)
+    observed = f"{behind:.0f} ms, {seen.depth} waiting"
+    if behind > threshold_ms:
+        return gate.fails(observed, f"stream {seen.name} is {behind:.0f} ms behind with {seen.depth} changes waiting{said}")
+    return gate.passes(observed, f"stream {seen.name} is {behind:.0f} ms behind")
+
+
+def lag(seen: StreamSeen, *, threshold_ms: float) -> Verdict:
+    return _lag("lag", seen, threshold_ms)
+
+
+def copies(seen: StreamSeen | None, *, threshold_ms: float) -> Verdict:
+    """The service's read copies of other contexts' tables are there and fresh."""
+    gate = _Gate("copies", "complete")
+    if seen is None:
+        return gate.passes("none declared", "the service needs no table of another context")
+    if seen.backfilled is False:
+        return gate.fails("backfill runs", f"the read copies ({seen.name}) are not complete yet")
+    return _lag("copies", seen, threshold_ms)
+
+
+def backfill(streams: Sequence[StreamSeen]) -> Verdict:
+    gate = _Gate("backfill", "complete")
+    missing = [seen.name for seen in streams if seen.backfilled is None]
+    if missing or not streams:
+        return gate.unknown("not started", f"no backfill is known of {', '.join(missing) or 'any stream'}")
+    running = [seen.name for seen in streams if not seen.backfilled]
+    if running:
+        return gate.fails("running", f"the backfill of {', '.join(running)} is not complete")
+    return gate.passes("complete", "every mirrored table was copied to its end")
+
+
+def drift(checks: Sequence[DriftSeen], *, max_age_s: float) -> Verdict:
+    gate = _Gate("drift", f"0 rows, checked ≤ {max_age_s:g} s ago")
+    never = [check.stream for check in checks if check.differing is None or check.age_s is None]
+    if never or not checks:
+        return gate.unknown("never checked", f"no full check of {', '.join(never) or 'any stream'} yet: strangler sync verify")
+    rows = sum(check.differing or 0 for check in checks)
+    age = max(check.age_s or 0.0 for check in checks)
+    observed = f"{rows} rows, {age:.0f} s ago"
+    if rows:
+        names = ", ".join(check.stream for check in checks if check.differing)
+        return gate.fails(observed, f"{rows} rows differ between the sides in {names}: strangler sync repair")
+    if age > max_age_s:
+        return gate.unknown(observed, f"the last clean check is {age:.0f} s old")
+    return gate.passes(observed, f"both sides were equal {age:.0f} s ago")
+
+
+def quarantine(streams: Sequence[StreamSeen]) -> Verdict:
+    gate, count = _Gate("quarantine", "0"), sum(seen.quarantined for seen in streams)
+    if count:
+        return gate.fails(str(count), f"{count} rows could not be applied: strangler sync status")
+    return gate.passes("0", "no row waits in quarantine")
+
+
+DEAD_SERVICE = (
+    "it must acknowledge that it stops writing, and a dead service can't be fenced. Start it and repeat the command;"
+    " a forced rollback that may lose its last writes (break-glass) is not built yet"
+)
+
+
+def health(ready: bool | None, said: str, *, must_acknowledge: bool = False) -> Verdict:
+    """``must_acknowledge``: the way back from a service that owns the context, which a dead one can't go (P22)."""
+    gate = _Gate("health", "ready")
+    if ready:
+        return gate.passes("ready", "the service is ready")
+    reason = f"the service is not ready: {said}" + (f"; {DEAD_SERVICE}" if must_acknowledge else "")
+    return gate.unknown("no answer", reason) if ready is None else gate.fails("not ready", reason)
+
+
+def proxies(live: Sequence[str], behind: Mapping[str, str], *, needed: bool = True) -> Verdict:
+    """``live``: ids of the proxies seen alive; ``behind``: those without the newest table, and what they have."""
+    gate = _Gate("proxies", "all have the newest table")
+    if not live and not needed:
+        return gate.passes("none", "no proxy is needed in this stage")
+    if not live:
+        return gate.unknown("none alive", "no proxy reports itself alive; is one running, and on the same Redis?")
+    observed = f"{len(live) - len(behind)} of {len(live)}"
+    if behind:
+        listed = ", ".join(f"{proxy} ({has})" for proxy, has in sorted(behind.items()))
+        return gate.fails(observed, f"without the newest route table: {listed}")
+    return gate.passes(observed, "every live proxy has the newest route table")
+
+
+def loose_keys(tight: Sequence[str], orphans: Mapping[str, int]) -> Verdict:
+    """Foreign keys that cross the context's border are loose (P25), and nothing points into the void."""
+    gate = _Gate("loose keys", "0 tight, 0 orphans")
+    lost = {key: count for key, count in orphans.items() if count}
+    observed = f"{len(tight)} tight, {sum(lost.values())} orphans"
+    if tight:
+        return gate.fails(observed, f"foreign keys still cross the border: {', '.join(sorted(tight))}")
+    if lost:
+        listed = ", ".join(f"{key} ({count})" for key, count in sorted(lost.items()))
+        return gate.fails(observed, f"rows point to rows that are not there: {listed}")
+    return gate.passes(observed, "no foreign key crosses the border, and no row points to nothing")
+
+
+def transactions(oldest_ms: float | None, *, threshold_ms: float) -> Verdict:
+    """The oldest transaction that may write the context: the fence has to wait for it."""
+    gate = _Gate("transactions", f"≤ {threshold_ms:g} ms")
+    if oldest_ms is None:
+        return gate.passes("none open", "no transaction holds the context's lock")
+    observed = f"{oldest_ms:.0f} ms"
+    if oldest_ms > threshold_ms:
+        return gate.fails(observed, f"a transaction has held the context's lock for {observed}; the fence would wait for it")
+    return gate.passes(observed, "no old transaction holds the context's lock")
+
+
+def ownership(monolith: tuple[int, str], service: tuple[int, str] | None, *, expected: str) -> Verdict:
+    """Both sides name the expected owner at the same epoch. A side is given as (epoch, owner)."""
+    gate = _Gate("ownership", f"{expected} on both sides")
+    observed = f"monolith says {monolith[1]} at epoch {monolith[0]}"
+    if service is None:
+        return gate.unknown(observed, "the service did not say whom it takes for the owner")
+    observed += f", service says {service[1]} at epoch {service[0]}"
+    if monolith != service or monolith[1] != expected:
+        return gate.fails(observed, f"the sides do not agree that the {expected} is the owner: {observed}")
+    return gate.passes(observed, f"both sides take the {expected} for the owner")
