@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,6 +10,8 @@ import environ
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parents[2]
+if "DATABASE_URL" not in os.environ:  # a running `make up` tells commands in another terminal where it is
+    env.read_env(BASE_DIR / ".run" / "estate.env")
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env("SECRET_KEY", default="insecure-for-development-only-0123456789abcdef" if DEBUG else environ.Env.NOTSET)
@@ -123,7 +126,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 STRANGLER = {
-    "ESTATE": BASE_DIR / "strangler.toml",
+    "ESTATE": env("STRANGLER_ESTATE", default=str(BASE_DIR / "strangler.toml")),
     "SIDE": "monolith",
     "CONTEXT": "",
     "REDIS_URL": REDIS_URL,

@@ -1,0 +1,90 @@
+"""Which port each process listens on. The defaults live here; environment variables of the same names replace them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import psutil
+
+from deploy.local.errors import CannotStart, Misconfigured
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One port for each listener; field ``proxy`` is set by ``PROXY_PORT`` and so on."""
+
+    proxy: int = 8000
+    monolith: int = 8001
+    payments: int = 8105
+    operator: int = 8009
+    postgres: int = 54320
+    valkey: int = 63790
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Ports:
+        """The defaults, replaced by what ``environ`` names. Raises ``Misconfigured`` for what is no port, or twice the same."""
+        values = {field.name: _parse(variable(field.name), environ.get(variable(field.name), ""), field.default) for field in fields(cls)}
+        seen: dict[int, str] = {}
+        for name, port in values.items():
+            if port in seen:
+                raise Misconfigured(f"{variable(seen[port])} and {variable(name)} are both {port}; give each a port of its own")
+            seen[port] = name
+        return cls(**values)
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Ports that nobody listens on now, for an estate beside another one."""
+        holders = [socket.create_server((HOST, 0)) for _ in fields(cls)]
+        try:
+            return cls(*(holder.getsockname()[1] for holder in holders))
+        finally:
+            for holder in holders:
+                holder.close()
+
+
+def variable(name: str) -> str:
+    return f"{name.upper()}_PORT"
+
+
+def _parse(name: str, text: str, default: object) -> int:
+    if not text:
+        return int(str(default))
+    if text.isdecimal() and 1 <= int(text) <= 65535:
+        return int(text)
+    raise Misconfigured(f"{name}={text!r} is not a port; set it to a number from 1 to 65535")
+
+
+def is_listening(port: int, timeout: float = 0.5) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout):
+            return True
+    except OSError:
+        return False
+
+
+def ensure_free(port: int, name: str) -> None:
+    """Raises ``CannotStart`` naming who listens on ``port`` and the variable that moves ``name`` elsewhere."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except PermissionError:
+            raise CannotStart(f"port {port} for {name} needs root; set {variable(name)} to one above 1023") from None
+        except OSError:
+            raise CannotStart(
+                f"port {port} for {name} is taken{_holder(port)}; stop that program or set {variable(name)} to a free port"
+            ) from None
+
+
+def _holder(port: int) -> str:
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        return ""
+    return ""
