@@ -29,3 +29,7 @@ class StaleEpoch(StranglerError):
 
 class LostLease(StranglerError):
     """Another holder took the stream or the operation over; this one must stop without writing."""
+
+
+class ServiceUnavailable(StranglerError):
+    """A service did not answer, or answered 5xx. The message names it and the next command to run."""

@@ -1,7 +1,7 @@
 """Where Django looks for the models of the app ``strangler``."""
 
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
-from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Stream, Subscription
+from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Stream, Subscription
 
 __all__ = [
     "Applied",
@@ -13,6 +13,7 @@ __all__ = [
     "Ownership",
     "Quarantine",
     "Receipt",
+    "Round",
     "RouteTableVersion",
     "Stream",
     "Subscription",

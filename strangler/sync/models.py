@@ -25,8 +25,8 @@ class Outbox(models.Model):
         db_table = "strangler_outbox"
         indexes = [
             models.Index(fields=["stream", "id"], name="strangler_outbox_stream"),
-            models.Index(fields=["stream", "pos"], name="strangler_outbox_pos"),
-            models.Index(fields=["collection", "key"], name="strangler_outbox_key"),
+            # Partial: on the monolith, whose streams are relayed, it costs nothing.
+            models.Index(fields=["stream", "pos"], name="strangler_outbox_pos", condition=models.Q(pos__isnull=False)),
         ]
 
 
@@ -71,6 +71,8 @@ class Stream(models.Model):
     relayed = models.BigIntegerField(default=0, db_default=0, help_text="changes acknowledged since it was made")
     lag_ms = models.FloatField(null=True, help_text="noted to acknowledged, oldest pointer of the last round")
     last_error = models.TextField(default="", db_default="")
+    failures = models.IntegerField(default=0, db_default=0, help_text="rounds that failed since the last good one")
+    retry_at = models.DateTimeField(null=True, help_text="after a failure nobody takes the lease before this")
     last_round_at = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True, help_text="last drift check that found nothing")
     verified_drift = models.BigIntegerField(null=True, help_text="rows that differed at the last check")
@@ -78,6 +80,20 @@ class Stream(models.Model):
 
     class Meta:
         db_table = "strangler_stream"
+
+
+class Round(models.Model):
+    """One acknowledged round of a stream: what rate and lag are computed from. Kept for a few minutes."""
+
+    stream = models.TextField()
+    round = models.BigIntegerField(help_text="the marker that it drew")
+    changes = models.IntegerField()
+    lag_ms = models.FloatField(help_text="noted to acknowledged, oldest pointer of the round")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "strangler_round"
+        indexes = [models.Index(fields=["stream", "at"], name="strangler_round_at")]
 
 
 class Backfill(models.Model):
@@ -88,7 +104,8 @@ class Backfill(models.Model):
     last_key = models.TextField(null=True)
     noted = models.BigIntegerField(default=0, db_default=0)
     estimate = models.BigIntegerField(default=0, db_default=0)
-    state = models.TextField(default="running", db_default="running", help_text="running, swept, done")
+    state = models.TextField(default="waiting", db_default="waiting", help_text="waiting, running, noted, done")
+    waits_for = models.JSONField(default=list, help_text="virtual ids of transactions older than the subscription")
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
 
@@ -120,7 +137,7 @@ class Applied(models.Model):
     epoch = models.BigIntegerField()
     token = models.BigIntegerField()
     round = models.BigIntegerField()
-    deleted = models.BooleanField(default=False, db_default=False)
+    deleted_at = models.DateTimeField(null=True, help_text="when the tombstone was set; NULL: the row is there")
 
     pk = models.CompositePrimaryKey("collection", "key")
 
