@@ -1,0 +1,158 @@
+"""What both sides do around each view: judge the stamp, tell the position, answer for the fence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.db import DatabaseError, connections
+from django.http import HttpRequest, HttpResponseBase
+
+from strangler import conf
+from strangler.problems import problem
+from strangler.seams import exchange
+from strangler.seams.claims import Owner, read, resolve
+from strangler.seams.errors import Fenced
+from strangler.seams.stamps import ACCESS, NOT_EXECUTED, SAFE_METHODS, Stamp, accepts
+from strangler.sync import fence, wake
+
+log = logging.getLogger(__name__)
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+RUNS = 3
+
+HERE = """
+SELECT last_value,
+       coalesce((SELECT epoch FROM strangler_ownership WHERE context = %(context)s), 0),
+       coalesce((SELECT owner FROM strangler_ownership WHERE context = %(context)s), ''),
+       ARRAY(SELECT name FROM strangler_stream WHERE state = 'live' AND kind IN ('mirror', 'copies'))
+FROM strangler_marker_seq
+"""
+
+
+class StampMiddleware:
+    """Answers 421, before the view, a request whose stamp shows that this side is not the owner, or is stale itself (P20)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            stamp = Stamp.of(request.headers, request.method or "")
+        except ValueError as error:
+            return problem(400, "The stamp makes no sense", str(error))
+        if stamp is None:
+            return self.get_response(request)
+        local = self._local(stamp.context)
+        if accepts(stamp, local):
+            return self.get_response(request)
+        return misdirected(local)
+
+    def _local(self, context: str) -> Owner:
+        """What this side knows. Where nothing is written the monolith owns; a service knows nothing of other contexts."""
+        return read(context) or Owner(context, 0, "monolith", conf.side())
+
+
+def misdirected(local: Owner) -> HttpResponseBase:
+    """421: nothing was executed, somebody else owns the context; only this may be sent again by the proxy."""
+    response = problem(
+        421,
+        "Not the owner",
+        f"{local.context} is owned by {local.owner} at epoch {local.epoch}; this is the {local.here}.",
+        context=local.context,
+        owner=local.owner,
+        epoch=local.epoch,
+        executed=False,
+    )
+    response[NOT_EXECUTED] = "1"
+    response["Retry-After"] = "0"
+    return response
+
+
+class PositionMiddleware:
+    """After a request that may have written: ``X-Strangler-Position`` (P23), and a nudge for the streams (P12).
+
+    A write that met the fence is answered 503 with ``Retry-After`` (P15); under ``ATOMIC_REQUESTS``, where all of it was rolled
+    back, it is first run again, whole (P17).
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with exchange.begin(request.headers) as current:
+            response = self._run(request)
+            writes = request.method not in SAFE_METHODS or request.headers.get(ACCESS) == "write"
+            if writes:
+                self._note_own(current)
+            if current.positions:
+                response[exchange.POSITION] = current.header()
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        refused = _fenced(exception)
+        if refused is None:
+            return None
+        request.strangler_fenced = refused  # type: ignore[attr-defined]
+        log.warning("seams.fenced", extra={"context": refused.context, "owner": refused.owner, "epoch": refused.epoch})
+        return fenced(refused)
+
+    def _run(self, request: HttpRequest) -> HttpResponseBase:
+        atomic = bool(connections[conf.setting("DATABASE")].settings_dict["ATOMIC_REQUESTS"])
+        if atomic and request.method not in SAFE_METHODS:
+            _ = request.body  # kept, so that the view can read it again
+        for _run in range(RUNS if atomic else 1):
+            request.strangler_fenced = None  # type: ignore[attr-defined]
+            response = self.get_response(request)
+            refused: Fenced | None = request.strangler_fenced  # type: ignore[attr-defined]
+            if refused is None or not _rolled_back(request):
+                break
+            try:
+                resolve(refused.context)  # waits while there is no owner
+            except Fenced:
+                break
+        return response
+
+    def _note_own(self, current: exchange.Exchange) -> None:
+        context = conf.setting("CONTEXT") if conf.side() == "service" else ""
+        try:
+            with connections[conf.setting("DATABASE")].cursor() as cursor:
+                cursor.execute(HERE, {"context": context})
+                marker, epoch, owner, streams = cursor.fetchone()
+        except DatabaseError:
+            log.exception("seams.position_unknown")
+            return
+        current.note(context or "monolith", epoch, marker)
+        if owner == "service":
+            streams = [conf.estate().contexts[context].reverse_stream]
+        for stream in streams:
+            wake.wake(stream)
+
+
+def fenced(refused: Fenced) -> HttpResponseBase:
+    response = problem(
+        503,
+        "The owner is changing",
+        f"{refused} Send it again.",
+        context=refused.context,
+        owner=refused.owner,
+        epoch=refused.epoch,
+    )
+    response["Retry-After"] = "1"
+    return response
+
+
+def _fenced(exception: Exception) -> Fenced | None:
+    try:
+        with fence.translate():
+            raise exception
+    except Fenced as refused:
+        return refused
+    except Exception:
+        return None
+
+
+def _rolled_back(request: HttpRequest) -> bool:
+    """Was the whole view one transaction? Not if it opted out, nor can uploads be read twice."""
+    view = getattr(request.resolver_match, "func", None)
+    opted_out: set[str] = getattr(view, "_non_atomic_requests", set())
+    return conf.setting("DATABASE") not in opted_out and not request._files  # type: ignore[attr-defined]
