@@ -9,7 +9,7 @@ from django.db import DatabaseError, connections
 from django.http import HttpRequest, HttpResponseBase
 
 from strangler import conf
-from strangler.problems import problem
+from strangler.problems import from_error, problem
 from strangler.seams import exchange
 from strangler.seams.claims import Owner, read, resolve
 from strangler.seams.errors import Fenced
@@ -79,6 +79,8 @@ class PositionMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info.startswith("/_strangler/"):  # rows and ownership, not requests of users
+            return self.get_response(request)
         with exchange.begin(request.headers) as current:
             response = self._run(request)
             writes = request.method not in SAFE_METHODS or request.headers.get(ACCESS) == "write"
@@ -94,7 +96,7 @@ class PositionMiddleware:
             return None
         request.strangler_fenced = refused  # type: ignore[attr-defined]
         log.warning("seams.fenced", extra={"context": refused.context, "owner": refused.owner, "epoch": refused.epoch})
-        return fenced(refused)
+        return from_error(refused)
 
     def _run(self, request: HttpRequest) -> HttpResponseBase:
         atomic = bool(connections[conf.setting("DATABASE")].settings_dict["ATOMIC_REQUESTS"])
@@ -126,19 +128,6 @@ class PositionMiddleware:
             streams = [conf.estate().contexts[context].reverse_stream]
         for stream in streams:
             wake.wake(stream)
-
-
-def fenced(refused: Fenced) -> HttpResponseBase:
-    response = problem(
-        503,
-        "The owner is changing",
-        f"{refused} Send it again.",
-        context=refused.context,
-        owner=refused.owner,
-        epoch=refused.epoch,
-    )
-    response["Retry-After"] = "1"
-    return response
 
 
 def _fenced(exception: Exception) -> Fenced | None:

@@ -1,0 +1,1 @@
+"""The context payments of the shop in a process and on a database of its own."""

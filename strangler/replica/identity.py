@@ -1,0 +1,71 @@
+"""Who is asking, on a lifted service: the monolith's session, the users' read copy, and no write to either.
+
+Sessions are shared storage. Django's own middleware compares the session with the password's hash, which a read copy does not
+have, and *flushes* the session where they differ: one visit would log the user out everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions import middleware
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import SimpleLazyObject
+
+from strangler.replica import quiet
+
+
+class SessionMiddleware(middleware.SessionMiddleware):
+    """Django's, on the monolith's session storage; while the service is not the owner it writes nothing (P26)."""
+
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        self.SessionStore = type("QuietSession", (_Quiet, self.SessionStore), {})
+
+    def process_response(self, request: HttpRequest, response: Any) -> Any:
+        if request.session.modified and not quiet.owns_here():
+            quiet.suppress("session")
+        elif request.session.modified:
+            return super().process_response(request, response)
+        if request.session.accessed:
+            patch_vary_headers(response, ("Cookie",))
+        return response
+
+
+class _Quiet(SessionBase):
+    """A session whose storage is only read while the service is not the owner."""
+
+    def save(self, must_create: bool = False) -> None:
+        if quiet.owns_here():
+            super().save(must_create)
+        else:
+            quiet.suppress("session")
+
+    def delete(self, session_key: str | None = None) -> None:
+        if quiet.owns_here():
+            super().delete(session_key)
+        else:
+            quiet.suppress("session")
+
+
+class AuthenticationMiddleware(MiddlewareMixin):
+    """``request.user`` from the session's user id and the read copy; an inactive or unknown one is anonymous."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
+        request.user = SimpleLazyObject(lambda: user_of(request.session))  # type: ignore[assignment]
+        return None
+
+
+def user_of(session: SessionBase) -> Any:
+    """The user of a session. Only reads; the password's hash is the monolith's to compare."""
+    users = get_user_model()
+    try:
+        user = users._default_manager.get(pk=users._meta.pk.to_python(session[SESSION_KEY]))
+    except (KeyError, users.DoesNotExist):
+        return AnonymousUser()
+    return user if user.is_active else AnonymousUser()
