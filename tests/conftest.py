@@ -20,6 +20,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from psycopg import sql
 
+from deploy.local.ports import Ports
+from deploy.local.postgres import Postgres as EmbeddedPostgres
+from deploy.local.supervisor import Estate
+from deploy.local.valkey import Valkey
+
 
 @dataclass
 class Postgres:
@@ -47,9 +52,7 @@ class Postgres:
 
 def _private_key() -> str:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
 
 def _settings_environment() -> None:
@@ -59,8 +62,7 @@ def _settings_environment() -> None:
     if "JWT_PRIVATE_KEY" not in os.environ:
         os.environ["JWT_PRIVATE_KEY"] = _private_key()
     os.environ.setdefault("CELERY_BROKER_URL", "memory://")  # no test leaves a message for a worker that isn't there
-    if (Path(__file__).parents[1] / "monolith" / "settings").exists():
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monolith.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monolith.settings")
 
 
 _settings_environment()
@@ -75,18 +77,28 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if "DATABASE_URL" in os.environ and "REDIS_URL" in os.environ:
         return
-    from deploy.local.embedded import EmbeddedServers
-
-    directory = Path(tempfile.mkdtemp(prefix="strangler-tests-"))
-    servers = EmbeddedServers(directory, durable=False)
+    directory = _directory()
+    ports = Ports.free()
     config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
-    config.add_cleanup(servers.stop)
     if "DATABASE_URL" not in os.environ:
-        servers.start_postgres()
-        os.environ["DATABASE_URL"] = servers.database("shop")
-        os.environ.setdefault("PAYMENTS_DATABASE_URL", servers.database("payments"))
+        server = EmbeddedPostgres(directory, ports.postgres, durable=False)
+        config.add_cleanup(server.discard)
+        config.add_cleanup(server.stop)
+        server.start()
+        os.environ["DATABASE_URL"] = server.ensure_database("shop")
+        os.environ.setdefault("PAYMENTS_DATABASE_URL", server.ensure_database("payments"))
     if "REDIS_URL" not in os.environ:
-        os.environ["REDIS_URL"] = servers.start_valkey()
+        valkey = Valkey(directory, ports.valkey)
+        config.add_cleanup(valkey.discard)
+        config.add_cleanup(valkey.stop)
+        os.environ["REDIS_URL"] = valkey.start()
+
+
+def _directory() -> Path:
+    """The session's state directory. The servers' account must be able to enter it, but not to list it."""
+    directory = Path(tempfile.mkdtemp(prefix="strangler-tests-"))
+    directory.chmod(0o711)
+    return directory
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +112,15 @@ def postgres() -> Iterator[Postgres]:
 def valkey_url() -> str:
     """A Valkey of this session; database number included, so that a test may flush it."""
     return os.environ["REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+def estate() -> Iterator[Estate]:
+    """A whole estate on free ports, with its own servers and sample data. Mark its tests ``estate``.
+
+    Nothing is restarted by itself: what a test kills stays dead until it says ``estate.restart(name)``.
+    """
+    directory = _directory()
+    with Estate(state_dir=directory, ports="free", quiet=True) as running:
+        yield running
+    running.discard()

@@ -45,7 +45,7 @@ def dedicated() -> Account | None:
     found = _lookup(NAME) or _create() or _lookup("nobody")
     if found is None:
         raise CannotStart(
-            f"PostgreSQL refuses to run as root and no user could be made for it; run `useradd --system {NAME}` or start as a normal user"
+            f"PostgreSQL refuses to run as root and no user could be made for it; run `useradd --system {NAME}`, or start as a user"
         )
     return found
 
@@ -60,12 +60,12 @@ def _lookup(name: str) -> Account | None:
 
 def _create() -> Account | None:
     commands = (
-        ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", NAME],
-        ["adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin", NAME],
+        "useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin",
+        "adduser -S -D -H -h /nonexistent -s /sbin/nologin",  # BusyBox
     )
     for command in commands:
-        if shutil.which(command[0]):
-            subprocess.run(command, check=False, capture_output=True)
+        if shutil.which(command.split()[0]):
+            subprocess.run([*command.split(), NAME], check=False, capture_output=True)
             if found := _lookup(NAME):
                 return found
     return None

@@ -27,7 +27,10 @@ class Ports:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Ports:
         """The defaults, replaced by what ``environ`` names. Raises ``Misconfigured`` for what is no port, or twice the same."""
-        values = {field.name: _parse(variable(field.name), environ.get(variable(field.name), ""), field.default) for field in fields(cls)}
+        values = {
+            field.name: _parse(variable(field.name), environ.get(variable(field.name), ""), field.default)
+            for field in fields(cls)
+        }
         seen: dict[int, str] = {}
         for name, port in values.items():
             if port in seen:

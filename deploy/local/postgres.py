@@ -175,7 +175,7 @@ class Postgres:
             )
 
     def _clear_stale_pid(self) -> None:
-        """After `kill -9` the pid in ``postmaster.pid`` may belong to another program by now; PostgreSQL would refuse to start."""
+        """After `kill -9` the pid in ``postmaster.pid`` may be another program's by now; PostgreSQL would refuse to start."""
         pid_file = self.data / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -203,7 +203,9 @@ class Postgres:
         )  # fmt: skip
         if done.returncode:
             said = (done.stderr or done.stdout).strip()
-            raise CannotStart(f"{program} ended with {done.returncode}; set DATABASE_URL to a server of your own, or mend this:\n{said}")
+            raise CannotStart(
+                f"{program} ended with {done.returncode}; set DATABASE_URL to a server of your own, or mend this:\n{said}"
+            )
         return str(done.stdout)
 
 
@@ -214,7 +216,9 @@ def programs() -> Path:
         for name in ("pginstall18", "pginstall"):
             if (Path(place) / name / "bin" / "postgres").exists():
                 return Path(place) / name
-    raise CannotStart("there is no embedded PostgreSQL for this machine; set DATABASE_URL and PAYMENTS_DATABASE_URL to databases of your own")
+    raise CannotStart(
+        "there is no embedded PostgreSQL for this machine; set DATABASE_URL and PAYMENTS_DATABASE_URL to databases of your own"
+    )
 
 
 def _is_postgres(pid: int) -> bool:

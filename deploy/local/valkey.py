@@ -107,4 +107,6 @@ def program() -> Path:
 
         return Path(get_binary_path())
     except (ImportError, ValkeyServerError) as error:
-        raise CannotStart(f"there is no embedded Valkey for this machine ({error}); set REDIS_URL to a server of your own") from error
+        raise CannotStart(
+            f"there is no embedded Valkey for this machine ({error}); set REDIS_URL to a server of your own"
+        ) from error

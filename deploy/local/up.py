@@ -1,0 +1,92 @@
+"""`make up`: the estate in the foreground until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from threading import Event
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local.errors import CannotStart, Misconfigured
+from deploy.local.ports import HOST, Ports
+from deploy.local.processes import REPLACEABLE
+from deploy.local.supervisor import Estate
+
+VARIABLES = """\
+environment: PROXY_PORT, MONOLITH_PORT, PAYMENTS_PORT, OPERATOR_PORT, POSTGRES_PORT, VALKEY_PORT move a listener;
+DATABASE_URL with PAYMENTS_DATABASE_URL, REDIS_URL, CELERY_BROKER_URL name servers of your own.
+example: PROXY_PORT=9000 make up
+"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """0 after a clean stop, 1 when it can't start, 2 for a wrong setting."""
+    parser = argparse.ArgumentParser(
+        prog="make up", description=__doc__, epilog=VARIABLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scale", type=int, default=1, help="sample data of an empty shop: 1 = 1,000 customers (default)")
+    options = parser.parse_args(words)
+    stopped = Event()
+    try:
+        estate = Estate(
+            ports=Ports.from_environ(os.environ),
+            given={name: os.environ[name] for name in REPLACEABLE if os.environ.get(name)},
+            scale=options.scale,
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
+        estate.start()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: stopped.set())
+    except CannotStart as error:
+        print(f"make up: {error}", file=sys.stderr)
+        return 2 if isinstance(error, Misconfigured) else 1
+    except KeyboardInterrupt:
+        print("make up: stopped before everything was ready", file=sys.stderr)
+        return 130
+    try:
+        describe(estate, Console(highlight=False))
+        estate.supervise(stopped)
+        estate.say("stopping …")
+    finally:
+        estate.stop()
+    print("stopped; the data stay in .run")
+    return 0
+
+
+def describe(estate: Estate, console: Console) -> None:
+    """What runs where, who can log in, what to do next."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("process", "at", "queues", "pid", "what"):
+        table.add_column(column, overflow="fold")
+    for child in estate.children.values():
+        process = child.process
+        at = f"{HOST}:{process.port}" if process.port else ""
+        table.add_row(process.name, at, ", ".join(process.queues), str(child.pid), process.what)
+    console.print(table)
+    for label, text in next_steps(estate):
+        console.print(f"  [bold]{label:9}[/] {text}", soft_wrap=True)
+    console.print()
+
+
+def next_steps(estate: Estate) -> list[tuple[str, str]]:
+    return [
+        ("shop", f"{estate.url}/"),
+        ("next", ".venv/bin/strangler status   then   .venv/bin/strangler advance payments --why 'to see it move'"),
+        ("logs", f"{os.path.relpath(estate.log_dir)}/NAME.log"),
+        ("stop", "Ctrl-C"),
+    ]
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
