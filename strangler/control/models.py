@@ -17,6 +17,9 @@ class Migration(models.Model):
     class Meta:
         db_table = "strangler_migration"
 
+    def __str__(self) -> str:
+        return f"{self.context}: {self.stage} {self.percent or ''}".strip()
+
 
 class Operation(models.Model):
     """One transition under way: a small saga whose every step is a compare-and-swap on ``(step, token)``."""
@@ -45,10 +48,11 @@ class Operation(models.Model):
         db_table = "strangler_operation"
         constraints = [
             # One operation at a time in an estate.
-            models.UniqueConstraint(
-                models.Value(1), condition=Q(finished_at__isnull=True), name="strangler_operation_one_open"
-            ),
+            models.UniqueConstraint(models.Value(1), condition=Q(finished_at__isnull=True), name="strangler_operation_one_open"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.context}: {self.from_stage} → {self.to_stage}, {self.outcome or f'at step {self.step}'}"
 
 
 class Receipt(models.Model):
@@ -74,6 +78,9 @@ class Receipt(models.Model):
     class Meta:
         db_table = "strangler_receipt"
 
+    def __str__(self) -> str:
+        return f"{self.verb} {self.context}: {self.from_stage} → {self.to_stage}, {self.outcome}"
+
 
 class RouteTableVersion(models.Model):
     """A published snapshot of the route table. The newest ``(generation, version)`` is the truth; Redis only carries it."""
@@ -86,3 +93,6 @@ class RouteTableVersion(models.Model):
     class Meta:
         db_table = "strangler_route_table"
         constraints = [models.UniqueConstraint(fields=["generation", "version"], name="strangler_route_table_unique")]
+
+    def __str__(self) -> str:
+        return f"route table {self.generation}.{self.version}"

@@ -1,0 +1,84 @@
+"""Waiting until the taker of a hand-over has everything: the stream to a marker, and the digest of what changed last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db.models.functions import Now
+
+from strangler import conf
+from strangler.domain.estate import Context
+from strangler.domain.stages import Side
+from strangler.errors import LostLease, StranglerError
+from strangler.sync import drift, relay, reverse, wake
+from strangler.sync.models import Quarantine, Stream
+
+PAUSE_S = 0.005
+
+
+class NotDrained(StranglerError):
+    """The stream did not reach the marker in time, or what it carried is not equal on both sides."""
+
+
+@dataclass(frozen=True)
+class Drain:
+    """The stream from ``giver`` of ``context``: the mirror on the way there, the reverse mirror on the way back."""
+
+    context: Context
+    giver: Side
+
+    @property
+    def stream(self) -> str:
+        return self.context.mirror_stream if self.giver is Side.MONOLITH else self.context.reverse_stream
+
+    def to(self, marker: int, left_s: float) -> None:
+        """Waits until ``marker`` or a later one is published: everything committed before the fence has arrived.
+
+        A worker is woken; where none holds the stream, this process runs a round itself.
+        """
+        deadline = time.monotonic() + left_s
+        run: Callable[[str], object] = relay.run if self.giver is Side.MONOLITH else reverse.run
+        wake.wake(self.stream)
+        while not self._passed(marker):
+            if time.monotonic() >= deadline:
+                raise NotDrained(f"stream {self.stream} {self._where(marker)}")
+            if self._free():
+                try:
+                    run(self.stream)
+                except LostLease:
+                    pass  # a worker was quicker
+            time.sleep(PAUSE_S)
+
+    def verify(self) -> None:
+        """The rows changed since the last clean full check are equal on both sides; none is in quarantine."""
+        waiting = Quarantine.objects.using(_alias()).filter(stream=self.stream).count()
+        if waiting:
+            raise NotDrained(f"stream {self.stream}: {waiting} rows could not be applied; see: strangler sync status")
+        since = self._row().verified_marker
+        report = drift.check(self.stream, since_marker=since)
+        if report.differing:
+            collection, key, kind = report.differing[0]
+            more = f" and {len(report.differing) - 1} more" if len(report.differing) > 1 else ""
+            see = f"strangler sync verify {self.context.name}"
+            raise NotDrained(f"after the drain {collection}/{key} differs ({kind}){more}; see: {see}")
+
+    def _row(self) -> Stream:
+        return Stream.objects.using(_alias()).get(name=self.stream)
+
+    def _passed(self, marker: int) -> bool:
+        """Ours was drawn after the fence, so a round that published it or a later one saw everything before the fence."""
+        return self._row().marker >= marker
+
+    def _free(self) -> bool:
+        return not Stream.objects.using(_alias()).filter(name=self.stream, lease_until__gt=Now()).exists()
+
+    def _where(self, marker: int) -> str:
+        row = self._row()
+        said = f"; it says: {row.last_error or row.reason}" if row.last_error or row.reason else ""
+        return f"is at marker {row.marker} and was to pass {marker}{said}"
+
+
+def _alias() -> str:
+    return str(conf.setting("DATABASE"))

@@ -1,0 +1,230 @@
+"""The hand-over of ownership from one side to the other: the cut-over, and the same dance back (PROTOCOL, Cut-over; P16, P22).
+
+    gates → hold → fence → drain → offer (5a) → commit (5b) → confirm (5c) → flip → reverse (7)
+
+``commit`` is the point of no return: one transaction on the monolith's database writes the owner and the step. A failure
+before it turns back with the giver as owner at a higher epoch; from it on the hand-over only goes forward. Why a stale
+holder can do no harm: every change of ownership carries (epoch, operation), and a side refuses an older epoch, the same
+epoch with other content, and ``owner → none`` at one epoch; the commit and every published table check the token.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from strangler.control.errors import GatesClosed, TooSlow
+from strangler.control.saga import Ledger, Running, Saga
+from strangler.domain.gates import Verdict, closed
+from strangler.domain.stages import Position, Side
+from strangler.errors import LostLease, StranglerError
+
+log = logging.getLogger("strangler.control")
+
+PAUSED = ("hold", "fence", "drain", "offer", "commit")  # the steps that `max_pause_ms` bounds
+
+
+@dataclass(frozen=True)
+class Known:
+    """Whom a side takes for the owner."""
+
+    epoch: int
+    owner: str
+    operation: str = ""
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What a side says when its ownership was set: the ids from which the other goes on, and a marker drawn afterwards."""
+
+    next_ids: Mapping[str, int]
+    marker: int
+
+
+class Owning(Protocol):
+    """One side of the hand-over. ``change`` follows P16: idempotent; raises ``StaleEpoch`` for what is older or other."""
+
+    def read(self) -> Known: ...
+    def change(self, *, epoch: int, owner: str, operation: str, next_ids: Mapping[str, int] | None = None) -> Handed: ...
+
+
+class Plane(Protocol):
+    """The proxies, through the published route table."""
+
+    def publish(self, running: Running, position: Position, *, hold_ms: int = 0) -> Mapping[str, Any]:
+        """A new table, written in a transaction that checks the token. ``hold_ms``: writes of the context are parked."""
+
+    def held(self, running: Running, *, timeout_s: float) -> None:
+        """Every live proxy parks writes for this operation and has no older one in flight. Raises ``NotConverged``."""
+
+    def converged(self, *, timeout_s: float) -> Mapping[str, Any]:
+        """Every live proxy has the newest table: proxy id → version. Raises ``NotConverged``."""
+
+
+@dataclass
+class HandOver:
+    """The steps of one hand-over. ``giver`` and ``taker`` are the sides; the monolith's database holds the ledger."""
+
+    giver: Side
+    sides: Mapping[Side, Owning]
+    plane: Plane
+    ledger: Ledger
+    judge: Callable[[Running], Sequence[Verdict]]
+    drain: Callable[[int, float], None]  # (marker, seconds left): the taker has applied everything before the marker
+    verify: Callable[[], None]  # the keys changed since the last full check are equal on both sides, quarantine is empty
+    streams: Callable[[Running], None]  # step 7: the streams that belong to the new owner
+    max_pause_ms: float = 500.0
+    converge_s: float = 15.0
+    clock: Callable[[], float] = time.time
+
+    def saga(self) -> Saga:
+        back = {"undo-owner": self.undo_owner, "undo-other": self.undo_other, "release": self.release}
+        if self.giver is Side.MONOLITH:  # the monolith's word alone is enough to go on; the service hears of it afterwards
+            back = {name: back[name] for name in ("undo-owner", "release", "undo-other")}
+        return Saga(
+            actions={
+                "gates": self.gates,
+                "hold": self.hold,
+                "fence": self.fence,
+                "drain": self.drained,
+                "offer": self.offer,
+                "commit": self.commit,
+                "confirm": self.confirm,
+                "flip": self.flip,
+                "reverse": self.reverse,
+            },
+            undo=back,
+            turning={"hold": "release", **dict.fromkeys(("fence", "drain", "offer", "commit"), "undo-owner")},
+            atomic=frozenset({"commit"}),
+            no_return=frozenset({"confirm", "flip", "reverse"}),
+            resumable=frozenset({"confirm", "flip", "reverse"}),
+        )
+
+    @property
+    def taker(self) -> Side:
+        return self.giver.other
+
+    # ---- there ----------------------------------------------------------------------------------------------------
+
+    def gates(self, running: Running) -> Mapping[str, Any]:
+        unsettled = self._settle()
+        verdicts = list(self.judge(running))
+        if closed(verdicts):
+            raise GatesClosed(f"{running.context}: {running.at} → {running.to}", verdicts)
+        if unsettled:
+            raise unsettled
+        return {"verdicts": [verdict.to_json() for verdict in verdicts], "epoch": self.sides[Side.MONOLITH].read().epoch}
+
+    def _settle(self) -> StranglerError | None:
+        """A change of owner that the service still has to hear of (an undo that it missed) is told first."""
+        try:
+            monolith, service = self.sides[Side.MONOLITH].read(), self.sides[Side.SERVICE].read()
+            if service.epoch < monolith.epoch and monolith.owner == self.giver:
+                self.sides[Side.SERVICE].change(epoch=monolith.epoch, owner=monolith.owner, operation=monolith.operation)
+        except StranglerError as error:
+            return error
+        return None
+
+    def hold(self, running: Running) -> Mapping[str, Any]:
+        running = self.ledger.note(running, data={"held_at": self.clock()})
+        published = self.plane.publish(running, running.at, hold_ms=int(self.max_pause_ms * 2 + 2000))
+        self.plane.held(running, timeout_s=self._left(running))
+        self._in_time(running)
+        return published
+
+    def fence(self, running: Running) -> Mapping[str, Any]:
+        self._in_time(running)
+        epoch = int(running.data["epoch"]) + 1
+        handed = self.sides[self.giver].change(epoch=epoch, owner=Side.NONE, operation=running.id)
+        log.info("handover.fenced context=%s epoch=%s marker=%s operation=%s", running.context, epoch, handed.marker, running.id)
+        return {"fenced": epoch, "next_ids": dict(handed.next_ids), "marker": handed.marker}
+
+    def drained(self, running: Running) -> Mapping[str, Any]:
+        self._in_time(running)
+        self.drain(int(running.data["marker"]), self._left(running))
+        self.verify()
+        return {}
+
+    def offer(self, running: Running) -> Mapping[str, Any]:
+        self._in_time(running)
+        self.sides[self.taker].change(
+            epoch=running.data["fenced"], owner=Side.NONE, operation=running.id, next_ids=running.data["next_ids"]
+        )
+        self._in_time(running)
+        return {}
+
+    def commit(self, running: Running) -> Mapping[str, Any]:
+        """Runs in one transaction with the record of the step, on the monolith's database: the point of no return."""
+        self._in_time(running)
+        self.sides[Side.MONOLITH].change(epoch=running.data["fenced"], owner=self.taker, operation=running.id)
+        return {}
+
+    def confirm(self, running: Running) -> Mapping[str, Any]:
+        self.sides[Side.SERVICE].change(epoch=running.data["fenced"], owner=self.taker, operation=running.id)
+        return {}
+
+    def flip(self, running: Running) -> Mapping[str, Any]:
+        published = self.plane.publish(running, running.to)
+        acknowledged = self.plane.converged(timeout_s=self.converge_s)
+        return {**published, "proxies": dict(acknowledged), "pause_ms": self._parked_ms(running)}
+
+    def reverse(self, running: Running) -> Mapping[str, Any]:
+        with self.ledger.guard(running):
+            self.streams(running)
+        return {}
+
+    # ---- and back -------------------------------------------------------------------------------------------------
+
+    def undo_owner(self, running: Running) -> Mapping[str, Any]:
+        """The giver owns again, at an epoch above everything that this operation can have said."""
+        epoch = int(running.data["epoch"]) + 2
+        self.sides[self.giver].change(epoch=epoch, owner=self.giver, operation=running.id)
+        return {"undone": epoch}
+
+    def undo_other(self, running: Running) -> Mapping[str, Any]:
+        if "undone" not in running.data:
+            return {}  # turned back from the hold: no ownership was touched
+        try:
+            self.sides[self.taker].change(epoch=running.data["undone"], owner=self.giver, operation=running.id)
+        except StranglerError as error:
+            if self.taker is Side.MONOLITH:
+                raise
+            log.warning("handover.owed context=%s error=%s operation=%s", running.context, error, running.id)
+            return {"owed": True}  # the tick tells the service; the next hand-over begins with it too
+        return {}
+
+    def release(self, running: Running) -> Mapping[str, Any]:
+        """The table without the hold. It need not arrive: a hold ends by itself, and the proxies then ask for the owner."""
+        result: dict[str, Any] = {}
+        try:
+            result.update(self.plane.publish(running, running.at))
+            result["proxies"] = dict(self.plane.converged(timeout_s=1.0))
+        except LostLease:
+            raise
+        except StranglerError as error:
+            result["release_error"] = str(error)
+        return {**result, "pause_ms": self._parked_ms(running)}
+
+    # ---- time -----------------------------------------------------------------------------------------------------
+
+    def _parked_ms(self, running: Running) -> float | None:
+        held_at = running.data.get("held_at")
+        return None if held_at is None else round((self.clock() - float(held_at)) * 1000, 1)
+
+    def _left(self, running: Running) -> float:
+        return max(0.0, (self.max_pause_ms - (self._parked_ms(running) or 0.0)) / 1000)
+
+    def _in_time(self, running: Running) -> None:
+        parked = self._parked_ms(running) or 0.0
+        if parked <= self.max_pause_ms:
+            return
+        took = {step: ms for step, ms in running.data.get("steps_ms", {}).items() if step in PAUSED}
+        took[running.step] = parked - sum(took.values())
+        slow = max(took, key=lambda step: took[step])
+        raise TooSlow(
+            f"writes were parked for {parked:.0f} ms, max_pause_ms is {self.max_pause_ms:g};"
+            f" the slow step was {slow} ({took[slow]:.0f} ms)"
+        )

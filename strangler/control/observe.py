@@ -1,0 +1,170 @@
+"""What the gates look at: streams, drift, service, proxies, keys and locks, as they are now. Judged in ``domain.gates``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db import connections
+from django.utils import timezone
+
+from strangler import conf
+from strangler.control import publish
+from strangler.control.handover import Known, Owning
+from strangler.control.proxies import Proxies
+from strangler.domain import gates, plan
+from strangler.domain.estate import Context
+from strangler.domain.gates import DriftSeen, StreamSeen, Verdict
+from strangler.domain.stages import Position, Side, Stage
+from strangler.errors import StranglerError
+from strangler.sync import drift, lock, loose_keys
+from strangler.sync.client import ServiceClient
+from strangler.sync.models import Backfill, Outbox, Quarantine, Stream
+
+# The transactions that hold the context's advisory lock, and since when the oldest of them is open.
+OLDEST_HOLDER = """
+    SELECT extract(epoch FROM max(now() - a.xact_start)) * 1000
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid() AND l.objsubid = 1
+      AND l.classid = ((%s::bigint >> 32) & 4294967295)::oid AND l.objid = (%s::bigint & 4294967295)::oid
+"""
+
+
+HANDOVER_FRESH_S = 10.0
+
+
+def stream(name: str) -> StreamSeen | None:
+    """None where the stream was never made."""
+    alias = conf.setting("DATABASE")
+    row = Stream.objects.using(alias).filter(name=name).first()
+    if row is None:
+        return None
+    waiting = Outbox.objects.using(alias).filter(stream=name)
+    oldest = waiting.order_by("id").values_list("noted_at", flat=True).first()
+    backfills = list(Backfill.objects.using(alias).filter(stream=name).values_list("state", flat=True))
+    return StreamSeen(
+        name=name,
+        live=row.state == Stream.State.LIVE,
+        depth=waiting.count() if oldest else 0,
+        lag_ms=row.lag_ms,
+        oldest_ms=(timezone.now() - oldest).total_seconds() * 1000 if oldest else 0.0,
+        quarantined=Quarantine.objects.using(alias).filter(stream=name).count(),
+        rounds_seen=row.marker > 0,
+        backfilled=all(state == "done" for state in backfills) if backfills else None,
+        last_error=row.last_error or row.reason,
+    )
+
+
+def drift_of(name: str) -> DriftSeen:
+    row = Stream.objects.using(conf.setting("DATABASE")).filter(name=name).first()
+    if row is None or row.verified_drift is None:
+        return DriftSeen(name, None, None)
+    age = (timezone.now() - row.verified_at).total_seconds() if row.verified_at else None
+    return DriftSeen(name, row.verified_drift, age if age is not None else 0.0)
+
+
+@dataclass
+class Observer:
+    """Judges the gates of one context. ``verify``: a drift check that is absent or too old is made anew (it only reads)."""
+
+    context: Context
+    service: Owning
+    monolith: Owning
+    proxies: Proxies
+    verify: bool = True
+    _seen: dict[str, StreamSeen | None] = field(default_factory=dict)
+
+    def judge(self, at: Position, to: Position) -> list[Verdict]:
+        """The verdicts of every gate between two positions, in the order in which they are declared."""
+        self._seen.clear()
+        limits, moves = self.context.gates, at.stage.owner is not to.stage.owner
+        judges: dict[str, Callable[[], Verdict]] = {
+            "health": lambda: self.health(must_acknowledge=plan.kind(at, to) is plan.Kind.CUT_BACK),
+            "backfill": self.backfill,
+            "lag": lambda: gates.lag(self._stream(self._main(at)), threshold_ms=limits.lag_p99_ms),
+            "copies": self.copies,
+            "drift": lambda: self.drift(at, fresh_s=HANDOVER_FRESH_S if moves else limits.max_drift_age_s),
+            "quarantine": lambda: gates.quarantine(self._streams(at)),
+            "proxies": self.live_proxies,
+            "loose keys": self.loose_keys,
+            "orphans": self.orphans,
+            "transactions": self.transactions,
+            "ownership": lambda: self.ownership(at.stage.owner),
+        }
+        return [judges[name]() for name in plan.gates_of(at, to)]
+
+    # ---- streams --------------------------------------------------------------------------------------------------
+
+    def _main(self, at: Position) -> str:
+        """The stream that carries the context's own rows in this position."""
+        return self.context.reverse_stream if at.stage.owner is Side.SERVICE else self.context.mirror_stream
+
+    def _stream(self, name: str) -> StreamSeen:
+        if name not in self._seen:
+            self._seen[name] = stream(name)
+        return self._seen[name] or StreamSeen(name, live=False)
+
+    def _names(self, at: Position) -> list[str]:
+        copies = [self.context.copies_stream] if self.context.read_copies and at.stage.owner is Side.MONOLITH else []
+        return [self._main(at), *copies]
+
+    def _streams(self, at: Position) -> list[StreamSeen]:
+        return [self._stream(name) for name in self._names(at)]
+
+    def backfill(self) -> Verdict:
+        return gates.backfill([self._stream(name) for name in self._names(Position.of(Stage.MIRROR))])
+
+    def copies(self) -> Verdict:
+        seen = self._stream(self.context.copies_stream) if self.context.read_copies else None
+        return gates.copies(seen, threshold_ms=self.context.gates.lag_p99_ms)
+
+    def drift(self, at: Position, *, fresh_s: float) -> Verdict:
+        """A check older than ``fresh_s`` is made again: a hand-over compares afterwards what changed since the last one."""
+        limit = self.context.gates.max_drift_age_s
+        names = self._names(at)
+        seen = [drift_of(name) for name in names]
+        if self.verify:
+            for place, check in enumerate(seen):
+                if check.differing is None or check.differing or (check.age_s or 0.0) > min(fresh_s, limit / 2):
+                    drift.check(check.stream)
+                    seen[place] = drift_of(check.stream)
+        return gates.drift(seen, max_age_s=limit)
+
+    # ---- the rest -------------------------------------------------------------------------------------------------
+
+    def health(self, *, must_acknowledge: bool = False) -> Verdict:
+        try:
+            ServiceClient(self.context.name).ready()
+        except StranglerError as error:
+            return gates.health(False, str(error), must_acknowledge=must_acknowledge)
+        return gates.health(True, "")
+
+    def live_proxies(self) -> Verdict:
+        try:
+            live = self.proxies.live()
+        except StranglerError as error:
+            return Verdict("proxies", gates.State.UNKNOWN, "unknown", "all have the newest table", str(error))
+        return gates.proxies([proxy.id for proxy in live], publish.behind(live))
+
+    def loose_keys(self) -> Verdict:
+        return gates.loose_keys(loose_keys.tight(self.context.name), loose_keys.orphans(self.context.name))
+
+    def orphans(self) -> Verdict:
+        return gates.loose_keys([], loose_keys.orphans(self.context.name))
+
+    def transactions(self) -> Verdict:
+        key = lock.lock_key(self.context.name)
+        with connections[conf.setting("DATABASE")].cursor() as cursor:
+            cursor.execute(OLDEST_HOLDER, [key, key])
+            (oldest,) = cursor.fetchone()
+        return gates.transactions(None if oldest is None else float(oldest), threshold_ms=self.context.gates.max_pause_ms)
+
+    def ownership(self, expected: Side) -> Verdict:
+        monolith = self.monolith.read()
+        service: Known | None
+        try:
+            service = self.service.read()
+        except StranglerError:
+            service = None
+        said = None if service is None else (service.epoch, service.owner)
+        return gates.ownership((monolith.epoch, monolith.owner), said, expected=str(expected))

@@ -1,0 +1,257 @@
+"""The transitions that don't change the owner: into and out of the mirror, along the canary, into retirement and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from strangler.control import observe
+from strangler.control.drain import Drain
+from strangler.control.errors import GatesClosed
+from strangler.control.handover import Owning, Plane
+from strangler.control.saga import Action, Ledger, Running, Saga
+from strangler.domain.estate import Context
+from strangler.domain.gates import Verdict, closed
+from strangler.domain.plan import Kind
+from strangler.domain.stages import Side
+from strangler.errors import LostLease, StranglerError
+from strangler.sync import backfill, install, loose_keys, relay, streams, wake
+
+PAUSE_S = 0.05
+
+
+@dataclass
+class Transition:
+    """The steps of one such transition. Each action is idempotent; ``token`` is checked before anything outside is changed."""
+
+    context: Context
+    plane: Plane
+    ledger: Ledger
+    judge: Callable[[Running], Sequence[Verdict]]
+    service: Owning
+    said: Callable[[str], None]
+    converge_s: float = 15.0
+    stall_s: float = 60.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _shown: str = field(default="", init=False)
+
+    def saga(self, kind: Kind) -> Saga:
+        build = {
+            Kind.ENTER_MIRROR: self._enter_mirror,
+            Kind.LEAVE_MIRROR: self._leave_mirror,
+            Kind.PUBLISH: self._along,
+            Kind.RETIRE: self._retire,
+            Kind.UNRETIRE: self._unretire,
+        }
+        return build[kind]()
+
+    def _enter_mirror(self) -> Saga:
+        actions: dict[str, Action] = {
+            "gates": self.gates,
+            "install": self.install,
+            "loosen": self.loosen,
+            "streams": self.start_mirror,
+            "backfill": self.backfill,
+            "catch up": self.catch_up,
+            "publish": self.publish,
+            "converge": self.converge,
+        }
+        undo: dict[str, Action] = {
+            "unpublish": self.unpublish,
+            "stop": self.stop_mirror,
+            "tighten": self.tighten,
+            "uninstall": self.uninstall,
+        }
+        turning = {"install": "uninstall", "loosen": "tighten", "streams": "stop", "backfill": "stop", "catch up": "stop"}
+        return self._saga(actions, undo, {**turning, "publish": "unpublish", "converge": "unpublish"})
+
+    def _leave_mirror(self) -> Saga:
+        """The keys come back while the mirror still runs, so that an orphan leaves everything as it was."""
+        actions: dict[str, Action] = {
+            "gates": self.gates,
+            "tighten": self.tighten,
+            "publish": self.publish,
+            "converge": self.converge,
+            "stop": self.stop_mirror,
+            "uninstall": self.uninstall,
+        }
+        undo: dict[str, Action] = {"unpublish": self.unpublish, "loosen": self.loosen}
+        turning = {"tighten": "loosen", "publish": "unpublish", "converge": "unpublish"}
+        return self._saga(actions, undo, turning, no_return=("stop", "uninstall"))
+
+    def _along(self) -> Saga:
+        actions: dict[str, Action] = {"gates": self.gates, "publish": self.publish, "converge": self.converge}
+        return self._saga(actions, {"unpublish": self.unpublish}, {"publish": "unpublish", "converge": "unpublish"})
+
+    def _retire(self) -> Saga:
+        actions: dict[str, Action] = {
+            "gates": self.gates,
+            "publish": self.publish,
+            "converge": self.converge,
+            "stop": self.stop_reverse,
+        }
+        turning = {"publish": "unpublish", "converge": "unpublish"}
+        return self._saga(actions, {"unpublish": self.unpublish}, turning, no_return=("stop",))
+
+    def _unretire(self) -> Saga:
+        actions: dict[str, Action] = {
+            "gates": self.gates,
+            "streams": self.start_reverse,
+            "catch up": self.catch_up_reverse,
+            "publish": self.publish,
+            "converge": self.converge,
+        }
+        undo: dict[str, Action] = {"unpublish": self.unpublish, "stop": self.stop_reverse}
+        turning = {"streams": "stop", "catch up": "stop", "publish": "unpublish", "converge": "unpublish"}
+        return self._saga(actions, undo, turning)
+
+    @staticmethod
+    def _saga(
+        actions: Mapping[str, Action],
+        undo: Mapping[str, Action],
+        turning: Mapping[str, str],
+        no_return: tuple[str, ...] = (),
+    ) -> Saga:
+        """None of these parks a write, so a resumed one goes on forward from where it was."""
+        return Saga(actions, undo, turning, no_return=frozenset(no_return), resumable=frozenset(actions))
+
+    # ---- gates and table ------------------------------------------------------------------------------------------
+
+    def gates(self, running: Running) -> Mapping[str, Any]:
+        verdicts = list(self.judge(running))
+        if closed(verdicts):
+            raise GatesClosed(f"{running.context}: {running.at} → {running.to}", verdicts)
+        return {"verdicts": [verdict.to_json() for verdict in verdicts]}
+
+    def publish(self, running: Running) -> Mapping[str, Any]:
+        return self.plane.publish(running, running.to)
+
+    def converge(self, running: Running) -> Mapping[str, Any]:
+        return {"proxies": dict(self.plane.converged(timeout_s=self.converge_s))}
+
+    def unpublish(self, running: Running) -> Mapping[str, Any]:
+        """The old table again, under a new number. Proxies that can't be told now take it as soon as they can."""
+        try:
+            self.plane.publish(running, running.at)
+            return {"proxies": dict(self.plane.converged(timeout_s=1.0))}
+        except LostLease:
+            raise
+        except StranglerError as error:
+            return {"release_error": str(error)}
+
+    # ---- tables, keys and streams ---------------------------------------------------------------------------------
+
+    def install(self, running: Running) -> Mapping[str, Any]:
+        self.ledger.reload(running)
+        install.install(self.context.name)
+        return {}
+
+    def uninstall(self, running: Running) -> Mapping[str, Any]:
+        self.ledger.reload(running)
+        install.uninstall(self.context.name)
+        return {}
+
+    def loosen(self, running: Running) -> Mapping[str, Any]:
+        self.ledger.reload(running)
+        loose_keys.drop(self.context.name)
+        return {}
+
+    def tighten(self, running: Running) -> Mapping[str, Any]:
+        self.ledger.reload(running)
+        loose_keys.restore(self.context.name)
+        return {}
+
+    @property
+    def _towards_service(self) -> list[str]:
+        copies = [self.context.copies_stream] if self.context.read_copies else []
+        return [self.context.mirror_stream, *copies]
+
+    def start_mirror(self, running: Running) -> Mapping[str, Any]:
+        with self.ledger.guard(running):
+            for name in self._towards_service:
+                streams.start(name)
+        return {}
+
+    def stop_mirror(self, running: Running) -> Mapping[str, Any]:
+        with self.ledger.guard(running):
+            for name in self._towards_service:
+                streams.stop(name)
+        return {}
+
+    def start_reverse(self, running: Running) -> Mapping[str, Any]:
+        with self.ledger.guard(running):
+            streams.start(self.context.reverse_stream)
+        return {}
+
+    def stop_reverse(self, running: Running) -> Mapping[str, Any]:
+        with self.ledger.guard(running):
+            streams.stop(self.context.reverse_stream)
+        return {}
+
+    def backfill(self, running: Running) -> Mapping[str, Any]:
+        """Every mirrored row is noted, chunk by chunk, and the streams carry them; the outbox is kept short meanwhile."""
+        noted: dict[str, int] = {}
+        for name in self._towards_service:
+            backfill.start(name)
+            while backfill.step(name):
+                self.ledger.reload(running)
+                self._tell(f"{name}: {_progress(backfill.progress(name))}")
+                self._run(name)
+        return {"backfilled": noted}
+
+    def catch_up(self, running: Running) -> Mapping[str, Any]:
+        """Until every stream has carried what was noted; fails when nothing moves any more."""
+        for name in self._towards_service:
+            self._catch_up(running, name)
+        return {}
+
+    def catch_up_reverse(self, running: Running) -> Mapping[str, Any]:
+        """Until the monolith's tables have all that the service had written by now."""
+        known = self.service.read()
+        said = self.service.change(epoch=known.epoch, owner=known.owner, operation=known.operation)  # unchanged: its marker
+        Drain(self.context, Side.SERVICE).to(said.marker, self.stall_s)
+        return {}
+
+    def _catch_up(self, running: Running, name: str) -> None:
+        best, moved_at = None, self.clock()
+        while True:
+            seen = observe.stream(name)
+            if seen is None:
+                raise StranglerError(f"stream {name} is not installed; run: strangler sync install {self.context.name}")
+            if seen.rounds_seen and not seen.depth and seen.backfilled is not False:
+                return
+            state = (seen.depth, seen.backfilled)
+            if state != best:
+                best, moved_at = state, self.clock()
+            if self.clock() - moved_at > self.stall_s:
+                said = seen.last_error or "no worker carries it; is one running?"
+                stuck = f"has not moved for {self.stall_s:.0f} s with {seen.depth} changes waiting"
+                raise StranglerError(f"stream {name} {stuck}: {said}")
+            self._tell(f"{name}: {seen.depth} changes waiting")
+            self.ledger.reload(running)
+            self._run(name)
+            self.sleep(PAUSE_S)
+
+    def _run(self, name: str) -> None:
+        """A worker carries the stream; where none does, this process does a round itself."""
+        wake.wake(name)
+        try:
+            relay.run(name)
+        except LostLease:
+            pass
+
+    def _tell(self, text: str) -> None:
+        if text != self._shown:
+            self._shown = text
+            self.said(text)
+
+
+def _progress(progress: Any) -> str:
+    noted, estimate = getattr(progress, "noted", None), getattr(progress, "estimate", None)
+    if noted is None:
+        return str(progress)
+    share = f" ({min(100, 100 * noted // estimate)} %)" if estimate else ""
+    return f"{noted:,} rows noted{share}"
