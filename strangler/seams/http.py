@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -76,22 +77,23 @@ class ServiceHttp:
         return answer
 
     def _insist(self, attempt: Callable[[int], requests.Response], repeatable: bool) -> requests.Response:
-        unknown: SeamTimeout | None = None
+        unknown: SeamTimeout | None = None  # once an attempt may have been executed, no later refusal takes that back
+        refused: SeamUnavailable | None = None
         for number in range(self.attempts):
-            last = number == self.attempts - 1
+            if number:
+                time.sleep(random.uniform(0.5, 1.0) * self.pause_s * 2**number)
             try:
-                return through_circuit(self.context, lambda n=number: attempt(n))  # type: ignore[misc]
+                return through_circuit(self.context, partial(attempt, number))
             except SeamTimeout as error:
                 unknown = error
-                if last or not repeatable:
-                    raise
+                again = repeatable
             except SeamUnavailable as error:
-                if unknown:  # an earlier attempt may have been executed
-                    error = SeamTimeout(self.context, f"{unknown} Then: {error}")  # type: ignore[assignment]
-                if last or isinstance(error.__cause__, pybreaker.CircuitBreakerError):
-                    raise error
-            time.sleep(random.uniform(0.5, 1.0) * self.pause_s * 2**number)
-        raise AssertionError("the last attempt returns or raises")
+                refused = error
+                never_sent = isinstance(error.__cause__, requests.RequestException)
+                again = (repeatable or never_sent) and not isinstance(error.__cause__, pybreaker.CircuitBreakerError)
+            if not again:
+                break
+        raise unknown or refused or AssertionError("no attempt was allowed")
 
     def _send(self, method: str, url: str, **given: Any) -> requests.Response:
         try:

@@ -12,7 +12,7 @@ from strangler import conf
 from strangler.problems import from_error, problem
 from strangler.seams import exchange
 from strangler.seams.claims import Owner, read, resolve
-from strangler.seams.errors import Fenced
+from strangler.seams.errors import Fenced, NotOwner, SeamTimeout, SeamUnavailable
 from strangler.seams.stamps import ACCESS, NOT_EXECUTED, SAFE_METHODS, Stamp, accepts
 from strangler.sync import fence, wake
 
@@ -72,7 +72,7 @@ class PositionMiddleware:
     """After a request that may have written: ``X-Strangler-Position`` (P23), and a nudge for the streams (P12).
 
     A write that met the fence is answered 503 with ``Retry-After`` (P15); under ``ATOMIC_REQUESTS``, where all of it was rolled
-    back, it is first run again, whole (P17).
+    back, it is first run again, whole (P17). A seam that nobody answered is 503, or 504 where the outcome is not known.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -91,6 +91,8 @@ class PositionMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        if isinstance(exception, (SeamUnavailable, SeamTimeout, NotOwner)):
+            return _unanswered(exception)
         refused = _fenced(exception)
         if refused is None:
             return None
@@ -128,6 +130,14 @@ class PositionMiddleware:
             streams = [conf.estate().contexts[context].reverse_stream]
         for stream in streams:
             wake.wake(stream)
+
+
+def _unanswered(error: SeamUnavailable | SeamTimeout | NotOwner) -> HttpResponseBase:
+    """504 where the outcome is not known, 503 where nothing was executed on the other side."""
+    status = 504 if isinstance(error, SeamTimeout) else 503
+    response = problem(status, "The other side did not answer", str(error), context=error.context)
+    response["Retry-After"] = "1"
+    return response
 
 
 def _fenced(exception: Exception) -> Fenced | None:
