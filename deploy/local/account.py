@@ -45,7 +45,7 @@ def dedicated() -> Account | None:
     found = _lookup(NAME) or _create() or _lookup("nobody")
     if found is None:
         raise CannotStart(
-            f"PostgreSQL refuses to run as root and no user could be made for it; run `useradd --system {NAME}`, or start as a user"
+            f"PostgreSQL refuses to run as root and no user could be made for it; run `useradd --system {NAME}`, or don't be root"
         )
     return found
 

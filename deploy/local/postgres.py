@@ -223,7 +223,7 @@ def programs() -> Path:
 
 def _is_postgres(pid: int) -> bool:
     try:
-        return psutil.Process(pid).name().startswith("postgres")
+        return bool(psutil.Process(pid).name().startswith("postgres"))
     except psutil.Error:
         return False
 

@@ -4,6 +4,7 @@ and the tests of whole estates.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import time
@@ -109,7 +110,7 @@ class Estate:
         """Everything, in reverse order, within 10 s; no process is left. Doing it twice is harmless."""
         for names in reversed(self._order):
             grace = GRACE_S["servers" if {"postgres", "valkey"} & set(names) else "applications"]
-            self._together(names, lambda child, grace=grace: child.stop(grace))
+            self._together(names, functools.partial(Child.stop, timeout=grace))
         (self.place.state_dir / "estate.env").unlink(missing_ok=True)
         self._register.close()
         self._follower.stop()

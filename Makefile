@@ -1,0 +1,14 @@
+# Every target is one call of make.py, which also works without make: python3 make.py help
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: up demo test lint bench faults help
+
+up demo test lint bench faults help:
+	@$(PYTHON) make.py $@
+
+%:
+	@$(PYTHON) make.py $@
+
+Makefile: ;
+make.py: ;

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""What `make` calls, and what works without make: `python3 make.py TARGET`. Standard library only.
+
+Each target does its own set-up: a virtual environment in .venv with exactly the packages of requirements.lock (by hash), then
+what the target needs. A second start skips what is there. This file must parse on old Pythons too, to say what is missing.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+LOWEST, HIGHEST = (3, 11), (3, 14)
+ROOT = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+UV = os.path.join(VENV, "bin", "uv")
+LOCK = os.path.join(ROOT, "requirements.lock")
+STAMP = os.path.join(VENV, "set-up")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+TARGETS = (
+    ("up", "the estate, in the foreground, until Ctrl-C"),
+    ("demo", "payments leaves the monolith and comes back, under live traffic"),
+    ("test", "the whole check: lint, types, import contracts, all tests"),
+    ("lint", "the first part of it: ruff, mypy, import contracts"),
+    ("bench", "all benchmarks; bench-NAME runs one"),
+    ("faults", "the long fault tests: every process killed at every step"),
+    ("help", "this"),
+)
+LINT = (
+    ("ruff check", ["-m", "ruff", "check", "."]),
+    ("ruff format", ["-m", "ruff", "format", "--check", "."]),
+    ("mypy", ["-m", "mypy"]),
+    ("import contracts", ["-c", "from importlinter.cli import lint_imports_command as run; run()"]),
+)
+
+
+class Stop(Exception):
+    """The sentence to print before ending with ``code``."""
+
+    def __init__(self, sentence, code=1):
+        super().__init__(sentence)
+        self.code = code
+
+
+def main(words):
+    target = words[0] if words else "help"
+    extra = words[1:] + os.environ.get("ARGS", "").split()
+    if target in ("help", "-h", "--help"):
+        return show_help()
+    known = [name for name, _ in TARGETS]
+    if target not in known and not re.match(r"bench-[\w-]+$", target):
+        raise Stop("there is no target %r; there are %s" % (target, ", ".join(known)), 2)
+    check_version()
+    os.chdir(ROOT)
+    set_up()
+    if target == "up":
+        return replace(["-m", "deploy.local.up"] + extra)
+    if target == "demo":
+        return replace(["-m", "deploy.local.demo"] + extra)
+    if target.startswith("bench"):
+        return replace(["-m", "tests.benchmarks"] + [target[6:]] * bool(target[6:]) + extra)
+    if target == "faults":
+        os.environ["STRANGLER_LONG"] = "1"
+        return replace(["-m", "pytest", "tests/faults"] + extra)
+    if target == "lint":
+        return check(LINT)
+    need_browser()
+    return check(LINT + (("pytest", ["-m", "pytest", "-q"] + extra),))
+
+
+def show_help():
+    print("make TARGET, or: python3 make.py TARGET\n")
+    for name, what in TARGETS:
+        print("  %-8s %s" % (name, what))
+    print("\nARGS='…' hands words on: make test ARGS='tests/unit -k routes', make demo ARGS=--help")
+    return 0
+
+
+def check_version():
+    if LOWEST <= sys.version_info[:2] <= HIGHEST:
+        return
+    wanted = ["python3.%d" % minor for minor in range(HIGHEST[1], LOWEST[1] - 1, -1)]
+    fitting = [name for name in wanted if works(name)]
+    remedy = "run `make PYTHON=%s …`" % fitting[0] if fitting else "install one and run `make PYTHON=python3.13 …`"
+    raise Stop("this needs Python 3.%d to 3.%d and %s is %d.%d; %s" % (LOWEST[1], HIGHEST[1], sys.executable, *sys.version_info[:2], remedy))
+
+
+def works(program):
+    """Whether it is there and starts (a pyenv shim may be there and not start)."""
+    found = shutil.which(program)
+    return bool(found) and subprocess.call([found, "-c", ""], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+
+
+# ---- set-up ----------------------------------------------------------------------------------------------------------
+
+
+def set_up():
+    """The virtual environment with exactly the locked packages. Under a second when nothing changed."""
+    wanted = fingerprint()
+    if read(STAMP) == wanted:
+        return
+    import fcntl
+
+    with open(os.path.join(ROOT, ".setup.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two targets started at once set up once
+        if read(STAMP) == wanted:
+            return
+        began = time.time()
+        say("setting up .venv with the packages of requirements.lock …")
+        make_venv()
+        install_uv()
+        uv("sync", "--quiet", "--require-hashes", LOCK)
+        uv("install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+        with open(STAMP, "w") as stamp:
+            stamp.write(wanted)
+        say("done in %.0f s" % (time.time() - began))
+
+
+def fingerprint():
+    digest = hashlib.sha256(("%s %s" % (ROOT, sys.version_info[:2])).encode())
+    for path in (LOCK, os.path.join(ROOT, "pyproject.toml")):
+        with open(path, "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def make_venv():
+    version = "%d.%d" % sys.version_info[:2]
+    if works(PYTHON) and output(PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])") == version:
+        return
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        raise Stop(
+            "this Python can't make virtual environments; on Debian and Ubuntu type "
+            "`%sapt-get install python3-venv` and start again" % sudo()
+        )
+    shutil.rmtree(VENV, ignore_errors=True)
+    done = subprocess.run([sys.executable, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    if done.returncode:
+        shutil.rmtree(VENV, ignore_errors=True)
+        raise Stop("the virtual environment can't be made; `%s -m venv .venv` said:\n%s" % (sys.executable, done.stdout.strip()))
+
+
+def install_uv():
+    """The locked uv, by pip and by hash."""
+    with open(LOCK) as file:
+        found = re.search(r"^uv==(\S+).*?(?=^\S)", file.read() + "\nend", re.M | re.S)
+    if os.path.exists(UV) and output(UV, "--version").split()[1:2] == [found.group(1)]:
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        locked = os.path.join(directory, "uv.txt")
+        with open(locked, "w") as file:
+            file.write(found.group(0))
+        run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", locked)
+
+
+def uv(command, *words):
+    run(UV, "pip", command, "--python", PYTHON, *words)
+
+
+def run(*words):
+    if subprocess.call(words):
+        raise Stop("`%s` failed (see above); when that is mended, start again" % " ".join(words[:4]))
+
+
+def output(*words):
+    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True).stdout.strip()
+
+
+def read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def need_browser():
+    """Debian's Chromium for tests/e2e: a browser can't come from the package lock."""
+    if any(shutil.which(name) for name in BROWSERS):
+        return
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        say("the end-to-end tests need Chromium: installing Debian's package `chromium` …")
+        quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+        subprocess.call(["apt-get", "update", "-qq"], env=quiet)
+        if subprocess.call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], env=quiet) == 0:
+            return
+    raise Stop("the end-to-end tests need the system's package `chromium`; type `%sapt-get install chromium` and start again" % sudo())
+
+
+def sudo():
+    return "" if os.geteuid() == 0 else "sudo "
+
+
+# ---- running ---------------------------------------------------------------------------------------------------------
+
+
+def replace(words):
+    """Go on as the virtual environment's Python, so that signals and the exit code are the program's own."""
+    sys.stdout.flush()
+    os.execv(PYTHON, [PYTHON] + words)
+
+
+def check(steps):
+    """Run all steps, also after one failed; the summary is short and the exit code honest."""
+    results = []
+    for name, words in steps:
+        say("%s …" % name)
+        began = time.time()
+        code = subprocess.call([PYTHON] + words)
+        results.append((name, code, time.time() - began))
+    print()
+    for name, code, seconds in results:
+        print("%s %-17s %6.1f s" % ("✗" if code else "✓", name, seconds))
+    return 1 if any(code for _, code, _ in results) else 0
+
+
+def say(text):
+    print("make: %s" % text, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stop as stop:
+        print("make: %s" % stop, file=sys.stderr)
+        sys.exit(stop.code)
+    except KeyboardInterrupt:
+        sys.exit(130)
