@@ -21,6 +21,7 @@ PYTHON = os.path.join(VENV, "bin", "python")
 UV = os.path.join(VENV, "bin", "uv")
 LOCK = os.path.join(ROOT, "requirements.lock")
 STAMP = os.path.join(VENV, "set-up")
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 TARGETS = (
@@ -163,7 +164,12 @@ def install_uv():
 
 
 def uv(command, *words):
-    run(UV, "pip", command, "--python", PYTHON, *words)
+    run(UV, "pip", command, "--python", PYTHON, *(trust() + list(words)))
+
+
+def trust():
+    """The system's certificates where it has some: a company's proxy is known to them and not to uv's own."""
+    return ["--system-certs"] if sys.platform == "darwin" or any(map(os.path.exists, CERTIFICATES)) else []
 
 
 def run(*words):
