@@ -46,7 +46,7 @@ NOTE = f"""
 TAKE = f"""
     UPDATE strangler_operation
     SET token = token + 1, holder = %(holder)s, holder_until = now() + make_interval(secs => %(lease)s)
-    WHERE finished_at IS NULL AND (holder_until IS NULL OR holder_until < now())
+    WHERE finished_at IS NULL AND (holder_until IS NULL OR holder_until < now() OR holder = %(dead)s)
     RETURNING {COLUMNS}
 """
 RENEW = f"UPDATE strangler_operation SET holder_until = now() + make_interval(secs => %(lease)s) WHERE {MINE}"
@@ -81,6 +81,21 @@ def _running(row: tuple[Any, ...]) -> Running:
 
 def holder_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+
+
+def _is_dead(holder: str) -> bool:
+    """Whether the holder was a process of this machine that is no more: then its lease need not be waited for."""
+    host, _, rest = holder.partition(":")
+    pid = rest.partition(":")[0]
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def open_operation() -> Operation | None:
@@ -131,7 +146,11 @@ class DatabaseLedger:
 
     def take(self) -> Running | None:
         """The open operation whose holder's lease is over, now ours under a higher token; None where there is none."""
-        row = self._fetch(TAKE, {"holder": holder_name(), "lease": self.lease_s})
+        operation = open_operation()
+        if operation is None:
+            return None
+        dead = operation.holder if _is_dead(operation.holder) else None
+        row = self._fetch(TAKE, {"holder": holder_name(), "lease": self.lease_s, "dead": dead})
         return _running(row) if row else None
 
     # ---- saga.Ledger ----------------------------------------------------------------------------------------------

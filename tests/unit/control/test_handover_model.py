@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from strangler.domain.stages import Side
-from tests.unit.control.world import CANARY, KILLED, OK, VERDICTS, World
+from tests.unit.control.world import KILLED, OK, VERDICTS, World
 
 FAIR = settings(max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -21,8 +21,7 @@ class HandOverMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(**self.rules_taken_out)
-        self.epochs = {side: 0 for side in self.world.sides}
-        self.positions_were = [CANARY]
+        self.epochs = dict.fromkeys(self.world.sides, 0)
 
     # ---- what happens ---------------------------------------------------------------------------------------------
 

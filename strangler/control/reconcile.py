@@ -1,0 +1,56 @@
+"""Ownership that both sides lost track of, set anew at a higher epoch: after a fail-over or a restore (P16)."""
+
+from __future__ import annotations
+
+import uuid
+
+from strangler import conf
+from strangler.control.engine import context_named, position_of
+from strangler.control.errors import Busy
+from strangler.control.ledger import describe, open_operation
+from strangler.control.models import Operation
+from strangler.control.publish import publish_current
+from strangler.control.sides import MonolithSide, ServiceSide
+from strangler.domain.stages import Side
+from strangler.errors import Misuse, StranglerError
+
+
+def reconcile(context: str) -> tuple[int, str]:
+    """The owner that the stage calls for, on both sides, at one epoch above both. Gives (epoch, owner).
+
+    The side that is not to own is told first, so that there are never two. Both must answer.
+    """
+    declared = context_named(context)
+    operation = open_operation()
+    if operation:
+        raise Busy(f"an operation is under way and settles ownership itself: {describe(operation)}")
+    owner = position_of(context).stage.owner
+    sides = {Side.MONOLITH: MonolithSide(declared.name), Side.SERVICE: ServiceSide(declared.name)}
+    known = {side: port.read() for side, port in sides.items()}
+    if len({(said.epoch, said.owner) for said in known.values()}) == 1 and known[owner].owner == owner:
+        raise Misuse(f"{context}: both sides take the {owner} for the owner at epoch {known[owner].epoch}; nothing to reconcile")
+    epoch = max(said.epoch for said in known.values()) + 1
+    identity = f"reconcile {uuid.uuid4()}"
+    for side in (owner.other, owner):
+        sides[side].change(epoch=epoch, owner=owner, operation=identity)
+    publish_current()
+    return epoch, str(owner)
+
+
+def tell_owed() -> list[str]:
+    """Services that missed an undo hear of it now. Gives their contexts; one that doesn't answer waits for the next time."""
+    told = []
+    owing = Operation.objects.using(conf.setting("DATABASE")).filter(finished_at__isnull=False, data__owed=True)
+    for operation in owing:
+        if open_operation():
+            break  # a hand-over begins by telling it, and must not be disturbed
+        try:
+            monolith, service = MonolithSide(operation.context).read(), ServiceSide(operation.context)
+            if service.read().epoch < monolith.epoch:
+                service.change(epoch=monolith.epoch, owner=monolith.owner, operation=monolith.operation)
+        except StranglerError:
+            continue
+        operation.data = {**operation.data, "owed": False}
+        operation.save(update_fields=["data"])
+        told.append(operation.context)
+    return told

@@ -1,0 +1,207 @@
+"""Where a context stands, in plain words: the object that CLI and console render."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from strangler import conf
+from strangler.control import observe, publish
+from strangler.control.engine import way_back, way_forward
+from strangler.control.ledger import describe, open_operation
+from strangler.control.models import Migration, Operation
+from strangler.control.observe import Observer
+from strangler.control.proxies import Proxies
+from strangler.control.sides import MonolithSide, ServiceSide
+from strangler.domain import plan
+from strangler.domain.estate import Context
+from strangler.domain.gates import StreamSeen, Verdict, closed
+from strangler.domain.stages import Position, Side, Stage
+from strangler.errors import Misuse, StranglerError
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whom a side takes for the owner; ``said`` is why it isn't known."""
+
+    owner: str
+    epoch: int | None
+    said: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.owner} (epoch {self.epoch})" if self.epoch is not None else f"unknown: {self.said}"
+
+
+@dataclass(frozen=True)
+class OperationSeen:
+    """The operation under way, and whether its holder still lives."""
+
+    what: str
+    step: str
+    undoing: bool
+    who: str
+    holder: str
+    alive: bool
+    error: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything about one context. ``next`` is a command, or None; ``blocked`` says why it would be refused."""
+
+    context: str
+    stage: str
+    percent: int
+    since: str | None
+    reads: str
+    writes: str
+    data: str
+    service: str
+    monolith_says: Owner
+    service_says: Owner
+    streams: tuple[StreamSeen, ...]
+    operation: OperationSeen | None
+    verdicts: tuple[Verdict, ...]
+    next: str | None
+    blocked: str
+    safe_to_roll_back: bool
+    because: str
+    back: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def report(names: list[str] | None = None) -> list[Status]:
+    """Of the named contexts, or of all. Reads only, and never waits long for a side that is away."""
+    declared = conf.estate().contexts
+    unknown = [name for name in names or [] if name not in declared]
+    if unknown:
+        raise Misuse(f"there is no context {unknown[0]!r}; strangler.toml declares {', '.join(sorted(declared)) or 'none'}")
+    proxies = Proxies()
+    try:
+        return [_status(declared[name], proxies) for name in names or declared]
+    finally:
+        proxies.close()
+
+
+def _status(context: Context, proxies: Proxies) -> Status:
+    row = Migration.objects.using(conf.setting("DATABASE")).filter(context=context.name).first()
+    at = Position.of(Stage(row.stage), row.percent) if row else Position.of(Stage.MONOLITH)
+    operation = _operation(context.name)
+    movable = bool(context.service_urls)
+    monolith = _owner(MonolithSide(context.name).read)
+    service = _owner(ServiceSide(context.name).read) if movable else Owner("", None, "it has no service")
+    observer = (
+        Observer(context, ServiceSide(context.name), MonolithSide(context.name), proxies, verify=False) if movable else None
+    )
+    verdicts, following, blocked = _next(context, at, operation, observer)
+    safe, because, back = _back(context, at, operation, observer)
+    names = (context.mirror_stream, context.copies_stream, context.reverse_stream)
+    return Status(
+        context=context.name,
+        stage=str(at.stage),
+        percent=at.percent,
+        since=row.since.isoformat() if row else None,
+        reads=plan.reads(at, context.shadow_share),
+        writes=plan.writes(monolith.owner or at.stage.owner),
+        data=plan.data(at),
+        service=", ".join(context.service_urls),
+        monolith_says=monolith,
+        service_says=service,
+        streams=tuple(seen for seen in map(observe.stream, names) if seen),
+        operation=operation,
+        verdicts=tuple(verdicts),
+        next=following,
+        blocked=blocked,
+        safe_to_roll_back=safe,
+        because=because,
+        back=back,
+    )
+
+
+def _owner(read: Callable[[], Any]) -> Owner:
+    try:
+        known = read()
+    except StranglerError as error:
+        return Owner("", None, str(error))
+    return Owner(known.owner, known.epoch)
+
+
+def _operation(context: str) -> OperationSeen | None:
+    row: Operation | None = open_operation()
+    if row is None or row.context != context:
+        return None
+    now = timezone.now()
+    return OperationSeen(
+        what=describe(row),
+        step=row.step,
+        undoing=row.undoing,
+        who=row.who,
+        holder=row.holder,
+        alive=bool(row.holder_until and row.holder_until > now),
+        error=row.error,
+        seconds=(now - row.started_at).total_seconds(),
+    )
+
+
+def _next(
+    context: Context, at: Position, operation: OperationSeen | None, observer: Observer | None
+) -> tuple[list[Verdict], str | None, str]:
+    """(verdicts of the next transition, its command, what blocks it)."""
+    if observer is None:
+        return [], None, f"contexts.{context.name}.service in strangler.toml names no service"
+    try:
+        to = way_forward(context, at)[0]
+    except Misuse:
+        return [], None, "this is the last stage"
+    command = f"strangler advance {context.name}"
+    if operation:
+        return [], command, f"an operation is under way: {operation.what}"
+    verdicts = observer.judge(at, to)
+    return verdicts, command, "; ".join(f"{verdict} [{verdict.state}]" for verdict in closed(verdicts))
+
+
+def _back(
+    context: Context, at: Position, operation: OperationSeen | None, observer: Observer | None
+) -> tuple[bool, str, str | None]:
+    """(safe, because, command) for one stage back."""
+    if observer is None or at.stage is Stage.MONOLITH:
+        return True, "nothing has moved yet", None
+    to = way_back(context, at)[0]
+    command = f"strangler rollback {context.name}"
+    if operation:
+        return False, f"an operation is under way: {operation.what}", command
+    shut = closed(observer.judge(at, to))
+    if shut:
+        return False, "; ".join(map(str, shut)), command
+    if at.stage.owner is Side.MONOLITH:
+        return True, "the monolith owns every row and answers every request by itself", command
+    return True, "the monolith's tables follow the service's, and both sides answer", command
+
+
+def proxies_seen() -> list[dict[str, Any]]:
+    """The live proxies, for people."""
+    proxies = Proxies()
+    try:
+        live = proxies.live()
+        late = publish.behind(live)
+        return [
+            {"id": proxy.id, "table": f"{proxy.table[0]}.{proxy.table[1]}", "behind": proxy.id in late, "error": proxy.error}
+            for proxy in live
+        ]
+    finally:
+        proxies.close()
+
+
+def operator() -> str:
+    """Who runs this command, for receipts."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

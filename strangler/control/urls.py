@@ -1,0 +1,11 @@
+"""What the monolith serves under ``/_strangler/``: never reachable through the proxy."""
+
+from django.urls import path
+
+from strangler.control import views
+
+urlpatterns = [
+    path("ownership", views.ownership, name="strangler-ownership"),
+    path("livez", views.livez, name="strangler-livez"),
+    path("readyz", views.readyz, name="strangler-readyz"),
+]
