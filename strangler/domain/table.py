@@ -74,7 +74,7 @@ class RouteTable:
         number = bucket(context.salt, user_key)
         if not included(number, context.percent):
             return self.to(Side.MONOLITH, met, Why.OUT_OF_SHARE, number, positions, markers)
-        if positions and unmet(_for_canary(context, positions), markers):
+        if positions and unmet(until_fresh(context, positions), markers):
             return self.to(Side.MONOLITH, met, Why.NOT_FRESH, number, positions, markers)
         return Decision(Side.SERVICE, context.service, met, Why.IN_SHARE, number, (), context.epoch)
 
@@ -135,7 +135,7 @@ class RouteTable:
         return None
 
 
-def _for_canary(context: ContextState, positions: Positions) -> Awaited:
+def until_fresh(context: ContextState, positions: Positions) -> Awaited:
     """The streams to the service that must have passed the user's last write on the monolith."""
     place = positions.get(Side.MONOLITH.value)
     if place is None:

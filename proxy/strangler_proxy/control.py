@@ -1,0 +1,137 @@
+"""The line to the control plane, over Redis: tables and markers come in, acknowledgements and heart-beats go out.
+
+The proxy serves without it. Names: key and channel ``strangler:table``, hash and channel ``strangler:markers``, hash
+``strangler:proxies`` (a field for each worker) and channel ``strangler:acks``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from strangler_proxy.access_log import event
+from strangler_proxy.plane import Plane
+
+TABLE, MARKERS, PROXIES, ACKS = "strangler:table", "strangler:markers", "strangler:proxies", "strangler:acks"
+BEAT = 1.0
+_BACK_OFF = (0.05, 0.1, 0.2, 0.5, 1.0)
+_TROUBLE = (RedisError, OSError, TimeoutError)
+
+
+class Control:
+    """``run`` never ends by itself. ``identity`` names this worker: ``host:pid:number:random``."""
+
+    def __init__(self, plane: Plane, identity: str) -> None:
+        self._plane, self.identity = plane, identity
+        self._seen = b""
+
+    def report(self) -> dict[str, Any]:
+        """What this worker acknowledges."""
+        table = self._plane.tables.current
+        return {
+            "id": self.identity,
+            "at": time.time(),
+            "table": list(table.order) if table else None,
+            "held": self._plane.holds.report(),
+            "inflight_writes": {name: count for name, count in self._plane.holds.writes.counts.items() if count},
+            "error": self._plane.tables.error,
+        }
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            redis = Redis.from_url(self._plane.settings.redis, socket_connect_timeout=1.0, socket_keepalive=True)
+            try:
+                await self._stay(redis)
+            except _TROUBLE as error:
+                if self._plane.credentials.redis is not None or not failures:
+                    event("control.lost", reason=error)
+                    failures = 0
+            finally:
+                self._plane.credentials.redis = None
+                await _closed(redis)
+            await asyncio.sleep(_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
+            failures += 1
+
+    async def _stay(self, redis: Redis) -> None:
+        """Subscribes first and reads afterwards, so that nothing is missed in between."""
+        pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        try:
+            await pubsub.subscribe(TABLE, MARKERS)
+            await self._poll(redis)
+            self._plane.credentials.redis = redis
+            self._plane.touched.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(redis, pubsub))
+                tasks.create_task(self._acknowledge(redis))
+                tasks.create_task(self._beat(redis))
+        except* _TROUBLE as trouble:
+            raise trouble.exceptions[0] if isinstance(trouble.exceptions[0], Exception) else OSError(str(trouble)) from None
+        finally:
+            await _closed(pubsub)
+
+    async def _listen(self, redis: Redis, pubsub: Any) -> None:
+        async for message in pubsub.listen():
+            if message["channel"] == MARKERS.encode():
+                stream, _, marker = message["data"].decode().rpartition(" ")
+                self._markers({stream: marker})
+            else:
+                await self._fetch_table(redis)
+
+    async def _poll(self, redis: Redis) -> None:
+        await self._fetch_table(redis)
+        published: Any = await redis.hgetall(MARKERS)
+        self._markers({stream.decode(): marker.decode() for stream, marker in published.items()})
+
+    def _markers(self, published: Mapping[str, str]) -> None:
+        self._plane.markers.update({stream: int(marker) for stream, marker in published.items() if stream and marker.isdigit()})
+
+    async def _fetch_table(self, redis: Redis) -> None:
+        text: Any = await redis.get(TABLE)
+        if text is not None and text != self._seen:
+            self._seen = text
+            self._plane.tables.offer(text, keep=True)
+            self._plane.touched.set()
+
+    async def _acknowledge(self, redis: Redis) -> None:
+        """At once on any change; changes that come together go together."""
+        while True:
+            await self._plane.touched.wait()
+            self._plane.touched.clear()
+            await self._send(redis)
+
+    async def _beat(self, redis: Redis) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            await self._poll(redis)
+            await self._send(redis)
+
+    async def _send(self, redis: Redis) -> None:
+        text = json.dumps(self.report())
+        pipe = redis.pipeline(transaction=False)
+        pipe.hset(PROXIES, self.identity, text)
+        pipe.publish(ACKS, text)
+        await pipe.execute()
+
+    async def leave(self) -> None:
+        """A worker that stops cleanly takes its field along, so that nobody waits for its acknowledgement."""
+        redis = Redis.from_url(self._plane.settings.redis, socket_connect_timeout=0.5, socket_timeout=0.5)
+        try:
+            await redis.hdel(PROXIES, self.identity)
+        except _TROUBLE as error:
+            event("control.not_left", reason=error)
+        finally:
+            await _closed(redis)
+
+
+async def _closed(resource: Any) -> None:
+    try:
+        await resource.aclose()
+    except _TROUBLE:
+        return

@@ -1,0 +1,171 @@
+"""What the connections of one worker share: the one place where its parts are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from contextlib import suppress
+
+from strangler.domain.decision import Decision
+from strangler.domain.stages import Side
+from strangler.domain.table import RouteTable
+from strangler_proxy import ownership
+from strangler_proxy.access_log import AccessLog, event
+from strangler_proxy.hold import Holds
+from strangler_proxy.markers import Markers
+from strangler_proxy.metrics import Metrics
+from strangler_proxy.pool import Pool
+from strangler_proxy.positions import CredentialPositions
+from strangler_proxy.request import Request
+from strangler_proxy.routing import Router
+from strangler_proxy.server import ClientConnection
+from strangler_proxy.settings import Settings
+from strangler_proxy.shadow import Shadow
+from strangler_proxy.table import Tables
+
+_SWEEP = 0.25
+_CLASSES = {1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
+
+
+class Plane:
+    """The data plane of one worker. ``touched`` is set when what the worker acknowledges may have changed."""
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, *, number: int = 0) -> None:
+        self.settings, self.limits, self.loop, self.number = settings, settings.limits, loop, number
+        self.secret = settings.token.encode()
+        self.touched = asyncio.Event()
+        self.quieter = asyncio.Event()
+        self.draining = False
+        self.metrics = Metrics()
+        self.log = AccessLog(settings.access_log, self.metrics.logs_dropped.add)
+        self.clients: set[ClientConnection] = set()
+        self.pool = Pool(self.limits, loop)
+        self.markers = Markers()
+        self.credentials = CredentialPositions(self.metrics)
+        self.router = Router()
+        self.tables = Tables(disk=settings.table if number == 0 else None, applied=self._applied, metrics=self.metrics)
+        self.holds = Holds(
+            limit=self.limits.parked, changed=self._writes_changed, ask=self._ask_owner, settle=self._settle, metrics=self.metrics
+        )
+        self.shadow = Shadow(self)
+        self.wall = time.time
+        self._stamps: dict[tuple[str, int, str], bytes] = {}
+        self._request_prefix = f"{os.getpid():x}-{os.urandom(6).hex()}-"
+        self._requests = 0
+        self._gauges()
+
+    def _gauges(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("clients", "Open client connections.", (), lambda: {(): float(len(self.clients))})
+        gauge("upstream_connections", "Open connections by target.", ("target",), self.pool.connections)
+        gauge("writes_in_flight", "Writes under way.", ("context",), self._writes_in_flight)
+        gauge("parked", "Writes that wait for a hold to end.", (), lambda: {(): float(self.holds.parked)})
+        gauge("table_version", "The table in force.", ("generation",), self._table_version)
+        gauge("table_age_seconds", "Since it was applied.", (), self._table_age)
+
+    def _writes_in_flight(self) -> dict[tuple[str, ...], float]:
+        return {(name,): float(count) for name, count in self.holds.writes.counts.items()}
+
+    def _table_version(self) -> dict[tuple[str, ...], float]:
+        table = self.tables.current
+        return {(str(table.generation),): float(table.version)} if table else {}
+
+    def _table_age(self) -> dict[tuple[str, ...], float]:
+        return {(): self.loop.time() - self.tables.applied_at} if self.tables.current else {}
+
+    # -- tables and owners -----------------------------------------------------------------------------------------------
+
+    def _applied(self, table: RouteTable) -> None:
+        self._stamps.clear()
+        self.router.applied(table)
+        urls = [url for context in table.contexts.values() for url in (*context.monolith, *context.service)]
+        self.pool.keep_only((*table.default, *urls))
+        self.touched.set()
+        self.holds.apply(table)
+
+    async def _ask_owner(self, context: str) -> tuple[int, Side] | None:
+        table = self.tables.current
+        owner = await ownership.ask(self.pool, table, context, self.settings.token) if table else None
+        event("hold.lapsed", context=context, owner=owner[1] if owner else "unknown")
+        return owner
+
+    def _settle(self, context: str, owner: tuple[int, Side]) -> None:
+        self.router.learn(context, *owner)
+
+    # -- for exchanges ---------------------------------------------------------------------------------------------------
+
+    def new_request_id(self) -> bytes:
+        self._requests += 1
+        return f"{self._request_prefix}{self._requests:x}".encode()
+
+    def new_trace(self) -> bytes:
+        return b"00-%032x-%016x-01" % (random.getrandbits(128) | 1, random.getrandbits(64) | 1)
+
+    def stamp_lines(self, stamp: tuple[str, int, str]) -> bytes:
+        """The header lines of a stamp (P20), made once for a table."""
+        lines = self._stamps.get(stamp)
+        if lines is None:
+            text = "X-Strangler-Context: {}\r\nX-Strangler-Epoch: {}\r\nX-Strangler-Access: {}\r\n".format(*stamp)
+            lines = self._stamps[stamp] = text.encode()
+        return lines
+
+    def answered(self, request: Request, decision: Decision | None, status: int, seconds: float) -> None:
+        """Counts an answer, and logs it if it is sampled."""
+        context = decision.met.context if decision is not None else None
+        name = context.name if context is not None else "-"
+        side = decision.side.value if decision is not None else "-"
+        stage = context.stage.value if context is not None else "-"
+        self.metrics.requests.add(name, side, stage, _CLASSES.get(status // 100, "-"))
+        self.metrics.seconds.observe(seconds, name, side)
+        if self.log.wants(status):
+            self.log.add(
+                at=round(time.time(), 3),
+                method=request.method,
+                path=request.path,
+                status=status,
+                ms=round(1000 * seconds, 2),
+                context=name,
+                side=side,
+                why=decision.why.name.lower() if decision else "",
+                request_id=request.request_id.decode("latin-1"),
+                worker=self.number,
+            )
+
+    def unexpected(self, error: BaseException) -> None:
+        """A bug of ours: told to the log, never to the user."""
+        self.loop.call_exception_handler({"message": "proxy.unexpected", "exception": error})
+
+    # -- time ------------------------------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Looks for what is late, four times a second: cheaper than a timer for each request."""
+        now = self.loop.time()
+        for client in [client for client in self.clients if client.deadline and now > client.deadline]:
+            client.expire()
+        self.pool.sweep(now)
+        self.loop.call_later(_SWEEP, self.sweep)
+
+    def client_gone(self, client: ClientConnection) -> None:
+        self.clients.discard(client)
+        if self.draining:
+            self.quieter.set()
+
+    def _writes_changed(self) -> None:
+        self.touched.set()
+        if self.draining:
+            self.quieter.set()
+
+    async def drain(self) -> None:
+        """No more requests: idle connections close now, busy ones after their answer; what takes too long is cut off."""
+        self.draining = self.holds.draining = True
+        for client in [client for client in self.clients if client.idle]:
+            client.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.drain):
+                while self.clients or any(self.holds.writes.counts.values()):
+                    await self.quieter.wait()
+                    self.quieter.clear()
+        for client in list(self.clients):
+            client.abort()

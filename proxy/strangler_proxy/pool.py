@@ -1,0 +1,159 @@
+"""Connections to applications: kept, limited, aged. One ``Target`` an origin; ``Pool`` finds the least busy of several."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from strangler_proxy.settings import Limits
+from strangler_proxy.upstream import UpstreamConnection
+
+
+class Target:
+    """One server process's address. ``take`` is the fast way to a connection, ``acquire`` the patient one."""
+
+    __slots__ = ("_connecting", "_host", "_idle", "_limits", "_loop", "_port", "_tls", "_waiting", "busy", "open", "url")
+
+    def __init__(self, url: str, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+        parts = urlsplit(url)
+        self.url = url
+        self._host = parts.hostname or ""
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._port = parts.port or (443 if self._tls else 80)
+        self._limits, self._loop = limits, loop
+        self._idle: deque[UpstreamConnection] = deque()
+        self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+        self.busy: set[UpstreamConnection] = set()
+        self.open = self._connecting = 0
+
+    def next_deadline(self) -> float:
+        return self._loop.time() + self._limits.idle_response
+
+    def take(self) -> UpstreamConnection | None:
+        """An idle connection, the most recently used first; None if there is none."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                self.busy.add(connection)
+                return connection
+        return None
+
+    async def acquire(self, *, fresh: bool = False) -> UpstreamConnection:
+        """A connection, made if need be, waited for at the limit. Raises ``OSError`` or ``TimeoutError``."""
+        while True:
+            connection = None if fresh else self.take()
+            if connection is not None:
+                return connection
+            if self.open + self._connecting < self._limits.connections_per_target:
+                return await self._connect()
+            connection = await self._wait()
+            if connection is not None and connection.usable:
+                return connection
+
+    async def _connect(self) -> UpstreamConnection:
+        self._connecting += 1
+        try:
+            async with asyncio.timeout(self._limits.connect):
+                _, connection = await self._loop.create_connection(
+                    lambda: UpstreamConnection(self), self._host, self._port, ssl=self._tls
+                )
+        except BaseException:
+            self._wake()
+            raise
+        finally:
+            self._connecting -= 1
+        self.busy.add(connection)
+        return connection
+
+    async def _wait(self) -> UpstreamConnection | None:
+        waiting: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
+        self._waiting.append(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():
+                connection = waiting.result()
+                self.release(connection) if connection is not None else self._wake()
+            raise
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Gives a connection back for the next request."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(connection)
+                return
+        self.busy.discard(connection)
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+
+    def made(self) -> None:
+        """A connection stands."""
+        self.open += 1
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """The connection is closed."""
+        self.busy.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self.open -= 1
+        self._wake()
+
+    def sweep(self, now: float) -> None:
+        """Closes what has been idle for long (well before the application would), and expires what is late."""
+        while self._idle and now - self._idle[0].idle_since > self._limits.upstream_idle:
+            self._idle.popleft().close()
+        for connection in list(self.busy):
+            if connection.deadline and now > connection.deadline and not connection.paused:
+                connection.expire()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.popleft().close()
+
+
+class Pool:
+    def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+        self._limits, self._loop = limits, loop
+        self._targets: dict[str, Target] = {}
+
+    def target(self, url: str) -> Target:
+        found = self._targets.get(url)
+        if found is None:
+            found = self._targets[url] = Target(url, self._limits, self._loop)
+        return found
+
+    def order(self, urls: tuple[str, ...]) -> list[Target]:
+        """The targets of some origins, the least busy first."""
+        if len(urls) == 1:
+            return [self.target(urls[0])]
+        return sorted((self.target(url) for url in urls), key=lambda target: len(target.busy))
+
+    def keep_only(self, urls: Iterable[str]) -> None:
+        """Closes idle connections to origins that no table names any more."""
+        wanted = set(urls)
+        for url in [url for url in self._targets if url not in wanted]:
+            self._targets[url].close()
+            if not self._targets[url].busy:
+                del self._targets[url]
+
+    def sweep(self, now: float) -> None:
+        for target in list(self._targets.values()):
+            target.sweep(now)
+
+    def close(self) -> None:
+        for target in self._targets.values():
+            target.close()
+
+    def connections(self) -> dict[tuple[str, ...], float]:
+        return {(url,): float(target.open) for url, target in self._targets.items()}

@@ -1,0 +1,125 @@
+"""What the proxy is told: command line and environment, checked once, then only read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+EXAMPLE = """example:
+  STRANGLER_SERVICE_TOKEN=… strangler-proxy --listen 127.0.0.1:8000 --operator 127.0.0.1:8009 \\
+      --table .run/table.json --redis redis://127.0.0.1:6379/0 --workers 2
+
+  curl -s '127.0.0.1:8009/explain?method=GET&path=/api/payments/7&user=42'
+"""
+
+
+class BadSettings(Exception):
+    """A setting that makes no sense; the message is one sentence. The command ends with 2."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    head: int = 64 * 1024
+    target: int = 8 * 1024
+    kept_body: int = 1024 * 1024
+    buffered: int = 128 * 1024
+    pipelined: int = 16
+    parked: int = 1000
+    connections_per_target: int = 512
+    shadow_copies: int = 16
+    header_time: float = 10.0
+    keep_alive: float = 75.0
+    body_idle: float = 30.0
+    connect: float = 1.0
+    connect_patience: float = 2.0
+    first_byte: float = 60.0
+    idle_response: float = 60.0
+    stalled_reader: float = 60.0
+    upstream_idle: float = 30.0
+    freshness: float = 0.2
+    reroute_time: float = 3.0
+    reroute_tries: int = 3
+    drain: float = 30.0
+    linger: float = 2.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    listen: tuple[str, int]
+    operator: tuple[str, int] | None
+    table: Path | None
+    redis: str = ""
+    token: str = ""
+    workers: int = 1
+    access_log: float = 0.01
+    limits: Limits = Limits()
+
+
+def address(text: str) -> tuple[str, int]:
+    """``host:port`` or ``[::1]:port``. Raises ``argparse.ArgumentTypeError``."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8000")
+    return host, int(port)
+
+
+def _workers(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1 to 256")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return share
+
+
+def _address_or_none(text: str) -> tuple[str, int] | None:
+    return None if text == "none" else address(text)
+
+
+def parse(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the command line; the environment gives the defaults. Misuse ends the process with 2, as argparse does."""
+    parser = argparse.ArgumentParser(
+        prog="strangler-proxy",
+        description="The strangler proxy: routes each request to the monolith or to an extracted service by a live table.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    port, operator = environ.get("PROXY_PORT", "8000"), environ.get("OPERATOR_PORT", "8009")
+    users = address(f"127.0.0.1:{port}")
+    parser.add_argument("--listen", type=address, default=users, metavar="HOST:PORT", help="users come here")
+    parser.add_argument(
+        "--operator",
+        type=_address_or_none,
+        default=address(f"127.0.0.1:{operator}"),
+        metavar="HOST:PORT",
+        help="/livez /readyz /metrics /table /explain; 'none' for no such listener",
+    )
+    parser.add_argument("--table", type=Path, metavar="FILE", help="the table at start, and the last good one ever after")
+    parser.add_argument("--redis", default=environ.get("REDIS_URL", ""), metavar="URL", help="where tables come from")
+    parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes on the one listening socket")
+    parser.add_argument("--access-log", type=_share, default=0.01, metavar="SHARE", help="share of requests logged")
+    given = parser.parse_args(arguments)
+    if given.table is None and not given.redis:
+        parser.error("nothing says where the route table comes from: give --table FILE, or --redis URL, or both")
+    return Settings(
+        listen=given.listen,
+        operator=given.operator,
+        table=given.table,
+        redis=given.redis,
+        token=environ.get("STRANGLER_SERVICE_TOKEN", ""),
+        workers=given.workers,
+        access_log=given.access_log,
+    )

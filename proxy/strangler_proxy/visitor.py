@@ -1,0 +1,68 @@
+"""Who a request comes from, for sticky shares: never trusted, only hashed into a bucket."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+
+from strangler_proxy.request import Request
+
+SESSION_COOKIE, OWN_COOKIE, POSITION_COOKIE = b"sessionid", b"strangler_id", b"strangler_position"
+_OWN_FORM = re.compile(r"^[0-9a-f]{32}$")
+
+
+def cookie(header: bytes, name: bytes) -> str:
+    """The value of one cookie, or nothing."""
+    if name not in header:
+        return ""
+    for pair in header.split(b";"):
+        key, _, value = pair.partition(b"=")
+        if key.strip() == name:
+            return value.strip().strip(b'"').decode("latin-1")
+    return ""
+
+
+def subject(authorization: bytes) -> str:
+    """The ``sub`` of a bearer JWT, unverified; an opaque token stands for itself, hashed."""
+    scheme, _, token = authorization.partition(b" ")
+    token = token.strip()
+    if not token:
+        return ""
+    if scheme.lower() == b"bearer" and token.count(b".") == 2:
+        payload = token.split(b".")[1]
+        try:
+            claims = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
+        except ValueError:
+            claims = None
+        if isinstance(claims, dict) and isinstance(claims.get("sub"), (str, int)):
+            return str(claims["sub"])
+    return hashlib.sha256(authorization).hexdigest()
+
+
+def own_id(address: str) -> str:
+    """The value of our own cookie for a first visit: made from the address, so that the bucket is the same before and after."""
+    return hashlib.sha256(b"strangler-visitor:" + address.encode()).hexdigest()[:32]
+
+
+def key(request: Request, sticky: str, address: str) -> tuple[str, str]:
+    """The user's key, and the value of the own cookie to be set (or nothing).
+
+    ``user``: token subject, else session, else own cookie, else address. ``cookie``: own cookie, else address. ``address``.
+    """
+    if sticky == "address":
+        return address, ""
+    if sticky == "user":
+        if request.authorization:
+            found = subject(request.authorization)
+            if found:
+                return found, ""
+        session = cookie(request.cookie, SESSION_COOKIE)
+        if session:
+            return session, ""
+    own = cookie(request.cookie, OWN_COOKIE)
+    if _OWN_FORM.match(own):
+        return own, ""
+    made = own_id(address)
+    return made, made

@@ -1,0 +1,118 @@
+"""One worker process: an event loop, the listeners, the control line, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from strangler.domain.table import TableError
+from strangler_proxy import table
+from strangler_proxy.access_log import event
+from strangler_proxy.control import Control
+from strangler_proxy.operator import Operator
+from strangler_proxy.plane import Plane
+from strangler_proxy.server import ClientConnection
+from strangler_proxy.settings import Settings
+
+_FILE_POLL = 1.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker stands: its number, its name for the control plane, the shared sockets, its parent's life line."""
+
+    number: int
+    identity: str
+    listening: socket.socket
+    operating: socket.socket | None
+    sockets: Path | None = None
+    lifeline: int | None = None
+
+
+def run(settings: Settings, place: Place) -> None:
+    """Serves until SIGTERM or SIGINT, then drains."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, place))
+
+
+async def _serve(settings: Settings, place: Place) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    plane = Plane(settings, loop, number=place.number)
+    control = Control(plane, place.identity)
+    _first_table(plane, settings)
+    server = await loop.create_server(lambda: ClientConnection(plane), sock=place.listening)
+    operators = await _operators(Operator(plane, control.report, place.sockets), place)
+    if place.lifeline is not None:
+        loop.add_reader(place.lifeline, stop.set)
+    plane.sweep()
+    line = loop.create_task(control.run() if settings.redis else _watch_file(plane, settings))
+    event("worker.started", number=place.number, pid=os.getpid())
+    await stop.wait()
+    if place.lifeline is not None:
+        loop.remove_reader(place.lifeline)
+    await _drain(plane, server)
+    line.cancel()
+    with suppress(asyncio.CancelledError):
+        await line
+    if settings.redis:
+        await control.leave()
+    for listener in operators:
+        listener.close()
+    await plane.tables.stored()
+    plane.pool.close()
+    plane.log.close()
+    event("worker.stopped", number=place.number, pid=os.getpid())
+
+
+def _first_table(plane: Plane, settings: Settings) -> None:
+    """The last good table, if there is one. Whoever starts the workers has already judged the file."""
+    if settings.table is None:
+        return
+    try:
+        found = table.load(settings.table)
+    except (TableError, OSError) as error:
+        event("table.refused", file=settings.table, reason=error)
+        return
+    if found is not None:
+        plane.tables.apply(found)
+
+
+async def _operators(operator: Operator, place: Place) -> list[asyncio.Server]:
+    listeners = []
+    if place.operating is not None:
+        listeners.append(await asyncio.start_server(operator.serve, sock=place.operating))
+    if place.sockets is not None:
+        own = place.sockets / f"{place.number}.sock"
+        own.unlink(missing_ok=True)
+        listeners.append(await asyncio.start_unix_server(operator.serve, path=str(own)))
+    return listeners
+
+
+async def _watch_file(plane: Plane, settings: Settings) -> None:
+    """Without a control plane the file is the source: a newer table in it is applied."""
+    assert settings.table is not None
+    seen = 0.0
+    while True:
+        await asyncio.sleep(_FILE_POLL)
+        with suppress(OSError):
+            changed = settings.table.stat().st_mtime
+            if changed != seen:
+                seen = changed
+                plane.tables.offer(settings.table.read_bytes(), keep=False)
+
+
+async def _drain(plane: Plane, server: asyncio.Server) -> None:
+    """Stops accepting, ends what is under way, and what is not done in time."""
+    event("worker.draining", number=plane.number, clients=len(plane.clients))
+    server.close()
+    await plane.drain()

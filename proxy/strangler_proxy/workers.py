@@ -1,0 +1,147 @@
+"""Worker processes on one shared listening socket: started, replaced when they die, drained together.
+
+SO_REUSEPORT is not used: it does not balance on macOS, and a dead worker's queue would be lost with it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+import redis
+from redis.exceptions import RedisError
+
+from strangler_proxy import worker
+from strangler_proxy.access_log import event
+from strangler_proxy.control import PROXIES
+from strangler_proxy.settings import BadSettings, Settings
+from strangler_proxy.worker import Place
+
+_BACKLOG = 2048
+_PATIENCE = 1.0
+_QUICK_DEATH = 1.0
+
+
+def bind(address: tuple[str, int], what: str) -> socket.socket:
+    """A listening socket. Raises ``BadSettings`` in one sentence; a port that is just being left is waited for, shortly."""
+    host, port = address
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+            listening.setblocking(False)
+            return listening
+        except OSError as error:
+            if time.monotonic() < until and not isinstance(error, (socket.gaierror, PermissionError)):
+                time.sleep(0.1)
+                continue
+            reason = error.strerror or str(error)
+            raise BadSettings(
+                f"cannot listen on {host}:{port} for {what}: {reason}; stop what holds the port, or give another one"
+            ) from error
+
+
+def identity(number: int) -> str:
+    """``host:pid:number:random``; the pid is that of the process that calls."""
+    return f"{socket.gethostname()}:{os.getpid()}:{number}:{secrets.token_hex(4)}"
+
+
+def serve(settings: Settings) -> None:
+    """Runs the proxy until it is told to stop. One worker lives in this very process, several are its children."""
+    listening = bind(settings.listen, "users")
+    operating = bind(settings.operator, "operators") if settings.operator else None
+    host, port = listening.getsockname()[:2]
+    event("started", listen=f"{host}:{port}", workers=settings.workers, pid=os.getpid())
+    if settings.workers == 1:
+        worker.run(settings, Place(0, identity(0), listening, operating))
+    else:
+        with tempfile.TemporaryDirectory(prefix="strangler-proxy-") as sockets:
+            _Parent(settings, listening, operating, Path(sockets)).run()
+
+
+class _Parent:
+    """Forks before it has threads or a loop; afterwards it only waits."""
+
+    def __init__(self, settings: Settings, listening: socket.socket, operating: socket.socket | None, sockets: Path) -> None:
+        self._settings, self._listening, self._operating, self._sockets = settings, listening, operating, sockets
+        self._children: dict[int, tuple[int, str, float]] = {}
+        self._stopping = False
+        self._ears, self._mouth = os.pipe()
+
+    def run(self) -> None:
+        for caught in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(caught, self._stop)
+        for number in range(self._settings.workers):
+            self._start(number)
+        while self._children:
+            try:
+                pid, status = os.wait()
+            except ChildProcessError:
+                break
+            self._ended(pid, status)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        for pid in list(self._children):
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+
+    def _start(self, number: int) -> None:
+        name_end = secrets.token_hex(4)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(number, name_end)
+        self._children[pid] = (number, f"{socket.gethostname()}:{pid}:{number}:{name_end}", time.monotonic())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+
+    def _become_worker(self, number: int, name_end: str) -> None:
+        """Never returns: the child must not run on in its parent's code."""
+        code = 1
+        try:
+            for caught in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(caught, lambda *_: os._exit(0))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+            os.close(self._mouth)
+            name = f"{socket.gethostname()}:{os.getpid()}:{number}:{name_end}"
+            worker.run(self._settings, Place(number, name, self._listening, self._operating, self._sockets, self._ears))
+            code = 0
+        except BaseException as error:
+            event("worker.failed", number=number, reason=repr(error))
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _ended(self, pid: int, status: int) -> None:
+        number, name, started = self._children.pop(pid, (-1, "", 0.0))
+        if number < 0 or self._stopping:
+            return
+        event("worker.died", number=number, pid=pid, exit=os.waitstatus_to_exitcode(status))
+        self._strike_off(name)
+        if time.monotonic() - started < _QUICK_DEATH:
+            time.sleep(_QUICK_DEATH / 2)
+        if not self._stopping:
+            self._start(number)
+
+    def _strike_off(self, name: str) -> None:
+        """A dead worker acknowledges nothing any more; nobody should wait for it."""
+        if not self._settings.redis:
+            return
+        client = redis.Redis.from_url(self._settings.redis, socket_connect_timeout=0.5, socket_timeout=0.5)
+        try:
+            client.hdel(PROXIES, name)
+        except (RedisError, OSError) as error:
+            event("worker.not_struck_off", worker=name, reason=error)
+        finally:
+            client.close()
