@@ -293,8 +293,7 @@ class Migration(migrations.Migration):
                 "CREATE SEQUENCE strangler_marker_seq AS bigint CACHE 1",
                 "CREATE SEQUENCE strangler_feed_seq AS bigint CACHE 1",
                 # The outbox lives from churn: clean it by the row, not by a share of a table that is empty most of the time.
-                "ALTER TABLE strangler_outbox SET "
-                "(autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)",
+                "ALTER TABLE strangler_outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)",
                 "ALTER TABLE strangler_stream SET (fillfactor = 50)",
             ],
             reverse_sql=["DROP SEQUENCE strangler_feed_seq", "DROP SEQUENCE strangler_marker_seq"],

@@ -1,0 +1,191 @@
+"""The message in which a change travels: a CloudEvents 1.0 event in JSON batch format, and the version that orders it.
+
+An event is one key's state as of its version. It carries the whole row, so that the newest one is enough and older ones may be
+dropped, doubled or come late (P8). ``from_json`` accepts only what it understands and says what is wrong with the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from strangler.domain import wire
+
+CONTENT_TYPE = "application/cloudevents-batch+json"
+
+
+class BadEvent(ValueError):
+    """The batch is not one of ours; the message says which member of which event is wrong."""
+
+
+class Op(StrEnum):
+    UPSERT = "upsert"
+    DELETE = "delete"
+    RESET = "reset"
+
+    @property
+    def type(self) -> str:
+        return "strangler.collection.reset" if self is Op.RESET else f"strangler.row.{self}"
+
+
+BY_TYPE = {op.type: op for op in Op}
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Version:
+    """``(epoch, lease token, round)``; compared in that order. Its text is ``7.3.4711``."""
+
+    epoch: int
+    token: int
+    round: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.token}.{self.round}"
+
+    @classmethod
+    def parse(cls, text: object) -> Version:
+        """Raises ``BadEvent``."""
+        parts = text.split(".") if isinstance(text, str) else []
+        if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+            raise BadEvent(f"strversion is {text!r}, not three numbers such as 7.3.4711")
+        return cls(*map(int, parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of one key; ``key`` is None for a reset, ``data`` (column → wire value) is None unless it is an upsert."""
+
+    stream: str
+    op: Op
+    collection: str
+    key: str | None
+    version: Version
+    data: Mapping[str, wire.Json] | None = None
+    schema: str = ""
+    marker: int = 0
+    source: str = "strangler/monolith"
+
+    @property
+    def subject(self) -> str:
+        return self.collection if self.key is None else f"{self.collection}/{self.key}"
+
+    @property
+    def id(self) -> str:
+        return f"{self.stream}/{self.version.token}-{self.version.round}/{self.subject}"
+
+
+def schema_hash(columns: Mapping[str, str]) -> str:
+    """Eight hex digits over sorted ``name:type``: two sides with the same hash have the same columns."""
+    text = ",".join(f"{name}:{columns[name]}" for name in sorted(columns))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.source,
+        "type": event.op.type,
+        "subject": event.subject,
+        "strstream": event.stream,
+        "strversion": str(event.version),
+        "strschema": event.schema,
+        "strmarker": event.marker,
+    }
+    if event.data is not None:
+        nulls = [name for name, value in event.data.items() if value is wire.JSON_NULL]
+        body["data"] = {**event.data, **dict.fromkeys(nulls)} if nulls else event.data
+        if nulls:
+            body["strjsonnull"] = json.dumps(nulls)
+    return body
+
+
+def to_json(events: Iterable[Event]) -> str:
+    """The batch as JSON text."""
+    return wire.dumps([to_dict(event) for event in events])
+
+
+def from_json(text: str | bytes) -> list[Event]:
+    """The events of a batch. Raises ``BadEvent``."""
+    try:
+        batch = wire.loads(text)
+    except ValueError as error:
+        raise BadEvent(f"not JSON: {error}") from error
+    if not isinstance(batch, list):
+        raise BadEvent("not a list of events")
+    events = []
+    for index, body in enumerate(batch):
+        try:
+            events.append(from_dict(body))
+        except BadEvent as error:
+            raise BadEvent(f"event {index}: {error}") from None
+    return events
+
+
+def from_dict(body: object) -> Event:
+    """Raises ``BadEvent`` naming the member."""
+    if not isinstance(body, dict):
+        raise BadEvent("not an object")
+    if body.get("specversion") != "1.0":
+        raise BadEvent(f"specversion is {body.get('specversion')!r}, not '1.0'")
+    op = BY_TYPE.get(body["type"]) if isinstance(body.get("type"), str) else None
+    if op is None:
+        raise BadEvent(f"type is {body.get('type')!r}, not one of {', '.join(BY_TYPE)}")
+    collection, key = _subject(body.get("subject"), op)
+    return Event(
+        stream=_text(body, "strstream"),
+        op=op,
+        collection=collection,
+        key=key,
+        version=Version.parse(body.get("strversion")),
+        data=_data(body, op),
+        schema=_text(body, "strschema", ""),
+        marker=_number(body, "strmarker"),
+        source=_text(body, "source"),
+    )
+
+
+def _subject(subject: object, op: Op) -> tuple[str, str | None]:
+    if not isinstance(subject, str) or not subject:
+        raise BadEvent(f"subject is {subject!r}, not collection/key")
+    collection, slash, key = subject.partition("/")
+    if op is Op.RESET:
+        if slash:
+            raise BadEvent(f"subject is {subject!r}; a reset names a collection alone")
+        return collection, None
+    if not slash or not collection:
+        raise BadEvent(f"subject is {subject!r}, not collection/key")
+    return collection, key
+
+
+def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    value = body.get(name, default)
+    if not isinstance(value, str):
+        raise BadEvent(f"{name} is {value!r}, not a string")
+    return value
+
+
+def _number(body: Mapping[str, Any], name: str) -> int:
+    value = body.get(name, 0)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise BadEvent(f"{name} is {value!r}, not a number from 0")
+    return value
+
+
+def _data(body: Mapping[str, Any], op: Op) -> dict[str, wire.Json] | None:
+    if op is not Op.UPSERT:
+        return None
+    data = body.get("data")
+    if not isinstance(data, dict) or not data:
+        raise BadEvent("data is not a row")
+    if "strjsonnull" in body:
+        try:
+            names = json.loads(body["strjsonnull"])
+            return {**data, **dict.fromkeys((str(name) for name in names), wire.JSON_NULL)}
+        except (TypeError, ValueError) as error:
+            raise BadEvent(f"strjsonnull is {body['strjsonnull']!r}, not a JSON list of column names") from error
+    return data

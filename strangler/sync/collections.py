@@ -1,0 +1,203 @@
+"""Which tables move: the collections of a context and its read copies, from the model registry, the estate and the catalogue.
+
+The estate says which apps and copies, the models say which tables and keys, and the database's own catalogue says which columns
+there are and of what type. So unmanaged models, tables with columns of their own and inherited tables come out right.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+
+from strangler import conf
+from strangler.domain.envelope import schema_hash
+from strangler.domain.estate import Context
+from strangler.errors import Misconfigured
+from strangler.sync.columns import Column, columns_of, unique_keys
+from strangler.sync.database import alias, quote, quoted
+
+FRESH_S = 30.0  # how long what the catalogue said is believed; an error on a collection forgets it at once
+_cache: dict[tuple[str, str, tuple[str, ...]], tuple[float, Collection]] = {}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One mirrored table. ``table`` may be ``schema"."name`` (Django's way to write a schema into ``db_table``)."""
+
+    name: str
+    context: str
+    table: str
+    key: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    partial: bool = False
+
+    @property
+    def ddl(self) -> str:
+        """The table's quoted name for SQL without parameters."""
+        return f'"{self.table}"' if '"."' in self.table else quote(self.table)
+
+    @property
+    def sql(self) -> str:
+        """The table's quoted name for SQL with parameters."""
+        return self.ddl.replace("%", "%%")
+
+    @property
+    def schema(self) -> str:
+        return schema_hash({column.name: column.type for column in self.columns})
+
+    def key_text(self, row: str) -> str:
+        """SQL (for use with parameters): the key of ``row`` as text. One column: its text; several: a JSON array."""
+        if len(self.key) == 1:
+            return self.key[0].as_key(row)
+        return f"jsonb_build_array({', '.join(column.as_key_element(row) for column in self.key)})::text"
+
+    def key_matches(self, row: str, param: str = "%s") -> str:
+        """SQL: the key of ``row`` is among the texts in the array parameter ``param``; uses the key's index."""
+        if len(self.key) == 1:
+            return f"{self.key[0].at(row)} = ANY({param}::text[]::{self.key[0].sql_type}[])"
+        return f"({', '.join(column.at(row) for column in self.key)}) IN (SELECT {self.key_parts('k')} FROM unnest({param}::text[]) AS k)"
+
+    def key_parts(self, text: str) -> str:
+        """SQL: the typed key columns out of the key's text expression ``text``."""
+        if len(self.key) == 1:
+            return f"{text}::{self.key[0].sql_type}"
+        return ", ".join(f"({text}::jsonb ->> {index})::{column.sql_type}" for index, column in enumerate(self.key))
+
+    def key_order(self, row: str) -> str:
+        """SQL: the key's columns for ORDER BY and range comparisons, the same on every server (text by its bytes)."""
+        return ", ".join(column.ordered(row) for column in self.key)
+
+    def key_bound(self, param: str = "%s") -> str:
+        """SQL: the parameter's key in the form of ``key_order``, to be put in brackets and compared with it."""
+        if len(self.key) == 1:
+            return f"{param}::{self.key[0].sql_type}{self.key[0].collation}"
+        return ", ".join(
+            f"({param}::jsonb ->> {index})::{column.sql_type}{column.collation}" for index, column in enumerate(self.key)
+        )
+
+    def bound_params(self, key: str) -> list[str]:
+        return [key] * len(self.key)
+
+    def row_json(self, row: str) -> str:
+        """SQL: the row's wire values as JSON text."""
+        fields = ", ".join(f"{column.on_wire(row)} AS {quoted(column.name)}" for column in self.columns)
+        return f"(SELECT row_to_json(w) FROM (SELECT {fields}) AS w)::text"
+
+    @property
+    def json_columns(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.kind == "json")
+
+
+def context_of(model: type[models.Model]) -> str:
+    """The context that owns the model's table; ``platform`` where none declares its app."""
+    app = model._meta.app_config.name
+    for context in conf.estate().contexts.values():
+        if app in context.apps:
+            return context.name
+    return "platform"
+
+
+def declared(context: str) -> Context:
+    try:
+        return conf.estate().contexts[context]
+    except KeyError:
+        known = ", ".join(conf.estate().contexts) or "none"
+        raise Misconfigured(f"there is no context {context!r} in strangler.toml; it has {known}") from None
+
+
+def own_models(context: str) -> list[type[models.Model]]:
+    """The context's models that have a table of their own, many-to-many tables included, in order of name."""
+    owned = set(declared(context).apps)
+    found = [
+        model
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.app_config.name in owned and not model._meta.proxy and not model._meta.swapped
+    ]
+    return sorted(found, key=lambda model: model._meta.label)
+
+
+def for_context(context: str, using: str | None = None) -> list[Collection]:
+    """The collections of the context's own tables. Raises ``Misconfigured`` for a table that can't be mirrored."""
+    return [_collection(model, (), using) for model in own_models(context)]
+
+
+def read_copies(context: str, using: str | None = None) -> list[Collection]:
+    """The tables of other contexts that the context's service gets a copy of, with the columns that it gets."""
+    found = []
+    for copy in declared(context).read_copies:
+        try:
+            model = apps.get_model(copy.label)
+        except LookupError:
+            raise Misconfigured(f"contexts.{context}.read_copies: there is no model {copy.label}; write app_label.Model") from None
+        found.append(_collection(model, copy.columns, using))
+    return found
+
+
+def for_stream(stream: str, using: str | None = None) -> dict[str, Collection]:
+    """The collections of a stream, by name. Raises ``Misconfigured`` for a name that no context has."""
+    for context in conf.estate().contexts.values():
+        if stream in (context.mirror_stream, context.reverse_stream):
+            return {collection.name: collection for collection in for_context(context.name, using)}
+        if stream == context.copies_stream:
+            return {collection.name: collection for collection in read_copies(context.name, using)}
+    raise Misconfigured(f"there is no stream {stream!r}: no context of that name in strangler.toml")
+
+
+def find(context: str, name: str, using: str | None = None) -> Collection | None:
+    """The collection ``name`` as the context's service has it: one of its own, or a read copy."""
+    for collection in (*for_context(context, using), *read_copies(context, using)):
+        if collection.name == name:
+            return collection
+    return None
+
+
+def forget() -> None:
+    """Believe nothing that the catalogue said before: a table has changed."""
+    _cache.clear()
+
+
+def _collection(model: type[models.Model], only: tuple[str, ...], using: str | None) -> Collection:
+    cached = _cache.get((alias(using), model._meta.label, only))
+    if cached and time.monotonic() - cached[0] < FRESH_S:
+        return cached[1]
+    made = describe(model._meta.label, context_of(model), model._meta.db_table, _key_columns(model), only, using)
+    _cache[alias(using), model._meta.label, only] = (time.monotonic(), made)
+    return made
+
+
+def _key_columns(model: type[models.Model]) -> tuple[str, ...]:
+    key: Any = model._meta.pk
+    fields = getattr(key, "fields", None) or (key,)
+    return tuple(field.column for field in fields)
+
+
+def describe(
+    name: str, context: str, table: str, key: tuple[str, ...], only: tuple[str, ...] = (), using: str | None = None
+) -> Collection:
+    """The collection as the catalogue has it. ``key`` are the wished key columns; a primary key is taken if they aren't unique.
+
+    Raises ``Misconfigured`` where the table or a named column is absent, or where nothing identifies a row.
+    """
+    bare = Collection(name, context, table, (), ())
+    columns = columns_of(bare.ddl, using)
+    if not columns:
+        raise Misconfigured(f"the table {table} of {name} does not exist; run manage.py migrate")
+    by_name = {column.name: column for column in columns}
+    unique = unique_keys(bare.ddl, using)
+    chosen = next((found for found in unique if set(found) == set(key)), unique[0] if unique else None)
+    if chosen is None:
+        raise Misconfigured(
+            f"the table {table} of {name} has no primary key and can't be mirrored; "
+            "give it one, or a unique index over columns that are not null"
+        )
+    chosen = tuple(key) if set(chosen) == set(key) else chosen
+    absent = [column for column in only if column not in by_name]
+    if absent:
+        raise Misconfigured(f"{name} has no column {', '.join(absent)}; it has {', '.join(sorted(by_name))}")
+    wanted = {*only, *chosen} if only else set(by_name)
+    taken = tuple(column for column in columns if column.name in wanted and not column.generated)
+    return Collection(name, context, table, tuple(by_name[column] for column in chosen), taken, partial=bool(only))
