@@ -6,6 +6,7 @@ start once for the session, in a directory of their own, so that a test run neve
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import tempfile
@@ -70,7 +71,12 @@ _settings_environment()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start what the environment does not name. Runs before pytest-django sets Django up."""
+    """Start what the environment does not name. Runs before pytest-django sets Django up, with the settings loaded here."""
+    _start_servers(config)
+    importlib.import_module("django.conf").settings.INSTALLED_APPS  # noqa: B018  (pytest-django passes over settings not loaded)
+
+
+def _start_servers(config: pytest.Config) -> None:
     if config.option.collectonly or config.option.help:
         os.environ.setdefault("DATABASE_URL", "postgres://shop@127.0.0.1:9/shop")
         os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:9/0")

@@ -1,19 +1,24 @@
 """Who is asking, on a lifted service: the monolith's session, the users' read copy, and no write to either.
 
 Sessions are shared storage. Django's own middleware compares the session with the password's hash, which a read copy does not
-have, and *flushes* the session where they differ: one visit would log the user out everywhere.
+have, and *flushes* the session where they differ: one visit would log the user out everywhere. Here nothing is ever flushed.
+
+``STRANGLER_SESSION_HASH = True`` says that the read copy has all that ``get_session_auth_hash`` is made of; then a session that
+ended with a change of the password is anonymous here too.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions import middleware
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.cache import patch_vary_headers
+from django.utils.crypto import constant_time_compare
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
@@ -62,10 +67,18 @@ class AuthenticationMiddleware(MiddlewareMixin):
 
 
 def user_of(session: SessionBase) -> Any:
-    """The user of a session. Only reads; the password's hash is the monolith's to compare."""
+    """The user of a session. Only reads."""
     users = get_user_model()
     try:
         user = users._default_manager.get(pk=users._meta.pk.to_python(session[SESSION_KEY]))
     except (KeyError, users.DoesNotExist):
         return AnonymousUser()
-    return user if user.is_active else AnonymousUser()
+    return user if user.is_active and _still_holds(session, user) else AnonymousUser()
+
+
+def _still_holds(session: SessionBase, user: Any) -> bool:
+    if not getattr(settings, "STRANGLER_SESSION_HASH", False):
+        return True
+    stored = session.get(HASH_SESSION_KEY, "")
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return any(constant_time_compare(stored, genuine) for genuine in hashes)

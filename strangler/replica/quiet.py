@@ -29,8 +29,7 @@ _lock = Lock()
 
 def owns_here() -> bool:
     """Is this service the owner of its context now?"""
-    record = ownership.get(conf.setting("CONTEXT"))
-    return record is not None and record.owner == conf.side()
+    return ownership.get(conf.setting("CONTEXT")).here
 
 
 def suppress(kind: str, number: int = 1) -> None:

@@ -93,7 +93,7 @@ class PositionMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         if isinstance(exception, (SeamUnavailable, SeamTimeout, NotOwner)):
             return _unanswered(exception)
-        refused = _fenced(exception)
+        refused = exception if isinstance(exception, Fenced) else fence.fenced(exception)
         if refused is None:
             return None
         request.strangler_fenced = refused  # type: ignore[attr-defined]
@@ -138,16 +138,6 @@ def _unanswered(error: SeamUnavailable | SeamTimeout | NotOwner) -> HttpResponse
     response = problem(status, "The other side did not answer", str(error), context=error.context)
     response["Retry-After"] = "1"
     return response
-
-
-def _fenced(exception: Exception) -> Fenced | None:
-    try:
-        with fence.translate():
-            raise exception
-    except Fenced as refused:
-        return refused
-    except Exception:
-        return None
 
 
 def _rolled_back(request: HttpRequest) -> bool:

@@ -31,6 +31,7 @@ MIDDLEWARE = [
 
 # The monolith's session storage; a cache of its own.
 SESSION_CACHE_ALIAS = "sessions"
+STRANGLER_SESSION_HASH = True  # the copy of users.User has the stamp that a session's hash is made of
 CACHES = {"default": {**CACHES["default"], "KEY_PREFIX": "payments"}, "sessions": CACHES["default"]}
 
 # Mail goes out by the monolith's way, once this is the owner (P26).

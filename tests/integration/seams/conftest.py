@@ -1,0 +1,93 @@
+"""Payments, fenced, on a real PostgreSQL; a session beside that of the test; threads with connections of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection, connections
+
+from strangler.sync import fence, ownership
+from strangler.sync.collections import for_context
+
+CONTEXT = "payments"
+
+
+@pytest.fixture
+def fenced(transactional_db: None) -> Iterator[None]:
+    """The monolith owns payments at epoch 0 and its tables are fenced."""
+    ownership.prepare(CONTEXT, "monolith")
+    collections = for_context(CONTEXT)
+    for collection in collections:
+        fence.install(collection, CONTEXT, "monolith")
+    yield
+    for collection in collections:
+        fence.uninstall(collection)
+    fence.uninstall_all()
+
+
+@pytest.fixture
+def own(fenced: None, aside: Aside) -> Callable[[str, int], None]:
+    """``own("service", 1)``: change the owner, as a hand-over does, from a connection that is not the test's."""
+
+    def change(owner: str, epoch: int, **how: Any) -> None:
+        aside(lambda: ownership.change(CONTEXT, epoch=epoch, owner=owner, operation="test", **how)).result(10)
+
+    return change
+
+
+Aside = Callable[[Callable[[], Any]], "Future[Any]"]
+
+
+@pytest.fixture
+def aside(transactional_db: None) -> Iterator[Aside]:
+    """Run something in another thread, on a database connection of its own; gives its future."""
+    pool = ThreadPoolExecutor(8)
+
+    def closing(work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    yield lambda work: pool.submit(closing, work)
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> Iterator[psycopg.Connection[Any]]:
+    """A session of its own on the test's database, by psycopg alone."""
+    parameters = connection.get_connection_params()
+    wanted = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if parameters.get(name)}
+    with psycopg.connect(**wanted, autocommit=True) as session:
+        yield session
+
+
+@pytest.fixture
+def as_service(settings: Any) -> None:
+    """This process is the service of payments; its database is the test's."""
+    settings.STRANGLER = {**settings.STRANGLER, "SIDE": "service", "CONTEXT": CONTEXT}
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set as soon as a claim has looked, found nobody, and waits."""
+    from strangler.seams import claims
+
+    looked = threading.Event()
+    pause = claims.time.sleep
+
+    class Clock:
+        monotonic = staticmethod(claims.time.monotonic)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            looked.set()
+            pause(seconds)
+
+    monkeypatch.setattr(claims, "time", Clock)
+    return looked
