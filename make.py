@@ -154,6 +154,8 @@ def install_uv():
     """The locked uv, by pip and by hash."""
     with open(LOCK) as file:
         found = re.search(r"^uv==(\S+).*?(?=^\S)", file.read() + "\nend", re.M | re.S)
+    if not found:
+        raise Stop("requirements.lock has no uv; take the file anew from the repository")
     if os.path.exists(UV) and output(UV, "--version").split()[1:2] == [found.group(1)]:
         return
     with tempfile.TemporaryDirectory() as directory:

@@ -6,6 +6,10 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["up"]:  # it makes the secrets that the settings ask for, so it can't wait for them
+        from deploy.local.up import main as up
+
+        sys.exit(up(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monolith.settings")
     from django.core.management import execute_from_command_line
 

@@ -26,18 +26,25 @@ example: PROXY_PORT=9000 make up
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """0 after a clean stop, 1 when it can't start, 2 for a wrong setting."""
     parser = argparse.ArgumentParser(
         prog="make up", description=__doc__, epilog=VARIABLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_arguments(parser)
+    return run(scale=parser.parse_args(words).scale)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=int, default=1, help="sample data of an empty shop: 1 = 1,000 customers (default)")
-    options = parser.parse_args(words)
+
+
+def run(*, scale: int) -> int:
+    """Until Ctrl-C or SIGTERM. 0 after a clean stop, 1 when it can't start, 2 for a wrong setting."""
     stopped = Event()
     try:
         estate = Estate(
             ports=Ports.from_environ(os.environ),
             given={name: os.environ[name] for name in REPLACEABLE if os.environ.get(name)},
-            scale=options.scale,
+            scale=scale,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
