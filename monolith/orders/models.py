@@ -82,8 +82,10 @@ class PaymentIntent(models.Model):
 
     class State(models.TextChoices):
         OPEN = "open"  # the outcome is not known yet
-        DONE = "done"  # the money is there, or held
-        DECLINED = "declined"  # there is none; the order is cancelled
+        AUTHORISED = "authorised"
+        CAPTURED = "captured"
+        DECLINED = "declined"  # the order is cancelled
+        VOID = "void"  # refused: the order has another payment
         REFUND_DUE = "refund_due"  # captured for an order that was cancelled meanwhile
         REFUNDED = "refunded"
 

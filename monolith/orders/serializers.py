@@ -1,0 +1,58 @@
+"""The JSON of orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from monolith.orders.contract import LineRecord, OrderRecord, PaymentState
+from monolith.payments.contract import METHODS
+
+MOST_LINES, MOST_OF_ONE = 100, 1000
+
+
+class LineBody(serializers.Serializer[LineRecord]):
+    sku = serializers.CharField()
+    name = serializers.CharField()
+    unit_price = serializers.DecimalField(max_digits=10, decimal_places=2)
+    quantity = serializers.IntegerField()
+
+
+class PaymentStateBody(serializers.Serializer[PaymentState]):
+    id = serializers.IntegerField(allow_null=True)
+    state = serializers.CharField()
+
+
+class OrderBody(serializers.Serializer[OrderRecord]):
+    id = serializers.IntegerField()
+    number = serializers.CharField()
+    customer = serializers.CharField()
+    state = serializers.CharField(help_text="pending, paid or cancelled")
+    total = serializers.DecimalField(max_digits=12, decimal_places=2)
+    currency = serializers.CharField()
+    pay = serializers.CharField()
+    method = serializers.CharField()
+    reason = serializers.CharField()
+    placed_at = serializers.DateTimeField()
+    paid_at = serializers.DateTimeField(allow_null=True)
+    payment = PaymentStateBody(allow_null=True)
+    lines = LineBody(many=True)
+
+
+class WantedLine(serializers.Serializer[dict[str, Any]]):
+    sku = serializers.CharField(max_length=40)
+    quantity = serializers.IntegerField(min_value=1, max_value=MOST_OF_ONE)
+
+
+class CheckoutBody(serializers.Serializer[dict[str, Any]]):
+    lines = WantedLine(many=True, allow_empty=False, max_length=MOST_LINES)
+    method = serializers.ChoiceField(choices=METHODS)
+    pay = serializers.ChoiceField(choices=["now", "later"], default="now")
+
+    def quantities(self) -> dict[str, int]:
+        """By SKU; lines of the same are one."""
+        wanted: dict[str, int] = {}
+        for line in self.validated_data["lines"]:
+            wanted[line["sku"]] = wanted.get(line["sku"], 0) + line["quantity"]
+        return wanted

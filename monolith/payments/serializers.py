@@ -1,0 +1,58 @@
+"""The JSON of payments: the same here and in the service, so that seams and replays can rely on it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from rest_framework import serializers
+
+from monolith.payments.contract import METHODS, PaymentRecord
+
+
+class PaymentBody(serializers.Serializer[PaymentRecord]):
+    id = serializers.IntegerField()
+    order = serializers.IntegerField(source="order_id")
+    user = serializers.IntegerField(source="user_id")
+    amount = serializers.DecimalField(max_digits=12, decimal_places=2)
+    currency = serializers.CharField()
+    method = serializers.CharField()
+    state = serializers.CharField(help_text="processing, authorised, captured, declined, refunded or failed")
+    idempotency_key = serializers.CharField()
+    provider_reference = serializers.CharField()
+    reason = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    captured_at = serializers.DateTimeField(allow_null=True)
+
+
+class ChargeBody(serializers.Serializer[dict[str, Any]]):
+    order = serializers.IntegerField(min_value=1)
+    amount = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=0)
+    currency = serializers.RegexField(r"^[A-Z]{3}$")
+    method = serializers.ChoiceField(choices=METHODS)
+
+
+def payment_body(payment: PaymentRecord) -> dict[str, Any]:
+    return dict(PaymentBody(payment).data)
+
+
+def payment_record(body: dict[str, Any]) -> PaymentRecord:
+    """The other way round, from a service's answer. Raises ``KeyError``, ``ValueError`` or ``ArithmeticError`` for rubbish."""
+    captured_at, created_at = body["captured_at"], parse_datetime(body["created_at"])
+    if created_at is None:
+        raise ValueError(f"created_at is {body['created_at']!r}")
+    return PaymentRecord(
+        id=int(body["id"]),
+        order_id=int(body["order"]),
+        user_id=int(body["user"]),
+        amount=Decimal(body["amount"]),
+        currency=body["currency"],
+        method=body["method"],
+        state=body["state"],
+        idempotency_key=body["idempotency_key"],
+        provider_reference=body["provider_reference"],
+        reason=body["reason"],
+        created_at=created_at,
+        captured_at=parse_datetime(captured_at) if captured_at else None,
+    )

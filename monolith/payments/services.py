@@ -1,0 +1,156 @@
+"""Writes of payments: charge, capture, refund.
+
+Each is two transactions around a call to the provider: the first commits what is about to be asked, with its key; the second
+records the answer. Killed between any two lines, the same call with the same key, or ``resolve``, carries on. Inside a caller's
+transaction, as in the monolith's checkout, both are part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from monolith.payments import provider, selectors
+from monolith.payments.contract import PaymentNotFound, PaymentRecord, PaymentRefused, payment_captured
+from monolith.payments.models import IdempotencyKey, Payment, Refund
+from monolith.payments.serializers import payment_body
+from monolith.problems import KeyReused
+
+State = Payment.State
+
+
+class LocalPayments:
+    def charge(self, *, key: str, order_id: int, user_id: int, amount: Decimal, currency: str, method: str) -> PaymentRecord:
+        payment = _begin(key=key, order_id=order_id, user_id=user_id, amount=amount, currency=currency, method=method)
+        if payment.state == State.PROCESSING:
+            payment = _ask(payment)
+        return selectors.record(payment)
+
+    def capture(self, *, payment_id: int, user_id: int) -> PaymentRecord:
+        payment = _own(payment_id, user_id)
+        if payment.state == State.AUTHORISED:
+            payment = _record(payment_id, provider.capture(reference=payment.provider_reference))
+        elif payment.state != State.CAPTURED:
+            raise PaymentRefused(f"The payment is {payment.state}; only an authorised one can be captured.")
+        return selectors.record(payment)
+
+    def refund(self, *, payment_id: int, user_id: int, key: str) -> PaymentRecord:
+        refund = _begin_refund(payment_id, user_id, key)
+        if refund.state == Refund.State.PROCESSING:
+            _finish_refund(refund)
+        return selectors.record(Payment.objects.get(pk=payment_id))
+
+    def for_orders(self, *, order_ids: Iterable[int]) -> dict[int, PaymentRecord]:
+        return selectors.records_for_orders(order_ids=order_ids)
+
+
+def fingerprint(*, order_id: int, amount: Decimal, currency: str, method: str) -> str:
+    """What a key stands for: the same key with another fingerprint is refused."""
+    asked = json.dumps([order_id, f"{amount:.2f}", currency, method])
+    return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def resolve(*, older_than: timedelta) -> int:
+    """Ask the provider again for all whose outcome is still unknown; how many there were. Idempotent."""
+    before = timezone.now() - older_than
+    stuck = list(Payment.objects.filter(state=State.PROCESSING, created_at__lt=before).order_by("created_at")[:200])
+    for payment in stuck:
+        _record(payment.pk, provider.find(key=payment.idempotency_key, method=payment.method))
+    refunds = list(Refund.objects.filter(state=Refund.State.PROCESSING, created_at__lt=before).order_by("created_at")[:200])
+    for refund in refunds:
+        _finish_refund(refund)
+    return len(stuck) + len(refunds)
+
+
+def _begin(*, key: str, order_id: int, user_id: int, amount: Decimal, currency: str, method: str) -> Payment:
+    """The payment with this key, made if there is none."""
+    existing = Payment.objects.filter(user_id=user_id, idempotency_key=key).first()
+    if existing is None:
+        try:
+            with transaction.atomic():
+                return Payment.objects.create(
+                    order_id=order_id, user_id=user_id, amount=amount, currency=currency, method=method, idempotency_key=key
+                )
+        except IntegrityError:
+            existing = Payment.objects.filter(user_id=user_id, idempotency_key=key).first()
+            if existing is None:
+                raise PaymentRefused("The order is paid, or a payment of it is under way.", order=order_id) from None
+    asked = fingerprint(order_id=order_id, amount=amount, currency=currency, method=method)
+    if asked != _fingerprint_of(existing):
+        raise KeyReused("This Idempotency-Key was used for another payment.")
+    return existing
+
+
+def _fingerprint_of(payment: Payment) -> str:
+    return fingerprint(order_id=payment.order_id, amount=payment.amount, currency=payment.currency, method=payment.method)
+
+
+def _ask(payment: Payment) -> Payment:
+    try:
+        answers = provider.charge(
+            key=payment.idempotency_key, method=payment.method, amount=payment.amount, currency=payment.currency
+        )
+    except provider.ProviderTimeout:
+        return payment  # processing: `resolve` asks again
+    for answer in answers:
+        payment = _record(payment.pk, answer)
+    return payment
+
+
+@transaction.atomic
+def _record(payment_id: int, answer: provider.Answer) -> Payment:
+    """Note the provider's answer, once: an answer that comes again, or too late, changes nothing."""
+    payment = Payment.objects.select_for_update(of=("self",)).get(pk=payment_id)
+    expected = {State.PROCESSING} if answer.state != State.CAPTURED else {State.PROCESSING, State.AUTHORISED}
+    if payment.state not in expected:
+        return payment
+    first = payment.state == State.PROCESSING
+    payment.state, payment.provider_reference, payment.reason = State(answer.state), answer.reference, answer.reason
+    payment.captured_at = timezone.now() if payment.state == State.CAPTURED else None
+    payment.save(update_fields=["state", "provider_reference", "reason", "captured_at", "updated_at"])
+    if first:
+        IdempotencyKey.objects.create(
+            user_id=payment.user_id,
+            key=payment.idempotency_key,
+            fingerprint=_fingerprint_of(payment),
+            response=payment_body(selectors.record(payment)),
+        )
+    if payment.state == State.CAPTURED:
+        payment_captured.send(Payment, payment=selectors.record(payment))
+    return payment
+
+
+def _own(payment_id: int, user_id: int) -> Payment:
+    payment = Payment.objects.filter(pk=payment_id, user_id=user_id).first()
+    if payment is None:
+        raise PaymentNotFound(f"You have no payment {payment_id}.")
+    return payment
+
+
+@transaction.atomic
+def _begin_refund(payment_id: int, user_id: int, key: str) -> Refund:
+    """The refund of the payment, made if there is none: all is given back, so there is one at most."""
+    payment = Payment.objects.select_for_update(of=("self",)).filter(pk=payment_id, user_id=user_id).first()
+    if payment is None:
+        raise PaymentNotFound(f"You have no payment {payment_id}.")
+    existing = payment.refunds.first()
+    if existing is not None:
+        return existing
+    if payment.state != State.CAPTURED:
+        raise PaymentRefused(f"The payment is {payment.state}; only a captured one can be refunded.")
+    return Refund.objects.create(payment=payment, amount=payment.amount, idempotency_key=key)
+
+
+def _finish_refund(refund: Refund) -> None:
+    payment = Payment.objects.get(pk=refund.payment_id)
+    answer = provider.refund(key=refund.idempotency_key, reference=payment.provider_reference, amount=refund.amount)
+    with transaction.atomic():
+        undone = Refund.objects.filter(pk=refund.pk, state=Refund.State.PROCESSING)
+        if undone.update(state=Refund.State.DONE, provider_reference=answer.reference, done_at=timezone.now()):
+            Payment.objects.filter(pk=refund.payment_id).update(state=State.REFUNDED, updated_at=timezone.now())

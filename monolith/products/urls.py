@@ -1,0 +1,9 @@
+from django.urls import path
+
+from monolith.products import api
+
+app_name = "products"
+urlpatterns = [
+    path("", api.ProductsView.as_view(), name="products"),
+    path("<str:sku>/", api.ProductView.as_view(), name="product"),
+]

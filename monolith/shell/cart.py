@@ -1,0 +1,66 @@
+"""The cart: ``{sku: quantity}`` in the session, and with the prices of now when it is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.http import HttpRequest
+
+from monolith.products.contract import ProductRecord, products
+
+KEY = "cart"
+MOST_OF_ONE = 99
+
+
+@dataclass(frozen=True)
+class CartLine:
+    product: ProductRecord
+    quantity: int
+
+    @property
+    def total(self) -> Decimal:
+        return self.product.price * self.quantity
+
+
+@dataclass(frozen=True)
+class Cart:
+    lines: list[CartLine]
+
+    @property
+    def total(self) -> Decimal:
+        return sum((line.total for line in self.lines), Decimal(0))
+
+    @property
+    def currency(self) -> str:
+        return self.lines[0].product.currency if self.lines else ""
+
+
+def quantities(request: HttpRequest) -> dict[str, int]:
+    return dict(request.session.get(KEY, {}))
+
+
+def put(request: HttpRequest, *, sku: str, quantity: int) -> None:
+    """Have so many of it; none removes it."""
+    wanted = quantities(request)
+    wanted.pop(sku, None)
+    if quantity > 0:
+        wanted[sku] = min(quantity, MOST_OF_ONE)
+    request.session[KEY] = wanted
+
+
+def empty(request: HttpRequest) -> None:
+    request.session.pop(KEY, None)
+
+
+def priced(request: HttpRequest) -> Cart:
+    """Without what is no longer on sale."""
+    wanted = quantities(request)
+    found = products.by_sku(skus=wanted) if wanted else {}
+    return Cart([CartLine(found[sku], quantity) for sku, quantity in wanted.items() if sku in found])
+
+
+def cart_size(request: HttpRequest) -> dict[str, object]:
+    """Context processor: how many things are in the cart. Doesn't open a session for those who have none."""
+    known = hasattr(request, "session") and request.session.session_key
+    return {"cart_size": sum(quantities(request).values()) if known else 0}

@@ -1,0 +1,34 @@
+"""The storefront's forms."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+
+from monolith.shell.cart import MOST_OF_ONE
+
+METHODS = [
+    ("ok", "Test card, is accepted"),
+    ("declined", "Test card, is declined"),
+    ("timeout", "Test card, the bank answers late"),
+    ("twice", "Test card, the bank answers twice"),
+]
+
+
+class CartForm(forms.Form):
+    sku = forms.CharField(max_length=40)
+    quantity = forms.IntegerField(min_value=0, max_value=MOST_OF_ONE)
+
+
+class CheckoutForm(forms.Form):
+    """``key`` was drawn when the page was made: sent twice, it is one order."""
+
+    method = forms.ChoiceField(choices=METHODS, initial="ok", widget=forms.RadioSelect)
+    key = forms.UUIDField(widget=forms.HiddenInput)
+
+
+class LoginForm(AuthenticationForm):
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["username"].widget.attrs.update(type="email", autocomplete="email", maxlength=254)
+        self.fields["username"].label = "E-mail"

@@ -1,0 +1,18 @@
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from monolith.shell import views
+
+app_name = "shell"
+urlpatterns = [
+    path("", views.product_list, name="products"),
+    path("products/<str:sku>/", views.product_detail, name="product"),
+    path("cart/", views.cart_show, name="cart"),
+    path("cart/add/", views.cart_add, name="cart-add"),
+    path("cart/change/", views.cart_change, name="cart-change"),
+    path("checkout/", views.checkout, name="checkout"),
+    path("orders/", views.order_list, name="orders"),
+    path("orders/<str:number>/", views.order_detail, name="order"),
+    path("login/", views.ShopLoginView.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+]

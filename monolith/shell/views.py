@@ -1,0 +1,155 @@
+"""The storefront's pages. They put contexts together, and know them by their contracts alone."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from monolith.orders.contract import OrderNotFound, PaymentDeclined, orders
+from monolith.problems import Problem
+from monolith.products.contract import products
+from monolith.shell import cart
+from monolith.shell.forms import CartForm, CheckoutForm, LoginForm
+
+PRODUCTS_A_PAGE, ORDERS_A_PAGE = 24, 10
+
+
+class ShopLoginView(LoginView):
+    template_name = "shell/login.html"
+    form_class = LoginForm
+    redirect_authenticated_user = True
+
+
+class Slice:
+    """What Django's paginator needs of a sequence that is fetched a page at a time: one call of a contract."""
+
+    def __init__(self, fetch: Any, number: int, size: int) -> None:
+        self.items, self.total = fetch(offset=(number - 1) * size, limit=size)
+
+    def count(self) -> int:
+        return self.total
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, _: slice) -> list[Any]:
+        return self.items
+
+
+def _page(request: HttpRequest, fetch: Any, size: int) -> Any:
+    text = request.GET.get("page", "1")
+    number = int(text) if text.isdecimal() and 0 < len(text) < 7 and int(text) > 0 else 1
+    paginator = Paginator(Slice(fetch, number, size), size)  # type: ignore[arg-type]
+    if number > paginator.num_pages:
+        raise Http404("There are not that many pages.")
+    return paginator.page(number)
+
+
+@require_safe
+def product_list(request: HttpRequest) -> HttpResponse:
+    def fetch(*, offset: int, limit: int) -> tuple[list[Any], int]:
+        page = products.page(offset=offset, limit=limit)
+        return page.products, page.total
+
+    return render(request, "shell/products.html", {"page": _page(request, fetch, PRODUCTS_A_PAGE)})
+
+
+@require_safe
+def product_detail(request: HttpRequest, sku: str) -> HttpResponse:
+    found = products.by_sku(skus=[sku])
+    if sku not in found:
+        raise Http404("There is no such product.")
+    return render(request, "shell/product.html", {"product": found[sku]})
+
+
+@require_safe
+def cart_show(request: HttpRequest) -> HttpResponse:
+    return render(request, "shell/cart.html", {"cart": cart.priced(request)})
+
+
+@require_POST
+def cart_add(request: HttpRequest) -> HttpResponse:
+    """So many more of it."""
+    form = CartForm(request.POST)
+    if form.is_valid():
+        sku = form.cleaned_data["sku"]
+        cart.put(request, sku=sku, quantity=cart.quantities(request).get(sku, 0) + form.cleaned_data["quantity"])
+        messages.success(request, "It is in your cart.")
+    back = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return redirect(back if safe else "shell:cart")
+
+
+@require_POST
+def cart_change(request: HttpRequest) -> HttpResponse:
+    """Exactly so many of it."""
+    form = CartForm(request.POST)
+    if form.is_valid():
+        cart.put(request, **form.cleaned_data)
+    return redirect("shell:cart")
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def checkout(request: HttpRequest) -> HttpResponse:
+    content = cart.priced(request)
+    form = CheckoutForm(request.POST or None, initial={"key": uuid.uuid4()})
+    if request.method == "POST" and form.is_valid():
+        return _place(request, content, form)
+    if not content.lines:
+        return redirect("shell:cart")
+    return render(request, "shell/checkout.html", {"cart": content, "form": form})
+
+
+def _place(request: HttpRequest, content: cart.Cart, form: CheckoutForm) -> HttpResponse:
+    wanted = {line.product.sku: line.quantity for line in content.lines} or request.session.get("ordered", {})
+    try:
+        placed = orders.checkout(
+            user_id=int(request.user.pk),
+            key=str(form.cleaned_data["key"]),
+            quantities=wanted,
+            method=form.cleaned_data["method"],
+            pay="now",
+        )
+    except PaymentDeclined as declined:
+        messages.error(request, f"{declined.detail} Nothing was charged; your cart is as it was.")
+        return redirect("shell:checkout")
+    except Problem as refused:
+        messages.error(request, refused.detail)
+        return redirect("shell:cart")
+    cart.empty(request)
+    request.session["ordered"] = wanted  # sent again by a double click, the form names the same order
+    if placed.order.state == "paid":
+        messages.success(request, "Thank you. Your order is paid.")
+    else:
+        messages.info(request, "Thank you. Your order is placed; the payment is being processed.")
+    return redirect("shell:order", number=placed.order.number)
+
+
+@login_required
+@require_safe
+def order_list(request: HttpRequest) -> HttpResponse:
+    def fetch(*, offset: int, limit: int) -> tuple[list[Any], int]:
+        page = orders.page(user_id=int(request.user.pk), offset=offset, limit=limit)
+        return page.orders, page.total
+
+    return render(request, "shell/orders.html", {"page": _page(request, fetch, ORDERS_A_PAGE)})
+
+
+@login_required
+@require_safe
+def order_detail(request: HttpRequest, number: str) -> HttpResponse:
+    try:
+        order = orders.get(user_id=int(request.user.pk), number=number)
+    except OrderNotFound as missing:
+        raise Http404(missing.detail) from missing
+    return render(request, "shell/order.html", {"order": order})
