@@ -124,12 +124,16 @@ class Demo:
         requests = self.journal.requests / self.seconds
         writes = sum(figures.payment_writes for figures in self.journal.figures.values()) / self.seconds
         bad = [] if requests >= MIN_RATE and writes >= MIN_PAYMENT_WRITES else [f"{requests:.0f} and {writes:.0f}"]
-        return proof.Finding(f"{requests:.0f} requests/s, {writes:.0f} writes/s to payments (≥ {MIN_RATE}, ≥ {MIN_PAYMENT_WRITES})", bad)
+        return proof.Finding(
+            f"{requests:.0f} requests/s, {writes:.0f} writes/s to payments (≥ {MIN_RATE}, ≥ {MIN_PAYMENT_WRITES})", bad
+        )
 
     def pauses(self) -> proof.Finding:
         pauses = {each.label: each.pause_ms for each in self.transitions if each.pause_ms is not None}
         bad = [f"{label}: {pause:.0f} ms" for label, pause in pauses.items() if pause >= MAX_PAUSE_MS]
-        return proof.Finding(f"writes were held {', '.join(f'{pause:.0f} ms' for pause in pauses.values())} (< {MAX_PAUSE_MS} ms)", bad)
+        return proof.Finding(
+            f"writes were held {', '.join(f'{pause:.0f} ms' for pause in pauses.values())} (< {MAX_PAUSE_MS} ms)", bad
+        )
 
 
 def main() -> int:

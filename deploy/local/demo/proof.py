@@ -70,7 +70,9 @@ def _complete(journal: Journal, side: str, rows: Rows, refunds: Refunds) -> Find
 
 
 def _single(journal: Journal, side: str, rows: Rows, _: Refunds) -> Finding:
-    per_order = Counter(order for order, _, state in rows.values() if state in ("captured", "refunded") and order in journal.orders)
+    per_order = Counter(
+        order for order, _, state in rows.values() if state in ("captured", "refunded") and order in journal.orders
+    )
     bad = [f"order {order} was paid {times} times" for order, times in per_order.items() if times > 1]
     return Finding(f"no write is doubled on the {side}", bad)
 

@@ -199,7 +199,9 @@ async def token_of(session: aiohttp.ClientSession, number: int, journal: Journal
 class Traffic:
     """Bounded load from a thread of its own: ``with Traffic(url, journal, rate=120, users=24): …``."""
 
-    def __init__(self, url: str, journal: Journal, *, rate: float, users: int, limit_s: float = 600, mix: Mix | None = None) -> None:
+    def __init__(
+        self, url: str, journal: Journal, *, rate: float, users: int, limit_s: float = 600, mix: Mix | None = None
+    ) -> None:
         self.url, self.journal, self.rate, self.users, self.limit_s = url, journal, rate, users, limit_s
         self.mix = mix or Mix()
         self.started = threading.Event()
