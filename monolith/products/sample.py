@@ -1,0 +1,37 @@
+"""Sample products, with so much stock that a demonstration doesn't empty it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+COLUMNS = ("id", "sku", "name", "description", "price", "currency", "stock", "is_active", "created_at", "updated_at")
+STOCK = 1_000_000
+_KINDS = (
+    "Kettle",
+    "Lamp",
+    "Chair",
+    "Blanket",
+    "Notebook",
+    "Mug",
+    "Backpack",
+    "Clock",
+    "Vase",
+    "Basket",
+    "Teapot",
+    "Shelf",
+    "Rug",
+)
+_STYLES = ("Plain", "Oak", "Enamel", "Linen", "Copper", "Slate", "Amber", "Nordic", "Woven", "Glazed", "Folding")
+
+
+def products(count: int, chance: random.Random, *, now: datetime) -> Iterator[tuple[Any, ...]]:
+    for number in range(1, count + 1):
+        kind, style = _KINDS[number % len(_KINDS)], _STYLES[number // len(_KINDS) % len(_STYLES)]
+        name = f"{style} {kind.lower()} No. {number}"
+        text = f"{style} and made to last: a {kind.lower()} for every day. Wipe with a damp cloth."
+        price = Decimal(chance.randint(199, 14999)) / 100
+        yield number, f"{kind[:3].upper()}-{number:05}", name, text, price, "EUR", STOCK, True, now, now

@@ -1,0 +1,85 @@
+"""Fills the shop: draws the sample of every context and copies it into their tables.
+
+planted: writes five contexts in one transaction, and knows their tables.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from django.apps import apps
+from django.db import connection, models, transaction
+
+from monolith.customers import sample as customers
+from monolith.orders import sample as orders
+from monolith.payments import sample as payments
+from monolith.products import sample as products
+from monolith.users import sample as users
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the sample's present; the same rows whenever it is drawn
+LABELS = (
+    "users.User", "customers.Customer", "customers.Address", "products.Product", "orders.Order", "orders.OrderLine",
+    "orders.PaymentIntent", "payments.Payment", "payments.Refund", "payments.IdempotencyKey",
+)  # fmt: skip
+Say = Callable[[str], None]
+
+
+def is_empty() -> bool:
+    return not any(_model(label).objects.exists() for label in ("users.User", "products.Product", "orders.Order"))
+
+
+@transaction.atomic
+def flush() -> None:
+    """Empty every table of the shop, and what refers to it (the admin's log)."""
+    tables = ", ".join(connection.ops.quote_name(_model(label)._meta.db_table) for label in LABELS)
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+
+def fill(*, scale: int, say: Say) -> None:
+    """1,000 customers, 500 products and 5,000 orders, times ``scale``; the same rows every time."""
+    with transaction.atomic():
+        _fill(1000 * scale, 500 * scale, 5000 * scale, say)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE " + ", ".join(connection.ops.quote_name(_model(label)._meta.db_table) for label in LABELS))
+
+
+def _fill(people: int, things: int, purchases: int, say: Say) -> None:
+    chance = random.Random(20260101)
+    _copy("users.User", users.COLUMNS, users.users(people, now=NOW), say)
+    _copy("customers.Customer", customers.CUSTOMER_COLUMNS, customers.customers(people, now=NOW), say)
+    _copy("customers.Address", customers.ADDRESS_COLUMNS, customers.addresses(people, chance), say)
+    shelf = list(products.products(things, chance, now=NOW))
+    _copy("products.Product", products.COLUMNS, shelf, say)
+    goods = [orders.Goods(id=row[0], sku=row[1], name=row[2], price=row[4]) for row in shelf]
+    drawn = list(orders.draw(purchases, goods, people, chance, now=NOW))
+    _copy("orders.Order", orders.ORDER_COLUMNS, map(orders.order_row, drawn), say)
+    _copy("orders.OrderLine", orders.LINE_COLUMNS, orders.line_rows(drawn), say)
+    ledger = payments.Ledger(chance)
+    for order in drawn:
+        if order.state != "pending":
+            paid = order.state == "paid"
+            ledger.note(order_id=order.id, user_id=order.user_id, total=order.total, placed_at=order.placed_at, paid=paid)
+    _copy("payments.Payment", payments.PAYMENT_COLUMNS, ledger.payments, say)
+    _copy("payments.Refund", payments.REFUND_COLUMNS, ledger.refunds, say)
+
+
+def _model(label: str) -> Any:
+    return apps.get_model(label)
+
+
+def _copy(label: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]], say: Say) -> None:
+    """COPY, then set the sequence behind the highest id."""
+    meta: models.options.Options[Any] = _model(label)._meta
+    table, count = connection.ops.quote_name(meta.db_table), 0
+    with connection.cursor() as cursor:
+        names = ", ".join(map(connection.ops.quote_name, columns))
+        with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+                count += 1
+        cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, %s)", [meta.db_table, max(count, 1), count > 0])
+    say(f"{label:<24}{count:>10,}")
