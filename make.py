@@ -116,7 +116,7 @@ def set_up():
         say("setting up .venv with the packages of requirements.lock …")
         make_venv()
         install_uv()
-        uv("sync", "--quiet", "--require-hashes", LOCK)
+        uv("sync", "--quiet", "--compile-bytecode", "--require-hashes", LOCK)
         uv("install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ROOT)
         with open(STAMP, "w") as stamp:
             stamp.write(wanted)

@@ -26,6 +26,8 @@ from deploy.local.postgres import Postgres as EmbeddedPostgres
 from deploy.local.supervisor import Estate
 from deploy.local.valkey import Valkey
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @dataclass
 class Postgres:
@@ -67,6 +69,7 @@ def _settings_environment() -> None:
 
 
 _settings_environment()
+(ROOT / ".run" / "static").mkdir(parents=True, exist_ok=True)  # WhiteNoise warns without it, and warnings are errors
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,7 +21,7 @@ from deploy.local.errors import CannotStart
 from deploy.local.readiness import Readiness
 
 LOG_LIMIT = 10_000_000
-POLL = 0.02
+POLL = 0.05
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Child:
         self.log_path = log_dir / f"{process.name}.log"
         self._popen: subprocess.Popen[bytes] | None = None
         self._log_start = 0
+        self._started = 0.0
 
     @property
     def name(self) -> str:
@@ -63,6 +64,11 @@ class Child:
         return self._popen.pid
 
     @property
+    def age(self) -> float:
+        """Seconds since its last start."""
+        return time.monotonic() - self._started
+
+    @property
     def running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
@@ -72,6 +78,7 @@ class Child:
         too_long = self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT
         with self.log_path.open("wb" if too_long else "ab") as log:
             self._log_start = log.seek(0, os.SEEK_END)
+            self._started = time.monotonic()
             try:
                 self._popen = subprocess.Popen(  # type: ignore[call-overload]
                     self.process.argv,

@@ -28,6 +28,8 @@ OURS = (
     "CACHE_URL",
     "PYTHONPATH",
 )
+# As root Celery warns at length; the estate on a developer's machine or in a container is meant to run so.
+CELERY = ("-W", "ignore:You're running the worker with superuser privileges", "-m", "celery", "--no-color", "-A")
 UNITS = ("monolith", "payments")
 
 
@@ -158,11 +160,11 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
         ),
         Process(
             name="beat",
-            argv=_celery(python, "monolith", "beat", "--loglevel", "INFO", "--schedule", str(state / "beat"), "--pidfile", ""),
+            argv=(python, *CELERY, "monolith.celery", "beat", "--schedule", str(state / "beat"), "--pidfile", ""),
             env=monolith,
             cwd=ROOT,
             what="the clock: a tick a second",
-            ready=Says("beat: Starting"),
+            ready=Says("is starting."),
         ),
         Process(
             name="proxy",
@@ -198,11 +200,18 @@ def _gunicorn(python: str, app: str, port: int, *, workers: int) -> tuple[str, .
 
 def _worker(python: str, app: str, *, queues: tuple[str, ...], threads: int) -> tuple[str, ...]:
     options = ("--loglevel", "INFO", "--without-gossip", "--without-mingle", "--pool", "threads", "--concurrency", str(threads))
-    return _celery(python, app, "worker", *options, "--queues", ",".join(queues), "--hostname", f"{queues[0]}@%h")
-
-
-def _celery(python: str, app: str, command: str, *words: str) -> tuple[str, ...]:
-    return (python, "-m", "celery", "-A", f"{app}.celery", "--quiet", "--no-color", command, *words)
+    return (
+        python,
+        *CELERY,
+        f"{app}.celery",
+        "--quiet",
+        "worker",
+        *options,
+        "--queues",
+        ",".join(queues),
+        "--hostname",
+        f"{queues[0]}@%h",
+    )
 
 
 def first_table(place: Place) -> Path:

@@ -46,6 +46,7 @@ def _silent(what: str, reason: str, variable: str) -> str:
 
 def set_up(place: Place, *, scale: int, say: Callable[[str], None]) -> None:
     """Migrate both units and fill an empty shop. Raises ``CannotStart`` with what the failed command said."""
+    (ROOT / ".run" / "static").mkdir(parents=True, exist_ok=True)  # WhiteNoise warns without it; it serves from the apps
     with ThreadPoolExecutor(len(UNITS)) as pool:
         for unit, stamp in zip(UNITS, pool.map(lambda unit: _migrate(place, unit, say), UNITS), strict=True):
             _stamp(place, unit, stamp)

@@ -191,10 +191,9 @@ class Estate:
         self._together([process.name for process in wave], self._await)
 
     def _await(self, child: Child) -> None:
-        began = time.monotonic()
         child.wait_ready()
         at = f" on port {child.process.port}" if child.process.port else ""
-        self.say(f"✓ {child.name} is ready{at} ({time.monotonic() - began:.1f} s)")
+        self.say(f"✓ {child.name} is ready{at} ({child.age:.1f} s)")
 
     def _start_again(self, name: str) -> None:
         preparing: dict[str, Callable[[], Process]] = {"postgres": self._postgres.prepare, "valkey": self._valkey.prepare}
