@@ -89,7 +89,8 @@ def check_version():
     wanted = ["python3.%d" % minor for minor in range(HIGHEST[1], LOWEST[1] - 1, -1)]
     fitting = [name for name in wanted if works(name)]
     remedy = "run `make PYTHON=%s …`" % fitting[0] if fitting else "install one and run `make PYTHON=python3.13 …`"
-    raise Stop("this needs Python 3.%d to 3.%d and %s is %d.%d; %s" % (LOWEST[1], HIGHEST[1], sys.executable, *sys.version_info[:2], remedy))
+    here = "%s is %d.%d" % ((sys.executable,) + tuple(sys.version_info[:2]))
+    raise Stop("this needs Python 3.%d to 3.%d and %s; %s" % (LOWEST[1], HIGHEST[1], here, remedy))
 
 
 def works(program):
@@ -144,10 +145,9 @@ def make_venv():
             "`%sapt-get install python3-venv` and start again" % sudo()
         )
     shutil.rmtree(VENV, ignore_errors=True)
-    done = subprocess.run([sys.executable, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-    if done.returncode:
+    if subprocess.call([sys.executable, "-m", "venv", VENV]):
         shutil.rmtree(VENV, ignore_errors=True)
-        raise Stop("the virtual environment can't be made; `%s -m venv .venv` said:\n%s" % (sys.executable, done.stdout.strip()))
+        raise Stop("the virtual environment can't be made (see above); when that is mended, start again")
 
 
 def install_uv():
@@ -201,7 +201,7 @@ def need_browser():
         subprocess.call(["apt-get", "update", "-qq"], env=quiet)
         if subprocess.call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], env=quiet) == 0:
             return
-    raise Stop("the end-to-end tests need the system's package `chromium`; type `%sapt-get install chromium` and start again" % sudo())
+    raise Stop("the end-to-end tests need Chromium; type `%sapt-get install chromium` and start again" % sudo())
 
 
 def sudo():
