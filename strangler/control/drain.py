@@ -41,14 +41,17 @@ class Drain:
         deadline = time.monotonic() + left_s
         run: Callable[[str], object] = relay.run if self.giver is Side.MONOLITH else reverse.run
         wake.wake(self.stream)
+        said = ""
         while not self._passed(marker):
             if time.monotonic() >= deadline:
-                raise NotDrained(f"stream {self.stream} {self._where(marker)}")
+                raise NotDrained(f"stream {self.stream} {self._where(marker, said)}")
             if self._free():
                 try:
                     run(self.stream)
                 except LostLease:
                     pass  # a worker was quicker
+                except StranglerError as error:
+                    said = str(error)  # the stream backs off and tries again while there is time
             time.sleep(PAUSE_S)
 
     def verify(self) -> None:
@@ -74,10 +77,10 @@ class Drain:
     def _free(self) -> bool:
         return not Stream.objects.using(_alias()).filter(name=self.stream, lease_until__gt=Now()).exists()
 
-    def _where(self, marker: int) -> str:
+    def _where(self, marker: int, said: str) -> str:
         row = self._row()
-        said = f"; it says: {row.last_error or row.reason}" if row.last_error or row.reason else ""
-        return f"is at marker {row.marker} and was to pass {marker}{said}"
+        said = said or row.last_error or row.reason
+        return f"is at marker {row.marker} and was to reach {marker}" + (f"; it says: {said}" if said else "")
 
 
 def _alias() -> str:

@@ -49,7 +49,7 @@ def stream(name: str) -> StreamSeen | None:
         lag_ms=row.lag_ms,
         oldest_ms=(timezone.now() - oldest).total_seconds() * 1000 if oldest else 0.0,
         quarantined=Quarantine.objects.using(alias).filter(stream=name).count(),
-        rounds_seen=row.marker > 0,
+        marker=row.marker,
         backfilled=all(state == "done" for state in backfills) if backfills else None,
         last_error=row.last_error or row.reason,
     )

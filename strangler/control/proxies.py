@@ -37,7 +37,7 @@ class Proxy:
         """None for rubbish: a report that can't be read proves nothing."""
         try:
             said = json.loads(raw)
-            generation, version = said["table"]
+            generation, version = said["table"] or (0, 0)  # null: it started a moment ago and has none yet
             held = said.get("held") or {}
             return cls(str(said["id"]), float(said["at"]), (int(generation), int(version)), held, str(said.get("error") or ""))
         except (ValueError, KeyError, TypeError):

@@ -17,7 +17,7 @@ from strangler.domain.gates import Verdict, closed
 from strangler.domain.plan import Kind
 from strangler.domain.stages import Side
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import backfill, install, loose_keys, relay, streams, wake
+from strangler.sync import backfill, install, loose_keys, marker, relay, streams, wake
 
 PAUSE_S = 0.05
 
@@ -216,14 +216,15 @@ class Transition:
         return {}
 
     def _catch_up(self, running: Running, name: str) -> None:
+        drawn = marker.draw()
         best, moved_at = None, self.clock()
         while True:
             seen = observe.stream(name)
             if seen is None:
                 raise StranglerError(f"stream {name} is not installed; run: strangler sync install {self.context.name}")
-            if seen.rounds_seen and not seen.depth and seen.backfilled is not False:
+            if seen.marker >= drawn and seen.backfilled is not False:
                 return
-            state = (seen.depth, seen.backfilled)
+            state = (seen.depth, seen.marker, seen.backfilled)
             if state != best:
                 best, moved_at = state, self.clock()
             if self.clock() - moved_at > self.stall_s:
@@ -240,8 +241,8 @@ class Transition:
         wake.wake(name)
         try:
             relay.run(name)
-        except LostLease:
-            pass
+        except StranglerError:
+            pass  # a worker was quicker, or the stream backs off: what it says is kept on it, and shown if nothing moves
 
     def _tell(self, text: str) -> None:
         if text != self._shown:

@@ -48,7 +48,7 @@ class StreamSeen:
     lag_ms: float | None = None
     oldest_ms: float = 0.0
     quarantined: int = 0
-    rounds_seen: bool = False
+    marker: int = 0
     backfilled: bool | None = None
     last_error: str = ""
 
@@ -87,7 +87,7 @@ def _lag(name: str, seen: StreamSeen, threshold_ms: float) -> Verdict:
     said = f"; it says: {seen.last_error}" if seen.last_error else ""
     if not seen.live:
         return gate.fails("off", f"stream {seen.name} is not running{said}")
-    if not seen.rounds_seen:
+    if not seen.marker:
         return gate.unknown("no round yet", f"stream {seen.name} has published no marker yet; is a worker running?{said}")
     behind = max(seen.lag_ms or 0.0, seen.oldest_ms if seen.depth else 0.0)
     observed = f"{behind:.0f} ms, {seen.depth} waiting"

@@ -45,6 +45,8 @@ def verify(secret: str, token: str, *, audience: str, now: float, leeway: float 
             raise BadToken("not an HS256 token")
         genuine = hmac.compare_digest(_decode(signature), _sign(secret, signed))
         claims = json.loads(_decode(body))
+    except BadToken:
+        raise
     except (ValueError, AttributeError) as error:
         raise BadToken("malformed token") from error
     if not genuine:

@@ -1,0 +1,39 @@
+"""What a verb gives back: data for ``--json``, something to look at for people, and the exit code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import RenderableType
+
+PASS, FAILED, MISUSE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``code``: 0 pass, 1 a check failed, 2 misuse."""
+
+    data: Any
+    shown: list[RenderableType] = field(default_factory=list)
+    code: int = PASS
+
+
+Verb = Callable[[argparse.Namespace], Answer]
+Subparsers = Any  # argparse's own type for it is private
+
+
+def verb(subparsers: Subparsers, name: str, run: Verb, *, help: str, example: str) -> argparse.ArgumentParser:
+    """One verb's parser: every one has ``--json``, a sentence and an example."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=help,
+        description=help,
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.set_defaults(run=run)
+    return parser

@@ -1,0 +1,144 @@
+"""The ``strangler`` command; ``manage.py strangler`` is the same one behind another door.
+
+Ends with 0 when all is well, 1 when a check failed or the estate refused, 2 when the command or the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from strangler.management.answer import FAILED, MISUSE, PASS, Answer
+
+DESCRIPTION = "Take a Django monolith apart, one bounded context at a time, with a way back at every step."
+SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
+
+
+def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
+    from strangler.management.verbs import look, move, sync
+
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog="example: strangler status")
+    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for module in (look, move, sync):
+        module.add(subparsers)
+    return parser
+
+
+def run(argv: Sequence[str], prog: str = "strangler") -> int:
+    """One command in a process where Django is set up. Gives the exit code; never a traceback for what a user can mend."""
+    try:
+        options = build_parser(prog).parse_args(list(argv))
+    except SystemExit as stop:  # argparse has said why
+        return int(stop.code or 0)
+    try:
+        answer = options.run(options)
+    except KeyboardInterrupt:
+        return _say("stopped by hand", FAILED, options.json)
+    except Exception as error:
+        said = _plain(error)
+        if said is None:
+            raise
+        return _say(said[0], said[1], options.json, error)
+    _show(answer, options.json)
+    return answer.code
+
+
+def _plain(error: Exception) -> tuple[str, int] | None:
+    """What a user can mend, in one sentence, with the exit code. None for a bug."""
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import DatabaseError, OperationalError, ProgrammingError
+
+    from strangler.errors import Misconfigured, Misuse, StranglerError
+
+    if isinstance(error, StranglerError):
+        return str(error), MISUSE if isinstance(error, Misuse | Misconfigured) else FAILED
+    if isinstance(error, ImproperlyConfigured):
+        return f"Django's settings are wrong: {error}", MISUSE
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, ProgrammingError) and 'relation "strangler_' in first:
+        return f"the tables of strangler are missing ({first}); run: manage.py migrate", MISUSE
+    if isinstance(error, OperationalError):
+        return f"the database does not answer: {first}. Start it, then repeat the command", FAILED
+    if isinstance(error, DatabaseError):
+        return f"the database refused: {first}", FAILED
+    return None
+
+
+def _say(sentence: str, code: int, as_json: bool, error: Exception | None = None) -> int:
+    if as_json:
+        data: dict[str, Any] = {"error": sentence, "exit": code}
+        verdicts = getattr(error, "verdicts", None)
+        if verdicts:
+            data["verdicts"] = [verdict.to_json() for verdict in verdicts]
+        receipt = getattr(error, "receipt", None)
+        if receipt is not None:
+            from strangler.control import receipts
+
+            data["receipt"] = receipts.to_json(receipt)
+        print(json.dumps(data, indent=2, default=str))
+    print(f"strangler: {sentence}", file=sys.stderr)
+    return code
+
+
+def _show(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer.data, indent=2, default=str))
+        return
+    from strangler.management import render
+
+    console = render.console()
+    for part in answer.shown:
+        console.print(part)
+
+
+def _find_settings() -> str | None:
+    """What ``manage.py`` in this directory or one above names."""
+    here = Path.cwd()
+    for directory in (here, *here.parents):
+        manage = directory / "manage.py"
+        if manage.is_file():
+            sys.path.insert(0, str(directory))
+            found = SETTINGS.search(manage.read_text(encoding="utf-8", errors="replace"))
+            return found[1] if found else None
+    return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script: finds the project's settings, then does what ``manage.py strangler`` does."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "DJANGO_SETTINGS_MODULE" not in os.environ:
+        found = _find_settings()
+        if found is None:
+            if not words or {"-h", "--help"} & set(words):
+                return _help(words)
+            print("strangler: no manage.py here or above; go to your project, or set DJANGO_SETTINGS_MODULE", file=sys.stderr)
+            return MISUSE
+        os.environ["DJANGO_SETTINGS_MODULE"] = found
+    else:
+        sys.path.insert(0, str(Path.cwd()))
+    import django
+
+    try:
+        django.setup()
+    except Exception as error:
+        said = _plain(error)
+        if said is None and not isinstance(error, ImportError):
+            raise
+        print(f"strangler: {said[0] if said else f'the settings can not be loaded: {error}'}", file=sys.stderr)
+        return MISUSE
+    return run(words)
+
+
+def _help(words: list[str]) -> int:
+    print(f"usage: strangler VERB …\n\n{DESCRIPTION}\nGo to the directory of your manage.py to use it.")
+    return PASS if words else MISUSE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

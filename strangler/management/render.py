@@ -1,0 +1,165 @@
+"""How the verbs look: short, aligned, the same words as in the JSON, good without a terminal too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from strangler.control import receipts
+from strangler.control.models import Receipt
+from strangler.control.status import Status
+from strangler.domain.gates import State, StreamSeen, Verdict
+from strangler.domain.plan import Plan, names
+
+SIGNS = {State.PASS: "[green]✓[/]", State.FAIL: "[red]✗[/]", State.UNKNOWN: "[yellow]?[/]"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A pipe or a log is as wide as a sentence needs; a terminal is as wide as it is."""
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=160, no_color=True)
+
+
+def grid(rows: Iterable[Sequence[str]], *, indent: int = 2) -> Table:
+    """Aligned columns without lines; every cell but the first may wrap."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    listed = [[escape_unless_sign(cell) for cell in row] for row in rows]
+    for place in range(max((len(row) for row in listed), default=1)):
+        table.add_column(no_wrap=place == 0)
+    for row in listed:
+        table.add_row(" " * indent + row[0], *row[1:])
+    return table
+
+
+def escape_unless_sign(cell: str) -> str:
+    return cell if cell in SIGNS.values() else escape(cell)
+
+
+def heading(text: str) -> str:
+    return f"[bold]{escape(text)}[/]"
+
+
+def ago(moment: str | None) -> str:
+    if not moment:
+        return ""
+    seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"for {seconds / size:.0f} {unit}"
+    return f"for {seconds:.0f} s"
+
+
+def stream_line(seen: StreamSeen) -> str:
+    state = "live" if seen.live else "off"
+    behind = "" if seen.lag_ms is None else f", {seen.lag_ms:.0f} ms behind"
+    quarantined = f", {seen.quarantined} in quarantine" if seen.quarantined else ""
+    copied = ", backfill runs" if seen.backfilled is False else ""
+    said = f"; it says: {seen.last_error}" if seen.last_error else ""
+    return f"{state}{behind}, {seen.depth} waiting{quarantined}{copied}{said}"
+
+
+def verdicts(listed: Iterable[Verdict]) -> Table:
+    return grid(
+        [(SIGNS[verdict.state], verdict.gate, verdict.observed, verdict.threshold, verdict.reason) for verdict in listed],
+    )
+
+
+def status(seen: Status) -> list[RenderableType]:
+    """One context, in full."""
+    stage = f"{seen.stage} {seen.percent} %" if seen.percent else seen.stage
+    rows = [
+        ("reads", seen.reads),
+        ("writes", seen.writes),
+        ("data", seen.data),
+    ]
+    if seen.service:
+        rows += [
+            ("owner", f"the monolith says {seen.monolith_says}; the service says {seen.service_says}"),
+            ("service", seen.service),
+        ]
+    for place, stream in enumerate(seen.streams):
+        rows.append(("streams" if place == 0 else "", f"{stream.name}: {stream_line(stream)}"))
+    rows += _running(seen)
+    rows.append(("next", _next(seen)))
+    rows.append(("back", f"safe to roll back now: {'yes' if seen.safe_to_roll_back else 'no'}, because {seen.because}"))
+    if seen.back:
+        rows.append(("", seen.back))
+    shown: list[RenderableType] = [heading(f"{seen.context} · {stage}") + f" {ago(seen.since)}", grid(rows)]
+    if seen.verdicts:
+        shown += [heading("  gates of the next step"), verdicts(seen.verdicts)]
+    return shown
+
+
+def _running(seen: Status) -> list[tuple[str, str]]:
+    operation = seen.operation
+    if operation is None:
+        return []
+    holder = operation.holder if operation.alive else f"{operation.holder}, which is gone; the tick takes over"
+    rows = [("running", f"{operation.what}, for {operation.seconds:.0f} s, held by {holder}")]
+    return [*rows, ("", f"it says: {operation.error}")] if operation.error else rows
+
+
+def _next(seen: Status) -> str:
+    if seen.next is None:
+        return f"nothing: {seen.blocked}"
+    return f"{seen.next} (blocked: {seen.blocked})" if seen.blocked else seen.next
+
+
+def overview(listed: Sequence[Status]) -> list[RenderableType]:
+    """All contexts, a line each."""
+    rows = [("context", "stage", "writes", "reads", "next")]
+    for seen in listed:
+        stage = f"{seen.stage} {seen.percent} %" if seen.percent else seen.stage
+        rows.append((seen.context, stage, seen.writes, seen.reads, _next(seen) if seen.service else "–"))
+    running = [f"running: {seen.operation.what}" for seen in listed if seen.operation]
+    return [grid(rows, indent=0), *map(escape, running)]
+
+
+def plan(planned: Plan) -> list[RenderableType]:
+    shown: list[RenderableType] = [heading(f"{planned.context}: {planned.at} → {planned.to}") + " (nothing was changed)"]
+    shown.append(grid([(what, f"{now} → {after}") for what, now, after in planned.changes()]))
+    shown += [heading("  gates"), verdicts(planned.verdicts)] if planned.verdicts else []
+    shown.append(grid([("steps", names_of(planned.steps))]))
+    if planned.then:
+        shown.append(grid([("then", names(planned.then))]))
+    return shown
+
+
+def names_of(steps: Sequence[str]) -> str:
+    return " → ".join(steps)
+
+
+def receipt(given: Receipt) -> list[RenderableType]:
+    sign = "[green]✓[/]" if given.outcome == "done" else "[red]✗[/]"
+    pause = f", writes held {given.pause_ms:.0f} ms" if given.pause_ms is not None else ""
+    taken = sum(given.steps_ms.values())
+    line = f"{given.context}: {receipts.way(given)}, {given.outcome} in {taken / 1000:.1f} s{pause} (receipt {given.pk})"
+    return [f"{sign} {escape(line)}"]
+
+
+def receipt_table(listed: Sequence[Receipt]) -> list[RenderableType]:
+    if not listed:
+        return ["no receipts yet"]
+    rows = [("receipt", "at", "context", "verb", "way", "outcome", "held", "who", "why")]
+    for given in listed:
+        held = f"{given.pause_ms:.0f} ms" if given.pause_ms is not None else "–"
+        why = given.why or given.error
+        moment = given.at.strftime("%Y-%m-%d %H:%M:%S")
+        rows.append((str(given.pk), moment, given.context, given.verb, receipts.way(given), given.outcome, held, given.who, why))
+    return [grid(rows, indent=0)]
+
+
+def pairs(data: dict[str, Any]) -> list[RenderableType]:
+    """Any flat answer."""
+    return [grid([(name, _text(value)) for name, value in data.items()], indent=0)]
+
+
+def _text(value: Any) -> str:
+    if value is None or value == []:
+        return "–"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

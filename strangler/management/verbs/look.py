@@ -1,0 +1,59 @@
+"""Verbs that only look: status, receipts, explain."""
+
+from __future__ import annotations
+
+import argparse
+
+from strangler.control import explain as explaining
+from strangler.control import receipts as recorded
+from strangler.control import status as reporting
+from strangler.management import render
+from strangler.management.answer import Answer, Subparsers, verb
+
+
+def add(subparsers: Subparsers) -> None:
+    parser = verb(
+        subparsers,
+        "status",
+        status,
+        help="Where a context stands: who reads and writes where, what runs, what is next, and whether going back is safe.",
+        example="strangler status payments",
+    )
+    parser.add_argument("context", nargs="?", metavar="CONTEXT", help="all contexts without it")
+    parser = verb(
+        subparsers,
+        "receipts",
+        receipts,
+        help="The records of past transitions, newest first.",
+        example="strangler receipts payments",
+    )
+    parser.add_argument("context", nargs="?", metavar="CONTEXT")
+    parser.add_argument("--limit", type=int, default=20, help="how many (default 20)")
+    parser = verb(
+        subparsers,
+        "explain",
+        explain,
+        help="How a request would be routed now: target, rule, reason.",
+        example="strangler explain GET /api/payments/7 --user 42",
+    )
+    parser.add_argument("method", metavar="METHOD")
+    parser.add_argument("path", metavar="PATH")
+    parser.add_argument("--user", default="", metavar="ID", help="the user's id, as in the `sub` of the token")
+
+
+def status(options: argparse.Namespace) -> Answer:
+    if options.context:
+        (seen,) = reporting.report([options.context])
+        return Answer(seen.to_json(), render.status(seen))
+    listed = reporting.report()
+    return Answer({"contexts": [seen.to_json() for seen in listed]}, render.overview(listed))
+
+
+def receipts(options: argparse.Namespace) -> Answer:
+    listed = recorded.listed(options.context, max(1, options.limit))
+    return Answer({"receipts": [recorded.to_json(receipt) for receipt in listed]}, render.receipt_table(listed))
+
+
+def explain(options: argparse.Namespace) -> Answer:
+    found = explaining.explain(options.method, options.path, user=options.user)
+    return Answer(found, render.pairs(found))

@@ -1,0 +1,173 @@
+"""Verbs of the data plane: ``sync status|install|backfill|verify|repair``, and ``uninstall``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from strangler import conf
+from strangler.control.engine import context_named, position_of
+from strangler.domain.estate import Context
+from strangler.domain.stages import Side, Stage
+from strangler.errors import Misuse, StranglerError
+from strangler.management import render
+from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Verb, verb
+from strangler.sync import backfill as backfills
+from strangler.sync import drift, install
+from strangler.sync import status as stream_status
+
+
+def add(subparsers: Subparsers) -> None:
+    group = subparsers.add_parser(
+        "sync",
+        help="The streams of rows: status, install, backfill, verify, repair.",
+        description="The streams of rows between the sides.",
+        epilog="example: strangler sync status",
+    )
+    verbs = group.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verb(
+        verbs, "status", status, help="Every stream: state, depth, lag, quarantine, last check.", example="strangler sync status"
+    )
+    parser = _of_context(
+        verbs,
+        "install",
+        installed,
+        "Install capture and fence on this side.",
+        "strangler sync install payments --sql > install.sql",
+    )
+    parser.add_argument("--sql", action="store_true", help="print the statements for a DBA instead of running them")
+    _of_context(verbs, "backfill", backfill, "Note every mirrored row for the streams again.", "strangler sync backfill payments")
+    _of_context(verbs, "verify", verify, "Compare both sides row by row, by digests.", "strangler sync verify payments")
+    _of_context(verbs, "repair", repair, "Compare, and send the rows that differ again.", "strangler sync repair payments")
+    parser = verb(
+        subparsers,
+        "uninstall",
+        uninstall,
+        help="Take capture, fence and streams out of this database; without a context those of every one.",
+        example="strangler uninstall payments",
+    )
+    parser.add_argument("context", nargs="?", metavar="CONTEXT")
+
+
+def _of_context(subparsers: Subparsers, name: str, run: Verb, help: str, example: str) -> argparse.ArgumentParser:
+    parser = verb(subparsers, name, run, help=help, example=example)
+    parser.add_argument("context", metavar="CONTEXT")
+    return parser
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """The fields of a record of ours, as they stand."""
+    fields = getattr(record, "__dataclass_fields__", None) or {}
+    return {name: getattr(record, name) for name in fields}
+
+
+def status(_: argparse.Namespace) -> Answer:
+    listed = [_plain(stream) for stream in stream_status.streams()]
+    if not listed:
+        return Answer(
+            {"streams": []}, ["no stream is installed; the first step of a context is: strangler advance CONTEXT --to mirror"]
+        )
+    columns = list(listed[0])
+    rows = [columns, *([_cell(stream[name]) for name in columns] for stream in listed)]
+    return Answer({"streams": listed}, [render.grid(rows, indent=0)])
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
+def installed(options: argparse.Namespace) -> Answer:
+    service = conf.side() == Side.SERVICE
+    if not service:
+        context_named(options.context)
+    if options.sql:
+        lines = [str(line).rstrip().rstrip(";") + ";" for line in install.statements(options.context)]
+        return Answer({"statements": lines}, [render.escape(line) for line in lines])
+    (install.install_replica if service else install.install)(options.context)
+    return Answer(
+        {"context": options.context, "side": conf.side(), "installed": True},
+        [f"capture and fence of {options.context} are installed on this side ({conf.side()})"],
+    )
+
+
+def _streams(context: Context) -> list[str]:
+    """The streams that run for a context where it stands."""
+    at = position_of(context.name)
+    if at.stage is Stage.MONOLITH:
+        raise Misuse(
+            f"{context.name} is not mirrored in stage monolith; begin with: strangler advance {context.name} --to mirror"
+        )
+    if at.stage is Stage.RETIRED:
+        raise Misuse(f"{context.name} is retired: its rows are on the service alone")
+    own = context.reverse_stream if at.stage.owner is Side.SERVICE else context.mirror_stream
+    return [own, *([context.copies_stream] if context.read_copies else [])]
+
+
+def backfill(options: argparse.Namespace) -> Answer:
+    context = context_named(options.context)
+    names = [name for name in _streams(context) if name != context.reverse_stream]
+    for name in names:
+        backfills.start(name)
+        while backfills.step(name):
+            pass
+    data = {name: backfills.progress(name) for name in names}
+    shown = [f"{name}: every row is noted; the workers carry them. See: strangler sync status" for name in names]
+    return Answer({"streams": data}, shown)
+
+
+def _check(context: Context) -> list[tuple[str, Any]]:
+    return [(name, drift.check(name)) for name in _streams(context)]
+
+
+def _found(checks: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    checks = list(checks)
+    return {
+        "rows_checked": sum(report.rows_checked for _, report in checks),
+        "in_flight": sum(report.in_flight for _, report in checks),
+        "differing": [
+            {"stream": name, "collection": collection, "key": key, "kind": str(kind)}
+            for name, report in checks
+            for collection, key, kind in report.differing
+        ],
+    }
+
+
+def verify(options: argparse.Namespace) -> Answer:
+    found = _found(_check(context_named(options.context)))
+    differing = found["differing"]
+    line = f"{found['rows_checked']:,} rows compared, {len(differing)} differ, {found['in_flight']} in flight"
+    rows = [(row["collection"], row["key"] or "–", row["kind"]) for row in differing[:20]]
+    shown = [line, *([render.grid(rows), f"mend them: strangler sync repair {options.context}"] if rows else [])]
+    return Answer(found, shown, FAILED if differing else PASS)
+
+
+def repair(options: argparse.Namespace) -> Answer:
+    checks = _check(context_named(options.context))
+    for _, report in checks:
+        if report.differing:
+            drift.repair(report)
+    found = _found(checks)
+    count = len(found["differing"])
+    line = (
+        f"{count} rows are sent again; look afterwards: strangler sync verify {options.context}" if count else "nothing differs"
+    )
+    return Answer({**found, "repaired": count}, [line])
+
+
+def uninstall(options: argparse.Namespace) -> Answer:
+    contexts = conf.estate().contexts
+    if options.context and options.context not in contexts:
+        raise Misuse(f"there is no context {options.context!r}; strangler.toml declares {', '.join(sorted(contexts))}")
+    if conf.side() == Side.MONOLITH:
+        for name in [options.context] if options.context else contexts:
+            at = position_of(name)
+            if at.stage is not Stage.MONOLITH:
+                raise StranglerError(f"{name} is {at}; take it back first: strangler rollback {name} --to monolith")
+    install.uninstall(options.context)
+    what = options.context or "every context"
+    return Answer(
+        {"context": options.context, "uninstalled": True}, [f"capture, fence and streams of {what} are gone from this side"]
+    )

@@ -1,0 +1,101 @@
+"""The estate file: what is right is read, what is wrong is named with key and fix."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strangler.domain.estate import parse, seconds
+
+GOOD = """
+[estate]
+monolith = ["http://127.0.0.1:8001"]
+
+[contexts.payments]
+apps = ["shop.payments"]
+routes = [{ prefix = "/api/payments" }, { path = "/pay/confirm", access = "write", methods = ["get"] }]
+read_copies = ["orders.Order", "users.User(id, email)"]
+service = { urls = ["http://127.0.0.1:8105"], sticky = "cookie" }
+gates = { lag_p99_ms = 250 }
+ramp = { steps = [5, 100], interval = "2m" }
+"""
+
+
+def problems(text: str) -> list[str]:
+    return [str(problem) for problem in parse(tomllib.loads(text))[1]]
+
+
+def test_a_good_file_is_read_whole() -> None:
+    estate, wrong = parse(tomllib.loads(GOOD))
+    context = estate.contexts["payments"]
+    assert wrong == []
+    assert context.routes[1].methods == ("GET",)
+    assert context.read_copies[1].columns == ("id", "email")
+    assert (context.gates.lag_p99_ms, context.gates.max_pause_ms) == (250, 500)
+    assert (context.ramp.steps, context.ramp.interval_s) == ((5, 100), 120)
+    assert (context.mirror_stream, context.copies_stream, context.reverse_stream) == (
+        "payments",
+        "payments-copies",
+        "payments-reverse",
+    )
+
+
+def test_the_projects_own_file_has_no_problem() -> None:
+    text = (Path(__file__).parents[3] / "strangler.toml").read_text()
+    assert problems(text) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (('apps = ["shop.payments"]', "apps = []"), "contexts.payments.apps: names no Django app"),
+        (("steps = [5, 100]", "steps = [100, 5]"), "contexts.payments.ramp.steps"),
+        (('interval = "2m"', 'interval = "soon"'), "contexts.payments.ramp.interval"),
+        (('prefix = "/api/payments"', 'prefix = "api"'), "contexts.payments.routes[0].prefix"),
+        (('prefix = "/api/payments"', 'prefix = "/a", path = "/b"'), "contexts.payments.routes[0]"),
+        (('access = "write"', 'access = "both"'), "contexts.payments.routes[1].access"),
+        (('sticky = "cookie"', 'sticky = "pod"'), "contexts.payments.service.sticky"),
+        (("http://127.0.0.1:8105", "http://127.0.0.1:8105/api"), "contexts.payments.service.urls"),
+        (("lag_p99_ms = 250", "lag_p99_ms = true"), "contexts.payments.gates.lag_p99_ms"),
+        (("gates = {", "gate = {"), "contexts.payments.gate: is not a known key"),
+        (('"orders.Order"', '"Order"'), "contexts.payments.read_copies"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_fix(change: tuple[str, str], key: str) -> None:
+    found = problems(GOOD.replace(*change))
+    assert len(found) == 1
+    assert found[0].startswith(key)
+
+
+def test_an_app_has_one_context_and_platform_is_implicit() -> None:
+    text = '[contexts.a]\napps = ["x"]\n[contexts.platform]\napps = ["x"]\n'
+    found = "\n".join(problems(text))
+    assert "belongs to a too" in found
+    assert "contexts.platform: is implicit" in found
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+KNOWN = ["apps", "routes", "service", "ramp", "gates", "shadow", "receivers", "read_copies", "also_written_by"]
+
+
+@given(st.dictionaries(st.sampled_from(KNOWN), json_like))
+def test_a_wrong_file_never_raises(context: dict) -> None:
+    parse({"contexts": {"c": context}})
+
+
+@pytest.mark.parametrize(("text", "value"), [("500ms", 0.5), ("10s", 10), ("5m", 300), ("1.5h", 5400), ("1d", 86400)])
+def test_durations(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+def test_a_duration_without_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        seconds("10")
