@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Event
 
 from rich import box
@@ -16,7 +17,8 @@ from rich.table import Table
 from deploy.local.errors import CannotStart, Misconfigured
 from deploy.local.ports import HOST, Ports
 from deploy.local.processes import REPLACEABLE
-from deploy.local.supervisor import Estate
+from deploy.local.supervisor import STATE_DIR, Estate
+from monolith.users.sample import PASSWORD, STAFF, email
 
 VARIABLES = """\
 environment: PROXY_PORT, MONOLITH_PORT, PAYMENTS_PORT, OPERATOR_PORT, POSTGRES_PORT, VALKEY_PORT move a listener;
@@ -30,18 +32,21 @@ def main(words: Sequence[str] | None = None) -> int:
         prog="make up", description=__doc__, epilog=VARIABLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_arguments(parser)
-    return run(scale=parser.parse_args(words).scale)
+    options = parser.parse_args(words)
+    return run(scale=options.scale, state_dir=options.state_dir)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=int, default=1, help="sample data of an empty shop: 1 = 1,000 customers (default)")
+    parser.add_argument("--state-dir", type=Path, default=STATE_DIR, help="where data, logs and secrets lie (default .run)")
 
 
-def run(*, scale: int) -> int:
+def run(*, scale: int, state_dir: Path) -> int:
     """Until Ctrl-C or SIGTERM. 0 after a clean stop, 1 when it can't start, 2 for a wrong setting."""
     stopped = Event()
     try:
         estate = Estate(
+            state_dir=state_dir,
             ports=Ports.from_environ(os.environ),
             given={name: os.environ[name] for name in REPLACEABLE if os.environ.get(name)},
             scale=scale,
@@ -63,7 +68,7 @@ def run(*, scale: int) -> int:
         estate.say("stopping …")
     finally:
         estate.stop()
-    print("stopped; the data stay in .run")
+    print(f"stopped; the data stay in {os.path.relpath(state_dir)}")
     return 0
 
 
@@ -85,6 +90,7 @@ def describe(estate: Estate, console: Console) -> None:
 def next_steps(estate: Estate) -> list[tuple[str, str]]:
     return [
         ("shop", f"{estate.url}/"),
+        ("log-in", f"{email(1)} (customer) or {STAFF} (staff, {estate.url}/admin/), password {PASSWORD}"),
         ("next", ".venv/bin/strangler status   then   .venv/bin/strangler advance payments --why 'to see it move'"),
         ("logs", f"{os.path.relpath(estate.log_dir)}/NAME.log"),
         ("stop", "Ctrl-C"),

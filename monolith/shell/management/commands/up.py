@@ -20,6 +20,6 @@ class Command(BaseCommand):
         up.add_arguments(parser)
 
     def handle(self, *_: Any, **options: Any) -> None:
-        code = up.run(scale=options["scale"])
+        code = up.run(scale=options["scale"], state_dir=options["state_dir"])
         if code:
             sys.exit(code)
