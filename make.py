@@ -89,7 +89,7 @@ def check_version():
     wanted = ["python3.%d" % minor for minor in range(HIGHEST[1], LOWEST[1] - 1, -1)]
     fitting = [name for name in wanted if works(name)]
     remedy = "run `make PYTHON=%s …`" % fitting[0] if fitting else "install one and run `make PYTHON=python3.13 …`"
-    here = "%s is %d.%d" % ((sys.executable,) + tuple(sys.version_info[:2]))
+    here = "%s is %s.%s" % (sys.executable, sys.version_info[0], sys.version_info[1])
     raise Stop("this needs Python 3.%d to 3.%d and %s; %s" % (LOWEST[1], HIGHEST[1], here, remedy))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +19,8 @@ from rich.console import Console
 from deploy.local.demo import display, proof
 from deploy.local.demo.journal import Journal
 from deploy.local.demo.traffic import Mix, Traffic
-from deploy.local.supervisor import Estate
+from deploy.local.errors import CannotStart
+from deploy.local.supervisor import Estate, clear
 
 ROOT = Path(__file__).resolve().parents[3]
 THERE = ("mirror", "shadow", "canary 10", "canary 50", "canary 100", "live")
@@ -145,10 +146,10 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(stderr=options.json, highlight=False)
     state = ROOT / ".run" / "demo"
-    shutil.rmtree(state, ignore_errors=True)
     if "DATABASE_URL" in os.environ:
         console.print("make demo starts from an empty shop of its own: unset DATABASE_URL.")
         return 2
+    clear(state)
     console.print("Setting up an estate of its own: PostgreSQL, Valkey, shop, workers, proxy, payments service …")
     with Estate(state_dir=state, ports="free", quiet=True) as estate:
         demo = Demo(estate, console, rate=options.rate, users=options.users, dwell=options.dwell)
@@ -172,4 +173,10 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that the estate is stopped
+    try:
+        sys.exit(main())
+    except CannotStart as error:
+        sys.exit(f"make demo: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
