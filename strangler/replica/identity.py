@@ -9,6 +9,7 @@ ended with a change of the password is anonymous here too.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -30,7 +31,8 @@ class SessionMiddleware(middleware.SessionMiddleware):
 
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
-        self.SessionStore = type("QuietSession", (_Quiet, self.SessionStore), {})
+        store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+        self.SessionStore = type("QuietSession", (_Quiet, store), {})
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
         if request.session.modified and not quiet.owns_here():

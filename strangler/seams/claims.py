@@ -21,6 +21,7 @@ from django.db.utils import ProgrammingError
 from strangler import conf
 from strangler.errors import Fenced
 from strangler.seams.errors import OutsideTransaction
+from strangler.sync.lock import lock_key
 
 LOCK = "SELECT pg_try_advisory_xact_lock_shared(%s), current_setting('transaction_isolation') = 'read committed'"
 READ = "SELECT epoch, owner FROM strangler_ownership WHERE context = %s"
@@ -109,8 +110,6 @@ def _wait(context: str, look: Callable[[], Owner | Busy | None], wait_s: float) 
 
 def _locked(connection: BaseDatabaseWrapper, context: str) -> Owner | Busy | None:
     """The owner, read in a second statement under the shared lock (P15). The lock is kept only if somebody owns."""
-    from strangler.sync.lock import lock_key
-
     if connection.vendor != "postgresql" or not _installed():
         return None
     savepoint = transaction.savepoint(using=connection.alias)

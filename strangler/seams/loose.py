@@ -10,13 +10,12 @@ side that would meet the fence, and the parent could not be deleted at all. So h
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from django.apps import apps
-from django.db import connections, models, transaction
+from django.db import connections, models
 from django.db.models import deletion
 
 from strangler import conf
@@ -24,8 +23,6 @@ from strangler.seams.claims import Claim, claim, resolve
 from strangler.seams.rows import on_row_applied
 
 REFUSING = (deletion.PROTECT, deletion.RESTRICT)
-ENVIRONMENT = "SELECT current_setting('session_replication_role'), coalesce(current_setting('strangler.origin', true), '')"
-SET_ENVIRONMENT = "SELECT set_config('session_replication_role', %s, true), set_config('strangler.origin', %s, true)"
 Key: TypeAlias = "models.ForeignKey[Any, Any]"
 _loosened: dict[str, list[Key]] = {}
 
@@ -113,7 +110,7 @@ def _follow(parent: str) -> None:
 
 
 def _parent_applied(parent: str, key: str, op: str) -> None:
-    """In the transaction that applies the delete, so that a crash can't part the two.
+    """In the transaction that applies the delete, so that a crash can't part the two, and as an ordinary write of the owner.
 
     Raises ``Fenced`` while nobody owns the children: the delete then waits, and is applied again.
     """
@@ -121,8 +118,7 @@ def _parent_applied(parent: str, key: str, op: str) -> None:
         return
     for field in _loosened[parent]:
         if _original(field) not in REFUSING and claim(context_of(field.model), wait_s=0) is Claim.LOCAL:
-            with _as_ordinary_write():
-                _act(field, _children(field, key) if field.target_field.primary_key else _orphans(field))
+            _act(field, _children(field, key) if field.target_field.primary_key else _orphans(field))
 
 
 def _act(field: Key, children: models.QuerySet[Any]) -> int:
@@ -152,15 +148,3 @@ def _orphans(field: Key) -> models.QuerySet[Any]:
         **{field.target_field.attname: models.OuterRef(field.attname)}
     )
     return field.model._base_manager.using(using).exclude(**{field.attname: None}).filter(~models.Exists(parents))
-
-
-@contextlib.contextmanager
-def _as_ordinary_write() -> Iterator[None]:
-    """Inside the apply of a batch: triggers fire and capture notes the change for every stream, as for any write of the owner."""
-    using = conf.setting("DATABASE")
-    with transaction.atomic(using=using), connections[using].cursor() as cursor:
-        cursor.execute(ENVIRONMENT)
-        before = cursor.fetchone()
-        cursor.execute(SET_ENVIRONMENT, ["origin", ""])
-        yield
-        cursor.execute(SET_ENVIRONMENT, before)

@@ -104,11 +104,11 @@ class PositionMiddleware:
         atomic = bool(connections[conf.setting("DATABASE")].settings_dict["ATOMIC_REQUESTS"])
         if atomic and request.method not in SAFE_METHODS:
             _ = request.body  # kept, so that the view can read it again
-        for _run in range(RUNS if atomic else 1):
+        for _run in range(RUNS):
             request.strangler_fenced = None  # type: ignore[attr-defined]
             response = self.get_response(request)
             refused: Fenced | None = request.strangler_fenced  # type: ignore[attr-defined]
-            if refused is None or not _rolled_back(request):
+            if refused is None or not (atomic and _rolled_back(request)):
                 break
             try:
                 resolve(refused.context)  # waits while there is no owner
@@ -144,4 +144,4 @@ def _rolled_back(request: HttpRequest) -> bool:
     """Was the whole view one transaction? Not if it opted out, nor can uploads be read twice."""
     view = getattr(request.resolver_match, "func", None)
     opted_out: set[str] = getattr(view, "_non_atomic_requests", set())
-    return conf.setting("DATABASE") not in opted_out and not request._files  # type: ignore[attr-defined]
+    return conf.setting("DATABASE") not in opted_out and not getattr(request, "_files", None)
