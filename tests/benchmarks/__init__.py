@@ -1,1 +1,1 @@
-"""Benchmarks: ours beside a peer, on the same work, in the same run, in turns. ``make bench`` runs all, ``make bench-NAME`` one."""
+"""Benchmarks: ours beside a peer, on the same work, in the same run, in turns. ``make bench`` runs all of them."""
