@@ -21,11 +21,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from psycopg import sql
 
+from deploy.local.child import Child
+from deploy.local.errors import CannotStart
 from deploy.local.ports import Ports
 from deploy.local.postgres import Postgres as EmbeddedPostgres
-from deploy.local.supervisor import Estate
+from deploy.local.register import Register
+from deploy.local.supervisor import Estate, clear
 from deploy.local.valkey import Valkey
 
+PREFIX = "strangler-tests-"
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -86,14 +90,20 @@ def _start_servers(config: pytest.Config) -> None:
         return
     if "DATABASE_URL" in os.environ and "REDIS_URL" in os.environ:
         return
+    _clear_up_after_killed_sessions()
     directory = _directory()
+    register = Register(directory)
+    register.open()
     ports = Ports.free()
+    started: list[Child] = []
     config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+    config.add_cleanup(register.close)
     if "DATABASE_URL" not in os.environ:
         server = EmbeddedPostgres(directory, ports.postgres, durable=False)
         config.add_cleanup(server.discard)
         config.add_cleanup(server.stop)
         server.start()
+        started += [server.child] if server.child else []
         os.environ["DATABASE_URL"] = server.ensure_database("shop")
         os.environ.setdefault("PAYMENTS_DATABASE_URL", server.ensure_database("payments"))
     if "REDIS_URL" not in os.environ:
@@ -101,13 +111,24 @@ def _start_servers(config: pytest.Config) -> None:
         config.add_cleanup(valkey.discard)
         config.add_cleanup(valkey.stop)
         os.environ["REDIS_URL"] = valkey.start()
+        started += [valkey.child] if valkey.child else []
+    register.note(started)
 
 
 def _directory() -> Path:
     """The session's state directory. The servers' account must be able to enter it, but not to list it."""
-    directory = Path(tempfile.mkdtemp(prefix="strangler-tests-"))
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
     directory.chmod(0o711)
     return directory
+
+
+def _clear_up_after_killed_sessions() -> None:
+    """`kill -9` for pytest leaves servers running; the lock in their directory is free then."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/lock"):
+        try:
+            clear(lock.parent)
+        except (CannotStart, PermissionError):  # it runs, or belongs to somebody else
+            continue
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ class Postgres:
     def __init__(self, state_dir: Path, port: int, *, durable: bool = True) -> None:
         self.state_dir, self.port, self.durable = state_dir, port, durable
         self._home: Home | None = None
-        self._child: Child | None = None
+        self.child: Child | None = None
 
     @property
     def home(self) -> Home:
@@ -88,18 +88,18 @@ class Postgres:
         )
 
     def start(self) -> None:
-        self._child = Child(self.prepare(), self.state_dir / "log")
-        self._child.start()
-        self._child.wait_ready()
+        self.child = Child(self.prepare(), self.state_dir / "log")
+        self.child.start()
+        self.child.wait_ready()
 
     def stop(self) -> None:
-        if self._child:
-            self._child.stop()
+        if self.child:
+            self.child.stop()
 
     def kill(self) -> None:
         """As `kill -9` does."""
-        if self._child:
-            self._child.kill()
+        if self.child:
+            self.child.kill()
 
     def discard(self) -> None:
         """Remove the data, wherever they lie."""

@@ -34,7 +34,7 @@ class Valkey:
     def __init__(self, state_dir: Path, port: int) -> None:
         self.state_dir, self.port = state_dir, port
         self._home: Home | None = None
-        self._child: Child | None = None
+        self.child: Child | None = None
 
     @property
     def home(self) -> Home:
@@ -64,19 +64,19 @@ class Valkey:
 
     def start(self) -> str:
         """Gives its URL, database 0."""
-        self._child = Child(self.prepare(), self.state_dir / "log")
-        self._child.start()
-        self._child.wait_ready()
+        self.child = Child(self.prepare(), self.state_dir / "log")
+        self.child.start()
+        self.child.wait_ready()
         return self.url()
 
     def stop(self) -> None:
-        if self._child:
-            self._child.stop()
+        if self.child:
+            self.child.stop()
 
     def kill(self) -> None:
         """As `kill -9` does."""
-        if self._child:
-            self._child.kill()
+        if self.child:
+            self.child.kill()
 
     def discard(self) -> None:
         """Remove the data, wherever they lie."""
