@@ -50,6 +50,7 @@ def stream(name: str) -> StreamSeen | None:
         oldest_ms=(timezone.now() - oldest).total_seconds() * 1000 if oldest else 0.0,
         quarantined=Quarantine.objects.using(alias).filter(stream=name).count(),
         marker=row.marker,
+        relayed=row.relayed,
         backfilled=all(state == "done" for state in backfills) if backfills else None,
         last_error=row.last_error or row.reason,
     )

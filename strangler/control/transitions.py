@@ -192,15 +192,31 @@ class Transition:
         return {}
 
     def backfill(self, running: Running) -> Mapping[str, Any]:
-        """Every mirrored row is noted, chunk by chunk, and the streams carry them; the outbox is kept short meanwhile."""
-        noted: dict[str, int] = {}
+        """Every mirrored row is noted, chunk by chunk, and carried; a resumed backfill goes on where it was."""
+        if not running.data.get("backfill_asked"):
+            for name in self._towards_service:
+                backfill.start(name)
+            self.ledger.note(running, data={"backfill_asked": True})
         for name in self._towards_service:
-            backfill.start(name)
-            while backfill.step(name):
-                self.ledger.reload(running)
-                self._tell(f"{name}: {_progress(backfill.progress(name))}")
-                self._run(name)
-        return {"backfilled": noted}
+            self._backfill(running, name)
+        return {}
+
+    def _backfill(self, running: Running, name: str) -> None:
+        stall = _Stall(self.clock, self.stall_s)
+        said = ""
+        while backfill.unfinished(name):
+            self.ledger.reload(running)
+            try:
+                backfill.step(name)
+            except StranglerError as error:
+                said = str(error)
+            progress = backfill.progress(name)
+            seen = observe.stream(name)
+            if stall.over((progress and [(each.state, each.noted) for each in progress], seen and seen.relayed)):
+                said = said or (seen.last_error if seen else "") or "no worker carries it; is one running?"
+                raise StranglerError(f"the backfill of {name} has not moved for {self.stall_s:.0f} s: {said}")
+            self._tell(f"{name}: {_progress(progress)}")
+            self._run(name)
 
     def catch_up(self, running: Running) -> Mapping[str, Any]:
         """Until every stream has carried what was noted; fails when nothing moves any more."""
@@ -217,17 +233,14 @@ class Transition:
 
     def _catch_up(self, running: Running, name: str) -> None:
         drawn = marker.draw()
-        best, moved_at = None, self.clock()
+        stall = _Stall(self.clock, self.stall_s)
         while True:
             seen = observe.stream(name)
             if seen is None:
                 raise StranglerError(f"stream {name} is not installed; run: strangler sync install {self.context.name}")
             if seen.marker >= drawn and seen.backfilled is not False:
                 return
-            state = (seen.depth, seen.marker, seen.backfilled)
-            if state != best:
-                best, moved_at = state, self.clock()
-            if self.clock() - moved_at > self.stall_s:
+            if stall.over((seen.relayed, seen.marker, seen.backfilled)):
                 said = seen.last_error or "no worker carries it; is one running?"
                 stuck = f"has not moved for {self.stall_s:.0f} s with {seen.depth} changes waiting"
                 raise StranglerError(f"stream {name} {stuck}: {said}")
@@ -250,9 +263,22 @@ class Transition:
             self.said(text)
 
 
-def _progress(progress: Any) -> str:
-    noted, estimate = getattr(progress, "noted", None), getattr(progress, "estimate", None)
-    if noted is None:
-        return str(progress)
-    share = f" ({min(100, 100 * noted // estimate)} %)" if estimate else ""
-    return f"{noted:,} rows noted{share}"
+class _Stall:
+    """Notices that nothing has moved for too long."""
+
+    def __init__(self, clock: Callable[[], float], limit_s: float) -> None:
+        self._clock, self._limit_s = clock, limit_s
+        self._state: object = None
+        self._moved_at = clock()
+
+    def over(self, state: object) -> bool:
+        if state != self._state:
+            self._state, self._moved_at = state, self._clock()
+        return self._clock() - self._moved_at > self._limit_s
+
+
+def _progress(listed: Sequence[backfill.Progress]) -> str:
+    noted, estimate = sum(each.noted for each in listed), sum(each.estimate for each in listed)
+    done = sum(each.state == "done" for each in listed)
+    share = f" of about {estimate:,}" if estimate else ""
+    return f"{noted:,}{share} rows noted, {done} of {len(listed)} tables complete"

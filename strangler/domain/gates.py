@@ -49,6 +49,7 @@ class StreamSeen:
     oldest_ms: float = 0.0
     quarantined: int = 0
     marker: int = 0
+    relayed: int = 0
     backfilled: bool | None = None
     last_error: str = ""
 
