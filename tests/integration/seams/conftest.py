@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
+from strangler import conf
 from strangler.sync import fence, ownership
 from strangler.sync.collections import for_context
 
@@ -25,11 +26,11 @@ def _static_files(settings: Any, tmp_path: Path) -> None:
 
 @pytest.fixture
 def fenced(transactional_db: None) -> Iterator[None]:
-    """The monolith owns payments at epoch 0 and its tables are fenced."""
-    ownership.prepare(CONTEXT, "monolith")
+    """The monolith owns payments at epoch 0 and its tables are fenced; name ``as_service`` first for a service's database."""
+    ownership.prepare(CONTEXT, conf.side())
     collections = for_context(CONTEXT)
     for collection in collections:
-        fence.install(collection, CONTEXT, "monolith")
+        fence.install(collection, CONTEXT, conf.side())
     yield
     for collection in collections:
         fence.uninstall(collection)

@@ -17,7 +17,6 @@ from strangler.domain.envelope import Event, Op, Version
 from strangler.seams import Fenced, loose, sweep_orphans
 from strangler.sync import apply
 
-from .conftest import Aside
 from .shop import make_order, make_payment
 
 Own = Callable[..., None]
@@ -37,6 +36,12 @@ def unbound(fenced: None) -> Iterator[None]:
     with connection.cursor() as cursor:
         for name, definition in kept:
             cursor.execute(f'ALTER TABLE payments_payment ADD CONSTRAINT "{name}" {definition} NOT VALID')
+
+
+@pytest.fixture
+def moved(as_service: None, unbound: None, own: Own) -> None:
+    """This is the service's database, and the service owns payments."""
+    own("service", 1)
 
 
 def order_deleted(order_id: int, round: int = 1) -> apply.Outcome:
@@ -96,32 +101,19 @@ def test_p25_while_nobody_owns_a_delete_with_children_waits(own: Own, settings: 
     assert Order.objects.exists()
 
 
-def test_p25_the_childs_owner_cascades_on_the_delete_event(unbound: None, own: Own, as_service: None) -> None:
+def test_p25_the_childs_owner_cascades_on_the_delete_event(moved: None) -> None:
     order, other = make_order(), make_order()
     gone, kept = make_payment(order), make_payment(other)
-    own_as_service(own)
     delete_where_it_is_owned(order)
     order_deleted(order.pk)
     assert list(Payment.objects.values_list("pk", flat=True)) == [kept.pk]
     assert gone.pk != kept.pk
 
 
-def own_as_service(own: Own) -> None:
-    """The fence's side is what the trigger was told at its making: this database becomes the service's."""
-    from strangler.sync import fence
-    from strangler.sync.collections import for_context
-
-    for collection in for_context("payments"):
-        fence.uninstall(collection)
-        fence.install(collection, "payments", "service")
-    own("service", 1)
-
-
-def test_p25_the_cascade_is_an_ordinary_write_that_is_captured(unbound: None, own: Own, as_service: None) -> None:
+def test_p25_the_cascade_is_an_ordinary_write_that_is_captured(moved: None) -> None:
     """No origin, triggers on: otherwise the monolith's copy would keep the payment for ever."""
     order = make_order()
     make_payment(order)
-    own_as_service(own)
     delete_where_it_is_owned(order)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE seen (role text, origin text)")
@@ -141,22 +133,23 @@ def test_p25_the_cascade_is_an_ordinary_write_that_is_captured(unbound: None, ow
             cursor.execute("DROP TRIGGER see ON payments_payment; DROP FUNCTION see(); DROP TABLE seen")
 
 
-def test_p25_who_is_not_the_owner_leaves_the_children_alone(unbound: None, own: Own, as_service: None) -> None:
+def test_p25_who_is_not_the_owner_leaves_the_children_alone(moved: None, own: Own) -> None:
     order = make_order()
     make_payment(order)
+    own("monolith", 2)
     delete_where_it_is_owned(order)
     order_deleted(order.pk)
     assert Payment.objects.count() == 1
 
 
-def test_p25_between_two_owners_the_delete_event_waits(unbound: None, own: Own, as_service: None, aside: Aside) -> None:
+def test_p25_between_two_owners_the_delete_event_waits(moved: None, own: Own) -> None:
     order = make_order()
     make_payment(order)
     delete_where_it_is_owned(order)
-    own("none", 1)
+    own("none", 2)
     with pytest.raises(Fenced):
         order_deleted(order.pk)
-    own_as_service(own)
+    own("service", 3)
     order_deleted(order.pk)
     assert not Payment.objects.exists()
 
