@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import psutil
 
@@ -93,8 +94,11 @@ class Child:
             except OSError as error:
                 raise CannotStart(f"{self.name} can't be started: {error}; run `make up` again after mending that") from error
 
-    def wait_ready(self, timeout: float | None = None) -> None:
-        """Return when the process is ready. Raises ``CannotStart``, with its last lines, when it ends or takes too long."""
+    def wait_ready(self, timeout: float | None = None, cancelled: Event | None = None) -> None:
+        """Return when the process is ready. Raises ``CannotStart``, with its last lines, when it ends or takes too long, and
+        at once when ``cancelled`` is set.
+        """
+        given_up = cancelled or Event()
         limit = self.process.start_timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
         while not self.process.ready(self):
@@ -102,7 +106,8 @@ class Child:
                 raise CannotStart(f"{self.name} {self.ending()} before it was ready{self._said()}")
             if time.monotonic() > deadline:
                 raise CannotStart(f"{self.name} was not ready after {limit:.0f} s{self._said()}")
-            time.sleep(POLL)
+            if given_up.wait(POLL):
+                raise CannotStart(f"{self.name} was not waited for any longer")
 
     def is_ready(self) -> bool:
         return self.running and self.process.ready(self)

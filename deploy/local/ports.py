@@ -61,14 +61,6 @@ def _parse(name: str, text: str, default: object) -> int:
     raise Misconfigured(f"{name}={text!r} is not a port; set it to a number from 1 to 65535")
 
 
-def is_listening(port: int, timeout: float = 0.5) -> bool:
-    try:
-        with socket.create_connection((HOST, port), timeout):
-            return True
-    except OSError:
-        return False
-
-
 def ensure_free(port: int, name: str) -> None:
     """Raises ``CannotStart`` naming who listens on ``port`` and the variable that moves ``name`` elsewhere."""
     with socket.socket() as probe:

@@ -14,7 +14,7 @@ from deploy.local.child import Process
 from deploy.local.errors import CannotStart
 from deploy.local.keyring import Keyring, signing_key
 from deploy.local.ports import HOST, Ports
-from deploy.local.readiness import Answers, Listens, Says
+from deploy.local.readiness import Answers, Says
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE_DIR = ROOT / "extracted" / "payments-django"
@@ -136,7 +136,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
             argv=_gunicorn(python, "payments_service", ports.payments, workers=1),
             env=payments,
             cwd=SERVICE_DIR,
-            what="payments as a service of its own",
+            what="payments, lifted out of the shop",
             port=ports.payments,
             ready=Answers(f"http://{HOST}:{ports.payments}/_strangler/readyz"),
         ),
@@ -145,7 +145,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
             argv=_worker(python, "monolith", queues=("monolith", "strangler"), threads=6),
             env=monolith,
             cwd=ROOT,
-            what="tasks of the shop, and the product's",
+            what="tasks",
             queues=("monolith", "strangler"),
             ready=Says(" ready."),
         ),
@@ -154,7 +154,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
             argv=_worker(python, "payments_service", queues=("payments",), threads=2),
             env=payments,
             cwd=SERVICE_DIR,
-            what="tasks of payments",
+            what="tasks",
             queues=("payments",),
             ready=Says(" ready."),
         ),
@@ -175,10 +175,10 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
             ),
             env=monolith,
             cwd=ROOT,
-            what="the way in; operators at " + f"{HOST}:{ports.operator}",
+            what=f"the way in; operators at :{ports.operator}",
             port=ports.proxy,
             needs=("monolith",),
-            ready=Listens(ports.proxy),
+            ready=Answers(f"http://{HOST}:{ports.operator}/readyz"),
         ),
     )  # fmt: skip
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from deploy.local.ports import is_listening
-
 if TYPE_CHECKING:
     from deploy.local.child import Child
 
@@ -17,16 +15,6 @@ if TYPE_CHECKING:
 class Readiness(Protocol):
     def __call__(self, child: Child) -> bool:
         """Whether ``child`` is ready now. Never blocks longer than a second, never raises."""
-
-
-@dataclass(frozen=True)
-class Listens:
-    """It accepts TCP connections."""
-
-    port: int
-
-    def __call__(self, child: Child) -> bool:
-        return is_listening(self.port)
 
 
 @dataclass(frozen=True)

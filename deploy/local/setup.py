@@ -21,7 +21,17 @@ from deploy.local.errors import CannotStart
 from deploy.local.keyring import write_private
 from deploy.local.processes import ROOT, SERVICE_DIR, UNITS, Place, environment
 
-MIGRATED = {"monolith": ("strangler", "monolith"), "payments": ("strangler", "monolith", str(SERVICE_DIR.relative_to(ROOT)))}
+# What each unit's database is made from; the service's also from the code that installs capture and fence, and from the estate.
+SOURCES = {
+    "monolith": ("strangler/**/migrations/*.py", "monolith/**/migrations/*.py"),
+    "payments": (
+        "strangler/**/migrations/*.py",
+        "monolith/**/migrations/*.py",
+        f"{SERVICE_DIR.relative_to(ROOT)}/**/migrations/*.py",
+        "strangler/sync/*.py",
+        "strangler.toml",
+    ),
+}
 
 
 def ensure_answers(place: Place) -> None:
@@ -75,17 +85,19 @@ def connect(url: str) -> psycopg.Connection:
 
 def _migrate(place: Place, unit: str, say: Callable[[str], None]) -> list[object]:
     """Gives the stamp of the state reached."""
-    files = _fingerprint(MIGRATED[unit])
+    files = _fingerprint(SOURCES[unit])
     if _stamps(place).get(unit) != [files, *_applied(place, unit)]:
         say(f"migrating the database of {unit} …")
         run(place, unit, "migrate", "--noinput", "--verbosity", "0")
+        if unit == "payments":
+            run(place, unit, "replica_install")
     return [files, *_applied(place, unit)]
 
 
-def _fingerprint(folders: tuple[str, ...]) -> str:
+def _fingerprint(patterns: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("migrations/*.py")):
+    for pattern in patterns:
+        for path in sorted(ROOT.glob(pattern)):
             digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 

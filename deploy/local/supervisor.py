@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -53,6 +53,7 @@ class Estate:
         self.place = Place(Path(state_dir).absolute(), free or Ports(), given or {})
         self.children: dict[str, Child] = {}
         self._order: list[list[str]] = []
+        self._given_up = Event()
         self._scale = scale
         self._quiet = quiet
         self._follower = Follower()
@@ -191,7 +192,7 @@ class Estate:
         self._together([process.name for process in wave], self._await)
 
     def _await(self, child: Child) -> None:
-        child.wait_ready()
+        child.wait_ready(cancelled=self._given_up)
         at = f" on port {child.process.port}" if child.process.port else ""
         self.say(f"✓ {child.name} is ready{at} ({child.age:.1f} s)")
 
@@ -205,10 +206,16 @@ class Estate:
         self._register.note(list(self.children.values()))
 
     def _together(self, names: list[str], act: Callable[[Child], None]) -> None:
+        """``act`` on all at once. The first failure, or Ctrl-C, ends the waiting for the others."""
         children = [self.children[name] for name in names if name in self.children]
         with ThreadPoolExecutor(max(1, len(children))) as pool:
-            for _ in pool.map(act, children):
-                pass
+            acts = [pool.submit(act, child) for child in children]
+            try:
+                for each in as_completed(acts):
+                    each.result()
+            except BaseException:
+                self._given_up.set()
+                raise
 
     def _leave_address(self) -> None:
         """For commands in another terminal: the settings read this file where ``DATABASE_URL`` is not set."""

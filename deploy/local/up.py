@@ -75,12 +75,13 @@ def run(*, scale: int, state_dir: Path) -> int:
 def describe(estate: Estate, console: Console) -> None:
     """What runs where, who can log in, what to do next."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("process", "at", "queues", "pid", "what"):
-        table.add_column(column, overflow="fold")
+    for column in ("process", "at", "pid", "what"):
+        table.add_column(column, no_wrap=True)
     for child in estate.children.values():
         process = child.process
         at = f"{HOST}:{process.port}" if process.port else ""
-        table.add_row(process.name, at, ", ".join(process.queues), str(child.pid), process.what)
+        what = f"{process.what}, queue {' and '.join(process.queues)}" if process.queues else process.what
+        table.add_row(process.name, at, str(child.pid), what)
     console.print(table)
     for label, text in next_steps(estate):
         console.print(f"  [bold]{label:9}[/] {text}", soft_wrap=True)

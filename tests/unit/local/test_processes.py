@@ -9,11 +9,11 @@ from deploy.local.child import Process
 from deploy.local.errors import CannotStart
 from deploy.local.ports import Ports
 from deploy.local.processes import ROOT, Place, applications, environment, estate_file, waves
-from deploy.local.readiness import Listens
+from deploy.local.readiness import Says
 
 
 def process(name: str, *needs: str) -> Process:
-    return Process(name=name, argv=("true",), env={}, ready=Listens(1), needs=needs)
+    return Process(name=name, argv=("true",), env={}, ready=Says("ready"), needs=needs)
 
 
 def test_each_wave_needs_only_earlier_ones() -> None:
