@@ -66,6 +66,8 @@ class Drain:
             more = f" and {len(report.differing) - 1} more" if len(report.differing) > 1 else ""
             see = f"strangler sync verify {self.context.name}"
             raise NotDrained(f"after the drain {collection}/{key} differs ({kind}){more}; see: {see}")
+        if report.in_flight:
+            raise NotDrained(f"after the drain {report.in_flight} rows of {self.stream} still change; who writes past the fence?")
 
     def _row(self) -> Stream:
         return Stream.objects.using(_alias()).get(name=self.stream)

@@ -1,12 +1,35 @@
-"""A Valkey database that is empty before each test, and the control plane's tables in PostgreSQL."""
+"""An estate around the engine: real PostgreSQL and Valkey, a proxy that acknowledges, a service that keeps to the contract."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import redis
+
+from tests.integration.control.proxy import FakeProxy
+from tests.integration.control.service import FakeService
+
+TOML = """
+[estate]
+monolith = ["http://127.0.0.1:8001"]
+
+[contexts.orders]
+apps = ["monolith.orders"]
+routes = [{{ prefix = "/api/orders" }}]
+
+[contexts.payments]
+apps = ["monolith.payments"]
+routes = [{{ prefix = "/api/payments" }}]
+also_written_by = ["/api/orders/checkout"]
+read_copies = ["orders.Order", "users.User(id,email,is_active)"]
+service = {{ urls = ["{service}"] }}
+gates = {{ max_pause_ms = {pause}, lag_p99_ms = 5000 }}
+ramp = {{ steps = [10, 100] }}
+"""
 
 
 @pytest.fixture
@@ -17,3 +40,23 @@ def valkey(valkey_url: str, settings) -> Iterator[redis.Redis]:
     yield client
     client.flushdb()
     client.close()
+
+
+@dataclass
+class SmallEstate:
+    service: FakeService
+    proxy: FakeProxy
+    redis: redis.Redis
+
+
+@pytest.fixture
+def estate(transactional_db, valkey: redis.Redis, valkey_url: str, settings, tmp_path: Path) -> Iterator[SmallEstate]:
+    from strangler.sync import install
+
+    with FakeService(settings.STRANGLER["TOKEN"]) as service:
+        file = tmp_path / "strangler.toml"
+        file.write_text(TOML.format(service=service.url, pause=2000))
+        settings.STRANGLER = {**settings.STRANGLER, "ESTATE": str(file)}
+        with FakeProxy(valkey_url) as proxy:
+            yield SmallEstate(service, proxy, valkey)
+        install.uninstall(None)

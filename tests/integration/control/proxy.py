@@ -42,6 +42,12 @@ class FakeProxy:
     def table(self) -> dict[str, Any]:
         return self.tables[-1] if self.tables else {"generation": 0, "version": 0, "contexts": {}}
 
+    def wait_for(self, version: int, timeout_s: float = 5.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while self.table["version"] < version:
+            assert time.monotonic() < deadline, f"table {version} did not arrive"
+            time.sleep(0.01)
+
     def _run(self) -> None:
         reported = time.monotonic()
         while not self._stop.is_set():

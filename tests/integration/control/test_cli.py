@@ -1,0 +1,168 @@
+"""The verbs from outside: the same behind both doors, exit codes, JSON, and never a traceback for what a user can mend."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from strangler.management import cli
+from tests.integration.control.conftest import SmallEstate
+
+ROOT = Path(__file__).parents[3]
+VERBS = (
+    "status",
+    "receipts",
+    "explain",
+    "advance",
+    "rollback",
+    "hold",
+    "reconcile",
+    "publish",
+    "sync status",
+    "sync install",
+    "sync backfill",
+    "sync verify",
+    "sync repair",
+    "uninstall",
+)
+
+
+def ask(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, dict]:
+    code = cli.run([*words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def say(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str, str]:
+    code = cli.run(words)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example_and_json(verb: str, capsys: pytest.CaptureFixture) -> None:
+    code, out, _ = say(capsys, *verb.split(), "--help")
+    assert code == 0
+    assert f"example: strangler {verb}" in out
+    assert "--json" in out
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["advance"], ["advance", "payments", "--percent", "many"], ["sync"]])
+def test_words_that_make_no_sense_end_with_2(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    code, _, err = say(capsys, *words)
+    assert code == 2
+    assert "usage:" in err
+
+
+def test_a_context_goes_there_and_back_by_the_command(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    code, said = ask(capsys, "advance", "payments", "--to", "live", "--why", "it is time")
+    assert code == 0
+    assert [receipt["to"]["stage"] for receipt in said["receipts"]] == ["mirror", "shadow", "canary", "canary", "live"]
+    assert said["receipts"][-1]["pause_ms"] > 0
+    assert said["receipts"][-1]["why"] == "it is time"
+
+    code, out, _ = say(capsys, "status", "payments")
+    assert code == 0
+    assert "reads      all from the service" in out.replace("reads    all", "reads      all")
+    assert "writes" in out
+    assert "the monolith says service (epoch 1); the service says service (epoch 1)" in out
+    assert "safe to roll back now: yes, because the monolith's tables follow the service's" in out
+
+    code, said = ask(capsys, "explain", "POST", "/api/payments/", "--user", "42")
+    assert (code, said["target"], said["stage"]) == (0, "service", "live")
+
+    code, said = ask(capsys, "sync", "verify", "payments")
+    assert (code, said["differing"]) == (0, [])
+
+    code, said = ask(capsys, "rollback", "payments", "--to", "monolith")
+    assert code == 0
+    assert said["receipts"][-1]["to"]["stage"] == "monolith"
+    code, said = ask(capsys, "receipts", "payments")
+    assert len(said["receipts"]) == 9
+    assert ask(capsys, "uninstall", "payments")[0] == 0
+
+
+def test_status_says_what_blocks_the_next_step(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    estate.service.die()
+    code, out, _ = say(capsys, "status", "payments")
+    assert code == 0
+    assert "blocked: health: the service is not ready" in " ".join(out.split())
+    code, said = ask(capsys, "status", "payments")
+    assert said["stage"] == "monolith"
+    assert said["blocked"]
+    assert said["service_says"]["epoch"] is None
+
+
+def test_status_of_all_is_a_line_each(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    code, out, _ = say(capsys, "status")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["context", "orders", "payments"]
+
+
+def test_a_refusal_ends_with_1_and_says_it_on_both_streams(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    estate.service.die()
+    code = cli.run(["advance", "payments", "--json"])
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert json.loads(out)["verdicts"][0]["gate"] == "health"
+    assert err.startswith("strangler: payments: monolith → mirror is held back by health")
+    code, said = ask(capsys, "advance", "payments", "--dry-run")
+    assert (code, said["open"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["advance", "nothing"], "there is no context 'nothing'; strangler.toml declares orders, payments"),
+        (["advance", "payments", "--to", "alive"], "there is no stage 'alive'"),
+        (["rollback", "payments"], "payments is monolith, the first stage"),
+        (["explain", "GET", "api"], "'api' is not a path"),
+        (["sync", "verify", "payments"], "payments is not mirrored in stage monolith"),
+        (["sync", "install", "nothing"], "there is no context 'nothing'"),
+    ],
+)
+def test_misuse_ends_with_2_and_one_sentence(estate: SmallEstate, words: list[str], sentence: str, capsys) -> None:
+    code, out, err = say(capsys, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"strangler: {sentence}")
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_uninstall_refuses_while_a_context_is_on_its_way(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    assert ask(capsys, "advance", "payments")[0] == 0
+    code, said = ask(capsys, "uninstall")
+    assert code == 1
+    assert said["error"] == "payments is mirror; take it back first: strangler rollback payments --to monolith"
+
+
+def test_call_command_is_another_door(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    call_command("strangler", "publish")
+    assert "route table 1.1 is published" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="ended with 2"):
+        call_command("strangler", "advance", "nothing")
+
+
+def run(words: list[str], tmp_path: Path, **env: str) -> subprocess.CompletedProcess:
+    here = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
+    return subprocess.run(words, cwd=tmp_path, env={**here, **env}, capture_output=True, text=True, timeout=60)
+
+
+def test_the_console_script_outside_of_a_project_says_where_to_go(tmp_path: Path) -> None:
+    done = run([sys.executable, "-m", "strangler.management.cli", "status"], tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "strangler: no manage.py here or above; go to your project, or set DJANGO_SETTINGS_MODULE"
+
+
+def test_a_database_that_is_away_is_one_sentence(tmp_path: Path) -> None:
+    env = {"DATABASE_URL": "postgres://x@127.0.0.1:9/x", "PYTHONPATH": str(ROOT)}
+    for words in (["-m", "strangler.management.cli", "receipts"], ["manage.py", "strangler", "receipts"]):
+        done = run([sys.executable, *words], ROOT, **env)
+        assert done.returncode == 1, done.stderr
+        assert "strangler: the database does not answer" in done.stderr
+        assert "Traceback" not in done.stderr

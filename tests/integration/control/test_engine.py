@@ -1,0 +1,334 @@
+"""The engine on real PostgreSQL and Valkey: the whole way there and back, refusals, and processes that die in each step."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from strangler.control import engine, faultpoints, publish, reconcile, saga, tasks
+from strangler.control.errors import Busy, GatesClosed, StillRunning, Undone
+from strangler.control.ledger import open_operation
+from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
+from strangler.domain.plan import Plan
+from strangler.errors import Misuse
+from strangler.sync import ownership, streams
+from tests.integration.control.conftest import SmallEstate
+from tests.integration.control.service import FakeService
+
+STEPS = ("gates", "hold", "fence", "drain", "offer", "commit", "confirm", "flip", "reverse")
+FORWARD = ("confirm", "flip", "reverse")
+WHO = {"who": "ada", "why": "a test"}
+
+
+class Killed(BaseException):
+    """kill -9, as far as a thread can be killed."""
+
+
+def stage() -> str:
+    row = Migration.objects.get(context="payments")
+    return f"{row.stage} {row.percent}" if row.percent else row.stage
+
+
+def expire() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE strangler_operation SET holder_until = now() - interval '1 second'")
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    def reach(step: str) -> None:
+        if step == wanted:
+            raise Killed
+
+    monkeypatch.setattr(faultpoints, "reach", reach)
+
+
+def assert_settled(estate: SmallEstate, owner: str) -> None:
+    here = ownership.get("payments")
+    said = estate.service.row
+    assert (here.owner, said["owner"]) == (owner, owner)
+    assert here.epoch == said["epoch"]
+    assert open_operation() is None
+    assert Receipt.objects.count() == Operation.objects.count()
+    assert estate.proxy.table["contexts"]["payments"]["hold"] is None
+
+
+@pytest.fixture
+def canary(estate: SmallEstate) -> SmallEstate:
+    engine.advance("payments", to="canary", percent=100, **WHO)
+    return estate
+
+
+@pytest.fixture
+def live(canary: SmallEstate) -> SmallEstate:
+    engine.advance("payments", to="live", **WHO)
+    return canary
+
+
+def test_the_whole_way_there_and_back_leaves_nothing_behind(estate: SmallEstate) -> None:
+    there = engine.travel("advance", "payments", to="retired", **WHO)
+    assert [f"{receipt.to_stage} {receipt.to_percent}".removesuffix(" 0") for receipt in there] == [
+        "mirror",
+        "shadow",
+        "canary 10",
+        "canary 100",
+        "live",
+        "retired",
+    ]
+    assert stage() == "retired"
+    back = engine.travel("rollback", "payments", to="monolith", **WHO)
+    assert [receipt.to_stage for receipt in back] == ["live", "canary", "shadow", "mirror", "monolith"]
+    assert_settled(estate, "monolith")
+    assert ownership.get("payments").epoch == 2
+    again = engine.advance("payments", to="live", **WHO)
+    assert again.outcome == "done"
+    assert_settled(estate, "service")
+    assert estate.service.history[-2:] == [(3, "none"), (3, "service")]
+
+
+def test_a_cutover_measures_its_pause_and_names_the_proxies(canary: SmallEstate) -> None:
+    receipt = engine.advance("payments", **WHO)
+    assert 0 < receipt.pause_ms < 2000
+    assert set(receipt.steps_ms) == set(STEPS)
+    assert list(receipt.proxies) == ["proxy:1"]
+    assert {verdict["gate"] for verdict in receipt.verdicts} >= {"drift", "lag", "proxies", "loose keys", "ownership"}
+    assert streams.state("payments-reverse") == "live"
+    held = [table["contexts"]["payments"]["hold"] for table in canary.proxy.tables]
+    assert sum(hold is not None for hold in held) == 1
+
+
+def test_the_service_goes_on_with_greater_ids(canary: SmallEstate) -> None:
+    engine.advance("payments", **WHO)
+    assert all(value >= 1 for value in canary.service.next_ids.values())
+
+
+def test_a_dry_run_judges_everything_and_changes_nothing(canary: SmallEstate) -> None:
+    before = (stage(), ownership.get("payments"), RouteTableVersion.objects.count(), Operation.objects.count())
+    plan = engine.advance("payments", dry_run=True, **WHO)
+    assert isinstance(plan, Plan)
+    assert plan.open
+    assert plan.steps == STEPS
+    assert (stage(), ownership.get("payments"), RouteTableVersion.objects.count(), Operation.objects.count()) == before
+
+
+def test_a_closed_gate_refuses_with_its_reason_and_a_receipt(canary: SmallEstate) -> None:
+    streams.stop("payments")
+    with pytest.raises(GatesClosed, match="lag: stream payments is not running"):
+        engine.advance("payments", **WHO)
+    receipt = Receipt.objects.latest("id")
+    assert (receipt.outcome, receipt.to_stage) == ("refused", "live")
+    assert stage() == "canary 100"
+
+
+def test_a_proxy_with_a_write_in_flight_delays_the_cutover_until_it_is_undone(canary: SmallEstate) -> None:
+    canary.proxy.busy = True
+    with pytest.raises(Undone, match="no older write in flight"):
+        engine.advance("payments", **WHO)
+    assert stage() == "canary 100"
+    assert_settled(canary, "monolith")
+    assert ownership.get("payments").epoch == 0  # turned back from the hold: nothing was fenced
+
+
+# ---- the seven steps, with a process that dies in each ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_step_killed_in_a_cutover_is_undone_before_commit_and_finished_after(canary: SmallEstate, monkeypatch, step: str) -> None:
+    kill_at(monkeypatch, step)
+    with pytest.raises(Killed):
+        engine.advance("payments", **WHO)
+    monkeypatch.undo()
+    expire()
+    receipt = engine.resume()
+    committed = step in FORWARD
+    assert receipt.outcome == ("done" if committed else "refused" if step == "gates" else "undone")
+    assert_settled(canary, "service" if committed else "monolith")
+    assert stage() == ("live" if committed else "canary 100")
+    if not committed:
+        assert engine.advance("payments", **WHO).outcome == "done"  # and the next attempt goes through
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_step_killed_in_a_rollback_is_undone_before_commit_and_finished_after(live: SmallEstate, monkeypatch, step: str) -> None:
+    kill_at(monkeypatch, step)
+    with pytest.raises(Killed):
+        engine.rollback("payments", **WHO)
+    monkeypatch.undo()
+    expire()
+    receipt = engine.resume()
+    committed = step in FORWARD
+    assert receipt.outcome == ("done" if committed else "refused" if step == "gates" else "undone")
+    assert_settled(live, "monolith" if committed else "service")
+    assert stage() == ("canary 100" if committed else "live")
+
+
+@pytest.mark.parametrize("step", ["install", "loosen", "streams", "backfill", "catch up", "publish", "converge"])
+def test_step_killed_on_the_way_into_the_mirror_goes_on(estate: SmallEstate, monkeypatch, step: str) -> None:
+    kill_at(monkeypatch, step)
+    with pytest.raises(Killed):
+        engine.advance("payments", **WHO)
+    monkeypatch.undo()
+    expire()
+    assert engine.resume().outcome == "done"
+    assert stage() == "mirror"
+
+
+def test_step_commit_of_a_zombie_that_wakes_after_the_undo_is_refused(canary: SmallEstate, monkeypatch) -> None:
+    """It sleeps right before the commit's transaction; the tick undoes; it wakes."""
+
+    def reach(step: str) -> None:
+        if step == "commit":
+            monkeypatch.undo()
+            expire()
+            assert engine.resume().outcome == "undone"
+
+    monkeypatch.setattr(faultpoints, "reach", reach)
+    with pytest.raises(saga.LostLease):
+        engine.advance("payments", **WHO)
+    assert_settled(canary, "monolith")
+    assert stage() == "canary 100"
+
+
+def test_step_drain_that_is_too_slow_undoes_itself_and_says_so(canary: SmallEstate, monkeypatch) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE strangler_stream SET lease_until = now() + interval '1 hour', lease_holder = 'elsewhere:1:1'")
+    monkeypatch.setattr("strangler.sync.relay.run", lambda *_: 0)
+    with pytest.raises(Undone, match="stream payments is at marker"):
+        engine.advance("payments", **WHO)
+    assert_settled(canary, "monolith")
+    assert Receipt.objects.latest("id").pause_ms >= 2000
+
+
+# ---- sides that are away ------------------------------------------------------------------------------------------
+
+
+def test_p16_a_service_that_missed_the_undo_is_told_by_the_tick(canary: SmallEstate) -> None:
+    def die_at_the_offer(method: str, path: str) -> None:
+        if method == "PUT":
+            raise FakeService.Gone
+
+    canary.service.before = die_at_the_offer
+    with pytest.raises(Undone, match="does not answer"):
+        engine.advance("payments", **WHO)
+    assert ownership.get("payments").owner == "monolith"
+    assert canary.service.row["epoch"] == 0
+    canary.service.before = lambda *_: None
+    assert reconcile.tell_owed() == ["payments"]
+    assert_settled(canary, "monolith")
+    assert reconcile.tell_owed() == []
+
+
+def test_p16_a_lost_answer_to_the_confirmation_is_asked_again(canary: SmallEstate) -> None:
+    lost = []
+
+    def lose_first_confirmation(method: str, path: str) -> None:
+        if method == "PUT" and canary.service.row["owner"] == "service" and not lost:
+            lost.append(True)
+            raise FakeService.Gone
+
+    canary.service.after = lose_first_confirmation
+    assert engine.advance("payments", **WHO).outcome == "done"
+    assert lost
+    assert_settled(canary, "service")
+
+
+def test_p16_a_service_that_dies_after_the_commit_is_waited_for(canary: SmallEstate, monkeypatch) -> None:
+    def die_at_the_confirmation(method: str, path: str) -> None:
+        if method == "PUT" and canary.service.row["owner"] == "none":
+            raise FakeService.Gone
+
+    canary.service.before = die_at_the_confirmation
+    monkeypatch.setattr(saga.Runner, "patience_s", 0.2)
+    original = engine._drive
+    monkeypatch.setattr(engine, "_drive", lambda *args, **kwargs: original(*args, **{**kwargs, "patience_s": 0.2}))
+    with pytest.raises(StillRunning, match="step confirm waits"):
+        engine.advance("payments", **WHO)
+    assert ownership.get("payments").owner == "service"
+    with pytest.raises(StillRunning):
+        engine.resume()
+    canary.service.before = lambda *_: None
+    assert engine.resume().outcome == "done"
+    assert_settled(canary, "service")
+
+
+def test_p16_another_database_owns_nothing_until_it_is_reconciled(live: SmallEstate) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE strangler_ownership SET system_identifier = '1'")
+    tasks.guard_identity()
+    assert ownership.get("payments").owner == "none"
+    with pytest.raises(GatesClosed, match="do not agree"):
+        engine.rollback("payments", **WHO)
+    assert reconcile.reconcile("payments") == (3, "service")
+    assert_settled(live, "service")
+
+
+def test_p22_rollback_from_live_with_a_dead_service_is_refused_and_says_why(live: SmallEstate) -> None:
+    before = (ownership.get("payments"), RouteTableVersion.objects.count())
+    live.service.die()
+    with pytest.raises(GatesClosed, match="a dead service can't be fenced"):
+        engine.rollback("payments", **WHO)
+    assert (ownership.get("payments"), RouteTableVersion.objects.count()) == before
+    assert stage() == "live"
+
+
+def test_p22_rollback_before_live_needs_no_service(canary: SmallEstate) -> None:
+    canary.service.die()
+    engine.rollback("payments", to="monolith", **WHO)
+    assert stage() == "monolith"
+
+
+@pytest.mark.parametrize(("step", "outcome"), [("hold", "undone"), ("flip", "done")])
+def test_step_redis_away_undoes_before_the_commit_and_is_waited_for_after(canary, monkeypatch, step: str, outcome: str) -> None:
+    def reach(reached: str) -> None:
+        if reached == step:
+            canary.redis.client_pause(2500, all=True)
+
+    monkeypatch.setattr(faultpoints, "reach", reach)
+    if outcome == "undone":
+        with pytest.raises(Undone, match="Redis at .* does not answer"):
+            engine.advance("payments", **WHO)
+    else:
+        assert engine.advance("payments", **WHO).outcome == outcome
+    canary.redis.client_unpause()
+    publish.republish()
+    canary.proxy.wait_for(RouteTableVersion.objects.latest("id").version)
+    assert Receipt.objects.latest("id").outcome == outcome
+    assert_settled(canary, "service" if outcome == "done" else "monolith")
+
+
+# ---- operators ----------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_parks_and_lets_go_and_leaves_a_receipt(canary: SmallEstate) -> None:
+    receipt = engine.hold("payments", 0.3, **WHO)
+    assert (receipt.verb, receipt.outcome) == ("hold", "done")
+    assert receipt.pause_ms >= 300
+    assert canary.proxy.table["contexts"]["payments"]["hold"] is None
+
+
+def test_while_one_operation_runs_another_is_told(canary: SmallEstate, monkeypatch) -> None:
+    def reach(step: str) -> None:
+        if step == "hold":
+            with pytest.raises(Busy, match="advance payments .* by ada, at step hold"):
+                engine.hold("payments", 1, who="bob")
+
+    monkeypatch.setattr(faultpoints, "reach", reach)
+    assert engine.advance("payments", **WHO).outcome == "done"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: engine.advance("nothing", **WHO), "there is no context 'nothing'"),
+        (lambda: engine.advance("orders", **WHO), "orders has no service to move to"),
+        (lambda: engine.advance("payments", to="alive", **WHO), "there is no stage 'alive'"),
+        (lambda: engine.advance("payments", to="live", percent=5, **WHO), "--percent belongs to canary"),
+        (lambda: engine.advance("payments", percent=0, **WHO), "1…100"),
+        (lambda: engine.advance("payments", to="monolith", **WHO), "is monolith already"),
+        (lambda: engine.rollback("payments", **WHO), "the first stage"),
+        (lambda: engine.hold("payments", 0, **WHO), "at most 60 seconds"),
+    ],
+)
+def test_misuse_says_what_would_be_right(estate: SmallEstate, call, message: str) -> None:
+    with pytest.raises(Misuse, match=message):
+        call()
+    assert Operation.objects.count() == 0
