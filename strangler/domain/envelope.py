@@ -68,6 +68,7 @@ class Event:
     schema: str = ""
     marker: int = 0
     source: str = "strangler/monolith"
+    time: str = ""  # when the oldest change that it stands for was noted (RFC 3339)
 
     @property
     def subject(self) -> str:
@@ -96,6 +97,8 @@ def to_dict(event: Event) -> dict[str, Any]:
         "strschema": event.schema,
         "strmarker": event.marker,
     }
+    if event.time:
+        body["time"] = event.time
     if event.data is not None:
         nulls = [name for name, value in event.data.items() if value is wire.JSON_NULL]
         body["data"] = {**event.data, **dict.fromkeys(nulls)} if nulls else event.data
@@ -146,6 +149,7 @@ def from_dict(body: object) -> Event:
         schema=_text(body, "strschema", ""),
         marker=_number(body, "strmarker"),
         source=_text(body, "source"),
+        time=_text(body, "time", ""),
     )
 
 

@@ -7,3 +7,10 @@ class ReplicaConfig(AppConfig):
     name = "strangler.replica"
     label = "strangler_replica"
     verbose_name = "Strangler replica"
+
+    def ready(self) -> None:
+        from strangler import conf
+        from strangler.replica import quiet
+
+        if conf.side() == "service":
+            quiet.silence_celery()

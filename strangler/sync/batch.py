@@ -24,11 +24,19 @@ class Batch:
         return [event.collection for event in self.events if event.op is Op.RESET]
 
 
-def rows_of(cursor: Any, wanted: Mapping[str, tuple[Collection, Iterable[str]]]) -> dict[tuple[str, str], str]:
-    """(collection, key) → the row's wire values as JSON text, for the keys that exist. One statement, so one snapshot."""
-    parts, params = [], []
+def rows_of(
+    cursor: Any, wanted: Mapping[str, tuple[Collection, Iterable[str]]]
+) -> dict[tuple[str, str], tuple[str, list[str] | None]]:
+    """(collection, key) → the row's wire values as JSON text, and its columns that hold a JSON null, for the keys that exist.
+
+    One statement, so one snapshot.
+    """
+    parts: list[str] = []
+    params: list[object] = []
     for name, (collection, keys) in wanted.items():
-        nulls = ", ".join(f"CASE WHEN {column.at('t')}::text = 'null' THEN {_text(column.name)} END" for column in collection.json_columns)
+        nulls = ", ".join(
+            f"CASE WHEN {column.at('t')}::text = 'null' THEN {_text(column.name)} END" for column in collection.json_columns
+        )
         parts.append(
             f"SELECT %s::text, {collection.key_text('t')}, {collection.row_json('t')}, "
             f"{f'array_remove(ARRAY[{nulls}]::text[], NULL)' if nulls else 'NULL::text[]'} "
@@ -36,10 +44,7 @@ def rows_of(cursor: Any, wanted: Mapping[str, tuple[Collection, Iterable[str]]])
         )
         params += [name, list(keys)]
     cursor.execute(" UNION ALL ".join(parts), params)
-    found = {}
-    for name, key, text, nulls in cursor.fetchall():
-        found[name, key] = (text, nulls)
-    return found
+    return {(name, key): (text, nulls) for name, key, text, nulls in cursor.fetchall()}
 
 
 def build(
@@ -74,7 +79,10 @@ def build(
             op, data = (Op.DELETE, None) if found is None else (Op.UPSERT, _row(*found))
             batch.bytes += len(found[0]) if found else 0
         version = Version(epochs.get(collection.context, 0), token, marker)
-        batch.events.append(Event(stream, op, first.collection, first.key, version, data, collection.schema, marker, source))
+        noted = wire.timestamp(first.noted_at)
+        batch.events.append(
+            Event(stream, op, first.collection, first.key, version, data, collection.schema, marker, source, noted)
+        )
     batch.events.sort(key=lambda event: event.op is not Op.RESET)
     return batch
 

@@ -158,7 +158,9 @@ def drop_function(function: str, using: str | None = None) -> None:
     for table, trigger in rows(USERS, [function], using):
         by_table.setdefault(table, []).append(trigger)
     for table, triggers in by_table.items():
-        ddl.run([f"DROP TRIGGER IF EXISTS {trigger} ON {table}" for trigger in triggers], f"removing triggers of {table}", using=using)
+        ddl.run(
+            [f"DROP TRIGGER IF EXISTS {trigger} ON {table}" for trigger in triggers], f"removing triggers of {table}", using=using
+        )
     ddl.run([f"DROP FUNCTION IF EXISTS {function}()"], f"removing {function}", using=using)
 
 

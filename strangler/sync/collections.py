@@ -132,7 +132,9 @@ def read_copies(context: str, using: str | None = None) -> list[Collection]:
         try:
             model = apps.get_model(copy.label)
         except LookupError:
-            raise Misconfigured(f"contexts.{context}.read_copies: there is no model {copy.label}; write app_label.Model") from None
+            raise Misconfigured(
+                f"contexts.{context}.read_copies: there is no model {copy.label}; write app_label.Model"
+            ) from None
         found.append(_collection(model, copy.columns, using))
     return found
 

@@ -29,7 +29,7 @@ KINDS = {
     "json": Kind.JSON,
     "jsonb": Kind.JSON,
 }
-STAMP = "'YYYY-MM-DD\"T\"HH24:MI:SS.US"
+STAMP = '\'YYYY-MM-DD"T"HH24:MI:SS.US'
 
 COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), coalesce(base.typname, t.typname),
@@ -84,7 +84,9 @@ class Column:
         if self.kind is Kind.DECIMAL or self.kind is Kind.OTHER or self.padded:
             return f"{column}::text"
         if self.kind is Kind.TIMESTAMP:
-            return f"CASE WHEN isfinite({column}) THEN to_char({column} AT TIME ZONE 'UTC', {STAMP}\"Z\"') ELSE {column}::text END"
+            return (
+                f"CASE WHEN isfinite({column}) THEN to_char({column} AT TIME ZONE 'UTC', {STAMP}\"Z\"') ELSE {column}::text END"
+            )
         if self.kind is Kind.LOCAL:
             return f"CASE WHEN isfinite({column}) THEN to_char({column}, {STAMP}') ELSE {column}::text END"
         if self.kind is Kind.BYTES:
@@ -127,7 +129,9 @@ def columns_of(table: str, using: str | None = None) -> list[Column]:
     found = []
     for name, type_, base, element, generated, not_null in rows(COLUMNS, [table], using):
         kind = Kind.ARRAY if element else KINDS.get(base, Kind.OTHER)
-        found.append(Column(name, type_, kind, KINDS.get(element, Kind.OTHER) if element else None, generated, not_null, base == "bpchar"))
+        found.append(
+            Column(name, type_, kind, KINDS.get(element, Kind.OTHER) if element else None, generated, not_null, base == "bpchar")
+        )
     return found
 
 

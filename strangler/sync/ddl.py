@@ -23,7 +23,9 @@ ORDER BY c.relkind = 'p' DESC, n.nspname, c.relname
 """
 
 
-def run(statements: Sequence[str], what: str, *, using: str | None = None, lock_timeout_ms: int = 200, patience_s: float = 30.0) -> None:
+def run(
+    statements: Sequence[str], what: str, *, using: str | None = None, lock_timeout_ms: int = 200, patience_s: float = 30.0
+) -> None:
     """All statements in one transaction; tried again while locks are not to be had, for ``patience_s`` in all.
 
     ``what`` names the subject for the message. Raises ``StranglerError`` when the patience is over. Inside a transaction of the

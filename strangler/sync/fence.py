@@ -106,7 +106,9 @@ def is_installed(collection: Collection, context: str, side: str, using: str | N
 
 def uninstall(collection: Collection, using: str | None = None) -> None:
     for table in ddl.tables(collection.ddl, using):
-        ddl.run([f"DROP TRIGGER IF EXISTS {name} ON {table}" for name in TRIGGER_NAMES], f"removing the fence of {table}", using=using)
+        ddl.run(
+            [f"DROP TRIGGER IF EXISTS {name} ON {table}" for name in TRIGGER_NAMES], f"removing the fence of {table}", using=using
+        )
 
 
 def uninstall_all(using: str | None = None) -> None:

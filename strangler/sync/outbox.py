@@ -55,6 +55,8 @@ def depth(stream: str, using: str | None = None) -> int:
 def oldest_s(stream: str, using: str | None = None) -> float | None:
     """The age in seconds of the oldest pointer, or None."""
     age = value(
-        "SELECT extract(epoch FROM clock_timestamp() - noted_at) FROM strangler_outbox WHERE stream = %s ORDER BY id LIMIT 1", [stream], using
+        "SELECT extract(epoch FROM clock_timestamp() - noted_at) FROM strangler_outbox WHERE stream = %s ORDER BY id LIMIT 1",
+        [stream],
+        using,
     )
     return None if age is None else float(age)

@@ -19,9 +19,7 @@ from strangler.sync.lock import lock_key
 
 OWNERS = ("monolith", "service", "none")
 READ = "SELECT context, side, epoch, owner, operation FROM strangler_ownership WHERE context = %s"
-IDENTITY = (
-    "SELECT system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int FROM pg_control_system()"
-)
+IDENTITY = "SELECT system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int FROM pg_control_system()"
 HOLDERS = """
 SELECT string_agg(DISTINCT pid::text, ', ') FROM pg_locks
 WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND ((classid::bigint << 32) | objid::bigint) = %s

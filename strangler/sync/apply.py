@@ -1,0 +1,275 @@
+"""Apply: a batch of events becomes rows at the destination, in one transaction, each key only if its version is newer (P8–P10).
+
+Interleavings that it stands:
+
+- *The same batch twice* (a crash between answer and acknowledgement, a repeated POST): equal versions are skipped, and a new round
+  carries a greater version with the same or a newer row.
+- *An older batch that comes late* (a relay that was paused): its version is smaller, for every key and every tombstone. A key that
+  was never seen here and belongs to a collection that was reset since is held back by the reset's own version (the floor).
+- *Two batches at once*: each first writes the versions, in order of key, and so holds the row locks of ``strangler_applied``; the
+  second waits there and then compares with what the first has committed. A reset waits for all batches of its collection.
+- *A change of owner meanwhile*: the batch holds the context's lock shared from before it reads the owner to its commit (P10).
+- *Two rows that swap a unique value*: the bulk statement fails, the batch is done again with delete before insert. If the other row
+  is not in the batch, the key waits. Rows that the database refuses are poison; the rest of the batch is applied all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.utils import DatabaseError, OperationalError
+
+from strangler.domain.envelope import BadEvent, Event, Op, Version
+from strangler.errors import Misconfigured, StaleEpoch
+from strangler.sync import collections as known
+from strangler.sync import ownership
+from strangler.sync.collections import Collection
+from strangler.sync.database import alias, connection, sqlstate
+from strangler.sync.lock import collection_key
+from strangler.sync.upsert import Refused, careful, plain
+
+Hook = Callable[[str, str, str], None]
+_hooks: list[Hook] = []
+
+FLOOR = "reset:"  # strangler_applied keeps the version of a collection's last reset under this name and the key ''
+RETRIED = ("40001", "40P01")
+STALE_CATALOGUE = ("42703", "42P01", "42804")
+CLAIM = """
+INSERT INTO strangler_applied AS a (collection, key, epoch, token, round, deleted_at)
+SELECT e.collection, e.key, e.epoch, e.token, e.round, CASE WHEN e.deleted THEN now() END
+FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bool[]) AS e(collection, key, epoch, token, round, deleted)
+ORDER BY e.collection, e.key
+ON CONFLICT (collection, key) DO UPDATE
+SET epoch = EXCLUDED.epoch, token = EXCLUDED.token, round = EXCLUDED.round, deleted_at = EXCLUDED.deleted_at
+WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.round)
+RETURNING a.collection, a.key
+"""
+ENTER = "SELECT set_config('session_replication_role', 'replica', true), set_config('strangler.origin', %s, true)"
+LEAVE = "SELECT set_config('session_replication_role', 'origin', true), set_config('strangler.origin', '', true)"
+
+
+@dataclass
+class Outcome:
+    """What became of each subject. ``skipped`` had an older or equal version and counts as done."""
+
+    applied: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    waits: dict[str, str] = field(default_factory=dict)
+    poison: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        def listed(refused: Mapping[str, str]) -> list[dict[str, str]]:
+            return [{"subject": subject, "reason": reason} for subject, reason in refused.items()]
+
+        return {"applied": self.applied, "skipped": self.skipped, "waits": listed(self.waits), "poison": listed(self.poison)}
+
+    @property
+    def failing(self) -> dict[str, str]:
+        return {**self.waits, **self.poison}
+
+
+Finish = Callable[[Any, Outcome], None]
+
+
+def on_row_applied(hook: Hook) -> None:
+    """Call ``hook(collection, key, "upsert" | "delete")`` for each applied row (P9).
+
+    It runs in the applying transaction, after all rows of the batch, as an ordinary session (no origin, triggers as usual), at least
+    once. What it raises undoes the batch, which is then delivered again. For effects outside the database use ``on_commit`` in it.
+    """
+    if hook not in _hooks:
+        _hooks.append(hook)
+
+
+def apply(
+    events: Iterable[Event],
+    collections: Mapping[str, Collection] | None = None,
+    *,
+    using: str | None = None,
+    finish: Finish | None = None,
+) -> Outcome:
+    """Apply a batch of one stream. ``finish(cursor, outcome)`` runs last in the same transaction; what it raises undoes all.
+
+    Raises ``StaleEpoch`` if this side is the owner of a collection's context or knows a later epoch, ``BadEvent`` for a batch of two
+    streams, ``Misconfigured`` if the role may not apply.
+    """
+    newest = _newest(events)
+    stream = _stream(newest)
+    if collections is None:
+        collections = known.for_stream(stream, using) if newest else {}
+    outcome = Outcome()
+    todo = [event for event in newest if _accept(event, collections, outcome)]
+    is_careful, failures = False, 0
+    while True:
+        try:
+            with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
+                done = _attempt(cursor, stream, todo, collections, is_careful, using)
+                result = Outcome(done.applied, done.skipped, dict(outcome.waits), dict(outcome.poison))
+                if finish:
+                    finish(cursor, result)
+            return result
+        except Refused as refused:
+            # Those keys are taken out and their versions stay as they were; the rest is done again without them.
+            is_careful = True
+            for event, reason, waits in refused.events:
+                (outcome.waits if waits else outcome.poison)[event.subject] = reason
+            todo = [event for event in todo if event.subject not in outcome.waits and event.subject not in outcome.poison]
+        except OperationalError as error:
+            failures += 1
+            if sqlstate(error) not in RETRIED or failures > 5:
+                raise
+        except DatabaseError as error:
+            failures += 1
+            if sqlstate(error) == "42501" and "session_replication_role" in str(error):
+                raise Misconfigured(
+                    "this role may not apply changes; as a superuser: GRANT SET ON PARAMETER session_replication_role TO "
+                    f"{connection(using).settings_dict.get('USER') or 'the role'}"
+                ) from error
+            if sqlstate(error) in STALE_CATALOGUE and failures == 1:
+                known.forget()
+                if newest:
+                    collections = known.for_stream(stream, using)
+                continue
+            if is_careful or sqlstate(error)[:2] not in ("22", "23"):
+                raise
+            is_careful = True
+
+
+def _newest(events: Iterable[Event]) -> list[Event]:
+    """One event per subject, the one with the greatest version; order kept."""
+    best: dict[str, Event] = {}
+    for event in events:
+        held = best.get(event.subject)
+        if held is None or held.version <= event.version:
+            best[event.subject] = event
+    return list(best.values())
+
+
+def _stream(events: Sequence[Event]) -> str:
+    streams = {event.stream for event in events}
+    if len(streams) > 1:
+        raise BadEvent(f"a batch is of one stream, this one is of {', '.join(sorted(streams))}")
+    return streams.pop() if streams else ""
+
+
+def _accept(event: Event, collections: Mapping[str, Collection], outcome: Outcome) -> bool:
+    collection = collections.get(event.collection)
+    if collection is None:
+        outcome.poison[event.subject] = f"this side has no collection {event.collection}"
+    elif event.op is Op.UPSERT and not all(column.name in (event.data or {}) for column in collection.key):
+        outcome.poison[event.subject] = f"data lacks the key {', '.join(column.name for column in collection.key)}"
+    else:
+        return True
+    return False
+
+
+def _attempt(
+    cursor: Any, stream: str, events: Sequence[Event], collections: Mapping[str, Collection], is_careful: bool, using: str | None
+) -> Outcome:
+    if not events:
+        return Outcome()
+    _check_ownership(cursor, events, collections, using)
+    resets = [event for event in events if event.op is Op.RESET]
+    names = {event.collection for event in events}
+    _lock_collections(cursor, names, {event.collection for event in resets})
+    cursor.execute(ENTER, [stream])
+    floors = _floors(cursor, names)
+    changed: list[tuple[str, str, str]] = []
+    outcome = Outcome()
+    for event in resets:
+        if event.version > floors.get(event.collection, Version(-1, 0, 0)):
+            changed += _reset(cursor, collections[event.collection], event.version)
+            floors[event.collection] = event.version
+            outcome.applied.append(event.subject)
+        else:
+            outcome.skipped.append(event.subject)
+    rows = [event for event in events if event.op is not Op.RESET]
+    claimed = _claim(cursor, [event for event in rows if event.version >= floors.get(event.collection, event.version)])
+    chosen = [event for event in rows if (event.collection, event.key) in claimed]
+    outcome.skipped += [event.subject for event in rows if (event.collection, event.key) not in claimed]
+    write = careful if is_careful else plain
+    for name in sorted({event.collection for event in chosen}):
+        write(cursor, collections[name], [event for event in chosen if event.collection == name], using)
+    outcome.applied += [event.subject for event in chosen]
+    cursor.execute(LEAVE)
+    for collection, key, op in changed:
+        _tell(collection, key, op)
+    for event in chosen:
+        _tell(event.collection, event.key or "", str(event.op))
+    return outcome
+
+
+def _check_ownership(cursor: Any, events: Sequence[Event], collections: Mapping[str, Collection], using: str | None) -> None:
+    """P10. Only contexts that this database has an ownership row for; a read copy of another context has none at its service."""
+    contexts = sorted({collections[event.collection].context for event in events})
+    for context in contexts:
+        ownership.lock_shared(cursor, context)
+    for context in contexts:
+        cursor.execute(ownership.READ, [context])
+        found = cursor.fetchone()
+        if found is None:
+            continue
+        held = ownership.Record(*found)
+        if held.here:
+            raise StaleEpoch(
+                f"{context} is owned by this side, the {held.side}, at epoch {held.epoch}; it takes no changes of it"
+            )
+        oldest = min(event.version.epoch for event in events if collections[event.collection].context == context)
+        if oldest < held.epoch:
+            raise StaleEpoch(f"{context} is at epoch {held.epoch} here; changes of epoch {oldest} are refused")
+
+
+def _lock_collections(cursor: Any, names: Iterable[str], resets: set[str]) -> None:
+    for name in sorted(names, key=collection_key):
+        mode = "" if name in resets else "_shared"
+        cursor.execute(f"SELECT pg_advisory_xact_lock{mode}(%s)", [collection_key(name)])
+
+
+def _floors(cursor: Any, names: Iterable[str]) -> dict[str, Version]:
+    cursor.execute(
+        "SELECT collection, epoch, token, round FROM strangler_applied WHERE key = '' AND collection = ANY(%s)",
+        [[FLOOR + name for name in names]],
+    )
+    return {name.removeprefix(FLOOR): Version(*version) for name, *version in cursor.fetchall()}
+
+
+def _claim(cursor: Any, events: Sequence[Event]) -> set[tuple[str, str | None]]:
+    """Writes the versions that are greater than the stored ones, and answers which keys those are."""
+    if not events:
+        return set()
+    versions = [event.version for event in events]
+    cursor.execute(
+        CLAIM,
+        [
+            [event.collection for event in events],
+            [event.key for event in events],
+            [version.epoch for version in versions],
+            [version.token for version in versions],
+            [version.round for version in versions],
+            [event.op is Op.DELETE for event in events],
+        ],
+    )
+    return set(cursor.fetchall())
+
+
+def _reset(cursor: Any, collection: Collection, version: Version) -> list[tuple[str, str, str]]:
+    """Deletes every row whose stored version is older, and those versions; the floor takes the place of all their tombstones."""
+    cursor.execute(CLAIM, [[FLOOR + collection.name], [""], [version.epoch], [version.token], [version.round], [False]])
+    older = [collection.name, version.epoch, version.token, version.round]
+    cursor.execute(
+        f"DELETE FROM {collection.sql} AS t WHERE NOT EXISTS (SELECT 1 FROM strangler_applied a "
+        f"WHERE a.collection = %s AND a.key = {collection.key_text('t')} AND (a.epoch, a.token, a.round) >= (%s, %s, %s)) "
+        f"RETURNING {collection.key_text('t')}",
+        older,
+    )
+    gone = [(collection.name, key, "delete") for (key,) in cursor.fetchall()]
+    cursor.execute("DELETE FROM strangler_applied WHERE collection = %s AND (epoch, token, round) < (%s, %s, %s)", older)
+    return gone
+
+
+def _tell(collection: str, key: str, op: str) -> None:
+    for hook in _hooks:
+        hook(collection, key, op)

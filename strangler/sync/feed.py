@@ -1,0 +1,72 @@
+"""The feed: what a service answers to ``GET /_strangler/changes`` (P11).
+
+A cursor over ids would lose commits: an id is drawn when the row is written and seen when it commits, so a smaller one may appear
+after a greater one was read. Here positions are given to *committed* pointers, by the reader, under an exclusive lock: whoever
+reads next can only give greater ones. Interleavings that it stands:
+
+- *Two readers*: the second waits for the lock and reads in statements of its own snapshot, after the first has committed.
+- *A write that commits while we read*: without a position it is simply in the next answer; with the row read after its pointer the
+  row may be newer than the event's pointer, and its own pointer comes next and says the same.
+- *A crash after an answer*: the positions were durable before it left (P7: the transaction writes, and commits with
+  ``synchronous_commit`` on), so no other row can ever come under a position that the puller has passed.
+- *The puller's cursor*: positions up to ``after`` are deleted, so a puller must have ``after`` on disk before it asks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from strangler.domain.envelope import to_dict
+from strangler.sync import batch, collections, outbox
+from strangler.sync.database import alias, connection
+from strangler.sync.lock import feed_key
+from strangler.sync.outbox import Pointer
+
+LIMIT = 1000
+ASSIGN = """
+UPDATE strangler_outbox SET pos = nextval('strangler_feed_seq')
+WHERE id IN (SELECT id FROM strangler_outbox WHERE stream = %s AND pos IS NULL ORDER BY id)
+RETURNING collection, key
+"""
+READ = "SELECT id, collection, key, noted_at, pos FROM strangler_outbox WHERE stream = %s AND pos > %s ORDER BY pos LIMIT %s"
+# Also the write that makes the commit flush, and with it all that this transaction has seen (P7).
+TOUCH = "UPDATE strangler_stream SET last_round_at = clock_timestamp(), cursor = greatest(cursor, %s) WHERE name = %s"
+
+
+def read(context: str, after: int, limit: int = LIMIT, using: str | None = None) -> dict[str, Any]:
+    """``{"events", "next", "marker"}``: the changes after position ``after``, coalesced by key; deletes those up to it.
+
+    ``next`` is the position to ask after. ``marker`` is null while there is more, else the marker that the answer is complete for.
+    """
+    limit = max(1, min(limit, 20 * LIMIT))
+    known = {collection.name: collection for collection in collections.for_context(context, using)}
+    with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = on")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [feed_key(context)])
+        cursor.execute("SELECT nextval('strangler_marker_seq')")
+        (marker,) = cursor.fetchone()
+        cursor.execute("SELECT context, epoch FROM strangler_ownership")
+        epochs = dict(cursor.fetchall())
+        cursor.execute(TOUCH, [after, context])
+        cursor.execute("DELETE FROM strangler_outbox WHERE stream = %s AND pos <= %s", [context, after])
+        _assign(cursor, context, known)
+        cursor.execute(READ, [context, after, limit])
+        pointers = [Pointer(*row) for row in cursor.fetchall()]
+        made = batch.build(cursor, context, pointers, known, epochs=epochs, token=0, marker=marker, source="strangler/service")
+    return {
+        "events": [to_dict(event) for event in made.events],
+        "next": pointers[-1].pos if pointers else after,
+        "marker": marker if len(pointers) < limit else None,
+    }
+
+
+def _assign(cursor: Any, stream: str, known: dict[str, collections.Collection]) -> None:
+    """Positions for what has none; after a reset every row that is there is noted again and gets one too."""
+    cursor.execute(ASSIGN, [stream])
+    resets = {collection for collection, key in cursor.fetchall() if key is None and collection in known}
+    for name in sorted(resets):
+        outbox.note_all(cursor, stream, known[name])
+    if resets:
+        cursor.execute(ASSIGN, [stream])

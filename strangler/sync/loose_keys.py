@@ -1,0 +1,125 @@
+"""Foreign keys between contexts as constraints of the database: dropped before the cut, kept as text, restored on the way back (P25).
+
+What ``on_delete`` means for them meanwhile is ``strangler.seams.loose``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from strangler.sync import collections, ddl
+from strangler.sync.database import quote, rows
+
+# Foreign keys of which exactly one end is a table of the context. Partitions inherit theirs and are left to the parent.
+CROSSING = """
+SELECT format('%%I.%%I', n.nspname, c.relname), k.conname, pg_get_constraintdef(k.oid), k.conrelid::regclass::text, k.confrelid::regclass::text,
+       array(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY u(n, i)
+             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY u.i),
+       array(SELECT quote_ident(a.attname) FROM unnest(k.confkey) WITH ORDINALITY u(n, i)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.i)
+FROM pg_constraint k
+JOIN pg_class c ON c.oid = k.conrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.conparentid = 0
+      AND (k.conrelid = ANY(%(own)s::text[]::regclass[])) <> (k.confrelid = ANY(%(own)s::text[]::regclass[]))
+ORDER BY 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A foreign key that crosses the context's border. ``table`` and ``parent`` are quoted names."""
+
+    table: str
+    name: str
+    definition: str
+    parent: str
+    columns: tuple[str, ...]
+    parent_columns: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.table.rpartition('.')[2]}.{', '.join(self.columns)} -> {self.parent}".replace('"', "")
+
+
+def crossing(context: str, using: str | None = None) -> list[Key]:
+    """The constraints that stand now."""
+    own = [collection.ddl for collection in collections.for_context(context, using)]
+    return [
+        Key(table, name, definition, parent, tuple(columns), tuple(parent_columns))
+        for table, name, definition, _, parent, columns, parent_columns in rows(CROSSING, {"own": own}, using)
+    ]
+
+
+def tight(context: str, using: str | None = None) -> list[str]:
+    """What still has to be dropped, in words."""
+    return [key.label for key in crossing(context, using)]
+
+
+def drop(context: str, using: str | None = None) -> list[str]:
+    """Make them loose: the definition is kept in the transaction that drops the constraint. Idempotent; the names dropped."""
+    found = crossing(context, using)
+    for key in found:
+        keep = 'INSERT INTO strangler_loose_key (context, "table", name, definition) VALUES ({}) ON CONFLICT ("table", name) DO NOTHING'
+        values = ", ".join(_text(part) for part in (context, key.table, key.name, key.definition))
+        ddl.run(
+            [keep.format(values), f"ALTER TABLE {key.table} DROP CONSTRAINT {quote(key.name)}"],
+            f"loosening {key.label}",
+            using=using,
+        )
+    return [key.name for key in found]
+
+
+def orphans(context: str, using: str | None = None) -> dict[str, int]:
+    """Rows of crossing keys, tight or loose, whose parent is not there: label → count, only where there are some."""
+    found: dict[str, int] = {}
+    for key in [*crossing(context, using), *_kept(context, using)]:
+        joined = " AND ".join(f"p.{there} = c.{here}" for here, there in zip(key.columns, key.parent_columns, strict=True))
+        given = " AND ".join(f"c.{column} IS NOT NULL" for column in key.columns)
+        count = rows(
+            f"SELECT count(*) FROM {key.table} c WHERE {given} AND NOT EXISTS (SELECT 1 FROM {key.parent} p WHERE {joined})",
+            using=using,
+        )[0][0]
+        if count:
+            found[key.label] = count
+    return found
+
+
+def restore(context: str, using: str | None = None) -> list[str]:
+    """Back as they were: NOT VALID first, which takes a short lock, then validated, which blocks no writes. The names restored.
+
+    Idempotent. An orphan makes the validation fail; the constraint then stands for new rows, and the error names it.
+    """
+    kept = rows('SELECT id, "table", name, definition FROM strangler_loose_key WHERE context = %s ORDER BY id', [context], using)
+    for id_, table, name, definition in kept:
+        there = rows(
+            "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(%s) AND conname = %s", [table, name], using
+        )
+        if not there:
+            bare = definition.removesuffix(" NOT VALID")
+            ddl.run(
+                [f"ALTER TABLE {table} ADD CONSTRAINT {quote(name)} {bare} NOT VALID"],
+                f"restoring {name} on {table}",
+                using=using,
+            )
+        if not there or not there[0][0]:
+            ddl.run([f"ALTER TABLE {table} VALIDATE CONSTRAINT {quote(name)}"], f"validating {name} on {table}", using=using)
+        rows("DELETE FROM strangler_loose_key WHERE id = %s", [id_], using)
+    return [name for _, _, name, _ in kept]
+
+
+def _kept(context: str, using: str | None) -> list[Key]:
+    """The loose ones, read back from the fixed form in which PostgreSQL writes a definition."""
+    made = []
+    for table, name, definition in rows(
+        'SELECT "table", name, definition FROM strangler_loose_key WHERE context = %s', [context], using
+    ):
+        # pg_get_constraintdef writes: FOREIGN KEY (a, b) REFERENCES parent(x, y) …
+        child, _, rest = definition.removeprefix("FOREIGN KEY (").partition(") REFERENCES ")
+        parent, _, tail = rest.partition("(")
+        made.append(Key(table, name, definition, parent, tuple(child.split(", ")), tuple(tail.partition(")")[0].split(", "))))
+    return made
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

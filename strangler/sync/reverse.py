@@ -1,0 +1,163 @@
+"""The reverse mirror: pulls a service's feed and applies it here, with the cursor in the same transaction (P11, P24).
+
+Interleavings: *a stale puller* (paused, its lease taken over) finds another token in the transaction in which it wants to apply, and
+its rows go with it. *A crash after the apply*: rows and cursor are both committed or both not. *The service deletes what the cursor
+has passed*, so that commit is durable (``synchronous_commit`` on) before the next request names it. *A key that waits for another*
+keeps the cursor where it is; the next answer is larger and has both. It is poison when the answer was complete and it still fails.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from strangler.domain.envelope import BadEvent, Event, from_dict
+from strangler.errors import LostLease, StranglerError
+from strangler.sync import collections, lease, marker, wake
+from strangler.sync.apply import Outcome, apply
+from strangler.sync.database import discard_broken, rows, value
+from strangler.sync.feed import LIMIT
+from strangler.sync.lease import Lease
+from strangler.sync.relay import BUDGET_S, CURED, FORGET_ROUNDS, LAG, QUARANTINE, give_up
+
+ADVANCE = """
+UPDATE strangler_stream
+SET cursor = %(next)s, marker = greatest(marker, %(marker)s), relayed = relayed + %(changes)s, last_round_at = clock_timestamp(),
+    lag_ms = CASE WHEN %(changes)s > 0 THEN {lag} WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END, last_error = '', failures = 0, retry_at = NULL
+WHERE name = %(stream)s AND lease_token = %(token)s
+RETURNING 1
+""".replace("{lag}", LAG)
+NOTED = f"INSERT INTO strangler_round (stream, round, changes, lag_ms) SELECT %(stream)s, %(round)s, %(changes)s, {LAG} WHERE %(changes)s > 0"
+
+
+class Feed(Protocol):
+    def changes(self, after: int, limit: int) -> dict[str, Any]: ...
+
+
+@dataclass
+class Puller:
+    """One holder of one reverse stream, for the time of a run."""
+
+    lease: Lease
+    feed: Feed
+    using: str | None = None
+    limit: int = LIMIT
+
+    def round(self) -> tuple[bool, list[Event]]:
+        """One answer applied: whether there is more at once, and its events. Raises ``LostLease``, ``ServiceUnavailable``."""
+        self.lease.renew()
+        answer = self.feed.changes(self.lease.cursor, self.limit)
+        events, until, complete_for = _parse(answer)
+        moved = {"next": self.lease.cursor, "published": 0}
+
+        def finish(cursor: Any, outcome: Outcome) -> None:
+            self._finish(cursor, outcome, events, until, complete_for, moved)
+
+        known = collections.for_stream(self.lease.stream, self.using)
+        apply(events, known, using=self.using, finish=finish)
+        is_stuck = bool(events) and moved["next"] < until
+        self.limit = min(self.limit * 2, 20 * LIMIT) if is_stuck else LIMIT
+        self.lease.cursor = moved["next"]
+        if moved["published"]:
+            marker.publish(self.lease.stream, moved["published"])
+        return complete_for is None or is_stuck, events
+
+    def _finish(
+        self, cursor: Any, outcome: Outcome, events: list[Event], until: int, complete_for: int | None, moved: dict[str, int]
+    ) -> None:
+        """The cursor, the marker and the quarantine, in the transaction that applied; the token is checked there."""
+        is_last_chance = complete_for is not None or self.limit >= 20 * LIMIT
+        stream = self.lease.stream
+        cursor.execute("SET LOCAL synchronous_commit = on")
+        keep = bool(outcome.failing) and not is_last_chance
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %s)", [stream])
+        (is_quarantined,) = cursor.fetchone()
+        is_clean = not outcome.failing and not is_quarantined
+        moved["next"] = self.lease.cursor if keep else until
+        moved["published"] = complete_for if complete_for and is_clean else 0
+        said = {
+            "stream": stream,
+            "token": self.lease.token,
+            "next": moved["next"],
+            "marker": moved["published"],
+            "round": max((event.marker for event in events), default=0),
+            "changes": 0 if keep else len(outcome.applied),
+            "oldest": min((event.time for event in events if event.time), default=None),
+        }
+        cursor.execute(ADVANCE, said)
+        if not cursor.fetchone():
+            raise lease.lost(stream)
+        cursor.execute(NOTED, said)
+        if outcome.failing and not keep:
+            split = [(*subject.partition("/")[::2], reason) for subject, reason in outcome.failing.items()]
+            cursor.execute(QUARANTINE, [stream, *map(list, zip(*split, strict=True))])
+        if is_quarantined and outcome.applied:
+            done = [subject.partition("/")[::2] for subject in outcome.applied]
+            cursor.execute(CURED, [*map(list, zip(*done, strict=True)), stream])
+
+
+def run(stream: str, using: str | None = None, feed: Feed | None = None, budget_s: float = BUDGET_S) -> int:
+    """Pulls until there is nothing more; the number of rounds. 0 where another holds the stream or it is not live.
+
+    What goes wrong is recorded on the stream, which then backs off, and raised as ``StranglerError``.
+    """
+    return len(pull(stream, using, feed, budget_s)[1])
+
+
+def pull(
+    stream: str, using: str | None = None, feed: Feed | None = None, budget_s: float = BUDGET_S
+) -> tuple[list[Event], list[int]]:
+    """Like ``run``: the events of all rounds, and how many each of them had."""
+    discard_broken(using)
+    events: list[Event] = []
+    sizes: list[int] = []
+    end = time.monotonic() + budget_s
+    while True:
+        held = lease.take(stream, using)
+        if held is None:
+            return events, sizes
+        _hold(held, feed, using, end, events, sizes)
+        if time.monotonic() >= end:
+            wake.wake(stream)
+            return events, sizes
+        if not wake.is_asked(stream):
+            return events, sizes
+
+
+def _hold(held: Lease, feed: Feed | None, using: str | None, end: float, events: list[Event], sizes: list[int]) -> None:
+    if feed is None:
+        from strangler.sync.client import ServiceClient
+
+        feed = ServiceClient(held.context)
+    puller = Puller(held, feed, using)
+    try:
+        while True:
+            wake.clear(held.stream)
+            more, seen = puller.round()
+            events += seen
+            sizes.append(len(seen))
+            if time.monotonic() >= end or not (more or wake.is_asked(held.stream)):
+                held.release()
+                if held.token % 50 == 0:
+                    rows(FORGET_ROUNDS, using=using)
+                return
+    except LostLease:
+        raise
+    except Exception as error:
+        give_up(held, error, using)
+        raise
+
+
+def _parse(answer: object) -> tuple[list[Event], int, int | None]:
+    try:
+        events = [from_dict(event) for event in answer["events"]]  # type: ignore[index]
+        until, complete_for = answer["next"], answer["marker"]  # type: ignore[index]
+        return events, int(until), None if complete_for is None else int(complete_for)
+    except (BadEvent, KeyError, TypeError, ValueError) as error:
+        raise StranglerError(f"the feed's answer is not of the contract: {error!r}; see: strangler conform") from error
+
+
+def published(stream: str, using: str | None = None) -> int:
+    """The marker up to which the stream is applied here."""
+    return int(value("SELECT marker FROM strangler_stream WHERE name = %s", [stream], using) or 0)

@@ -1,0 +1,127 @@
+"""The statements that write rows: one per collection and set of columns, whatever the number of rows.
+
+``plain`` is for batches that just fit. ``careful`` is for those that did not: it deletes before it inserts, so that rows may swap
+unique values, and cuts the batch in halves around rows that the database refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.utils import DatabaseError
+
+from strangler.domain import wire
+from strangler.domain.envelope import Event, Op
+from strangler.domain.wire import Kind
+from strangler.sync.collections import Collection
+from strangler.sync.columns import Column
+from strangler.sync.database import alias, message, quoted, sqlstate
+
+CONFLICTS = ("23505", "23P01")  # unique, exclusion: another row stands in the way and may yet go
+NULLS = "strangler:null"  # names the columns of a record that hold a JSON null, where null itself is the SQL NULL
+
+
+class Refused(Exception):
+    """Keys that the database does not take now: ``(event, reason, waits)``; it waits if another row is in its way."""
+
+    def __init__(self, events: Sequence[tuple[Event, str, bool]]) -> None:
+        self.events = events
+        super().__init__(f"{len(events)} rows refused")
+
+
+def plain(cursor: Any, collection: Collection, events: Sequence[Event], using: str | None) -> None:
+    """Deletes and upserts in bulk. A database error spoils the transaction; the caller starts anew with ``careful``."""
+    delete(cursor, collection, [event.key or "" for event in events if event.op is Op.DELETE])
+    insert(cursor, collection, [event for event in events if event.op is Op.UPSERT])
+
+
+def careful(cursor: Any, collection: Collection, events: Sequence[Event], using: str | None) -> None:
+    """Raises ``Refused`` naming exactly the rows that don't go in, for the caller to roll back and go on without them."""
+    refused: list[tuple[Event, str, bool]] = []
+    for key in _undeletable(cursor, collection, [event.key or "" for event in events if event.op is Op.DELETE], using):
+        refused += [(event, key[1], False) for event in events if event.key == key[0]]
+    upserts = [event for event in events if event.op is Op.UPSERT]
+    delete(cursor, collection, [event.key or "" for event in upserts])
+    pending = [upserts] if upserts else []
+    while pending:
+        part = pending.pop()
+        try:
+            with transaction.atomic(using=alias(using)):
+                insert(cursor, collection, part)
+        except DatabaseError as error:
+            if sqlstate(error)[:2] not in ("22", "23"):
+                raise
+            if len(part) == 1:
+                refused.append((part[0], message(error), sqlstate(error) in CONFLICTS))
+            else:
+                half = len(part) // 2
+                pending += [part[half:], part[:half]]
+    if refused:
+        raise Refused(refused)
+
+
+def _undeletable(cursor: Any, collection: Collection, keys: Sequence[str], using: str | None) -> list[tuple[str, str]]:
+    """Deletes; answers the keys whose text isn't even a value of the key's type, with the reason."""
+    pending, refused = [list(keys)] if keys else [], []
+    while pending:
+        part = pending.pop()
+        try:
+            with transaction.atomic(using=alias(using)):
+                delete(cursor, collection, part)
+        except DatabaseError as error:
+            if sqlstate(error)[:2] not in ("22", "23"):
+                raise
+            if len(part) == 1:
+                refused.append((part[0], message(error)))
+            else:
+                half = len(part) // 2
+                pending += [part[half:], part[:half]]
+    return refused
+
+
+def delete(cursor: Any, collection: Collection, keys: Sequence[str]) -> None:
+    if keys:
+        cursor.execute(f"DELETE FROM {collection.sql} AS t WHERE {collection.key_matches('t')}", [list(keys)])
+
+
+def insert(cursor: Any, collection: Collection, events: Sequence[Event]) -> None:
+    """Insert or update, the columns that both the rows and the table have; one statement per set of columns."""
+    groups: dict[frozenset[str], list[dict[str, wire.Json]]] = {}
+    for event in events:
+        row = dict(event.data or {})
+        groups.setdefault(frozenset(row), []).append(_record(row))
+    for names, records in groups.items():
+        columns = [column for column in collection.columns if column.name in names]
+        cursor.execute(statement(collection, columns), [wire.dumps(records)])
+
+
+def statement(collection: Collection, columns: Sequence[Column]) -> str:
+    """SQL with one parameter, the rows as a JSON array."""
+    key = {column.name for column in collection.key}
+    changes = ", ".join(f"{quoted(c.name)} = EXCLUDED.{quoted(c.name)}" for c in columns if c.name not in key)
+    types = ", ".join(f"{quoted(c.name)} {'text' if c.kind is Kind.BYTES else c.sql_type}" for c in columns)
+    return (
+        f"INSERT INTO {collection.sql} ({', '.join(quoted(c.name) for c in columns)}) OVERRIDING SYSTEM VALUE "
+        f"SELECT {', '.join(map(_value, columns))} FROM jsonb_to_recordset(%s::jsonb) AS r({types}, {quoted(NULLS)} jsonb) "
+        f"ON CONFLICT ({', '.join(quoted(c.name) for c in collection.key)}) "
+        + (f"DO UPDATE SET {changes}" if changes else "DO NOTHING")
+    )
+
+
+def _value(column: Column) -> str:
+    value = column.at("r")
+    if column.kind is Kind.BYTES:
+        return f"decode({value}, 'base64')"
+    if column.kind is Kind.JSON:
+        name = column.name.replace("'", "''").replace("%", "%%")
+        return f"CASE WHEN jsonb_exists(r.{quoted(NULLS)}, '{name}') THEN 'null'::{column.sql_type} ELSE {value} END"
+    return value
+
+
+def _record(row: dict[str, wire.Json]) -> dict[str, wire.Json]:
+    nulls = [name for name, value in row.items() if value is wire.JSON_NULL]
+    if not nulls:
+        return row
+    return {**row, **dict.fromkeys(nulls), NULLS: nulls}

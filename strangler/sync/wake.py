@@ -1,0 +1,81 @@
+"""Waking a worker at commit (P12). A message only says "look"; the outbox is the truth, and the periodic task is the floor.
+
+At most one message is under way per stream: ``SET NX`` on a key that lives one second. The holder of the stream deletes the key at
+the start of each round and looks at it again before and after it gives the lease back. So a commit that found the key set is seen
+by a round that starts later than that commit, and one that found it absent sends a message.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import redis
+from celery import current_app
+
+from strangler.sync.broker import client
+
+log = logging.getLogger("strangler.sync")
+
+TASK = "strangler.run"
+QUEUE = "strangler"
+KEY = "strangler:wake:"
+LIFE_MS = 1000
+BACKOFF_S = 1.0
+# Kombu's Redis transport: no publisher waits longer than this for a broker that is away.
+QUICK = {"socket_connect_timeout": 0.05, "socket_timeout": 0.05, "max_retries": 0}
+
+failures = 0
+_silent_until = 0.0
+_local = threading.local()
+
+
+def wake(stream: str) -> bool:
+    """Ask for a run of the stream; True if a message was sent. Takes at most about 50 ms, never raises; failures are counted.
+
+    After a failure this process asks nobody for a second, so that a broker that is down costs requests nothing.
+    """
+    global failures, _silent_until
+    if time.monotonic() < _silent_until:
+        return False
+    try:
+        if not client().set(KEY + stream, 1, nx=True, px=LIFE_MS):
+            return False
+        _send(stream)
+        return True
+    except Exception as error:  # whatever the broker's client raises: the committed request must not fail (P12)
+        failures += 1
+        _silent_until = time.monotonic() + BACKOFF_S
+        _local.connection = None
+        log.warning("wake.failed stream=%s failures=%d error=%s", stream, failures, error)
+        return False
+
+
+def is_asked(stream: str) -> bool:
+    """Whether somebody has asked since the last ``clear``. False where Redis does not answer: the floor will come."""
+    try:
+        return bool(client().exists(KEY + stream))
+    except redis.RedisError:
+        return False
+
+
+def clear(stream: str) -> None:
+    """At the start of a round: what is asked from now on needs another one."""
+    try:
+        client().delete(KEY + stream)
+    except redis.RedisError as error:
+        log.debug("wake.uncleared stream=%s error=%s", stream, error)
+
+
+def _send(stream: str) -> None:
+    current_app.send_task(TASK, args=[stream], queue=QUEUE, retry=False, connection=_connection(), ignore_result=True)
+
+
+def _connection() -> Any:
+    """This thread's own connection to the broker, with short time limits; the application's stays as it is configured."""
+    if getattr(_local, "connection", None) is None:
+        is_redis = str(current_app.conf.broker_url or "").startswith(("redis", "rediss", "valkey"))
+        _local.connection = current_app.connection_for_write(transport_options=QUICK if is_redis else {}, connect_timeout=0.05)
+    return _local.connection
