@@ -117,8 +117,8 @@ USE_I18N = True
 CURRENCY = "EUR"
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / ".run" / "static"
-WHITENOISE_USE_FINDERS = True  # no collectstatic needed before the first page
+STATIC_ROOT = env("STATIC_ROOT", default=None)
+WHITENOISE_USE_FINDERS = True  # files are found in the apps: no collectstatic before the first page
 WHITENOISE_AUTOREFRESH = False
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
