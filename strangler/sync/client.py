@@ -23,7 +23,8 @@ _sessions = threading.local()
 class ServiceClient:
     """Calls the service of ``context``; connections are kept alive per thread.
 
-    Every call raises ``ServiceUnavailable`` when it does not answer or answers 5xx, ``StaleEpoch`` for 409, ``StranglerError`` else.
+    Every call raises ``ServiceUnavailable`` when it does not answer or answers 5xx, ``StaleEpoch`` for 409, ``StranglerError``
+    else.
     """
 
     def __init__(self, context: str, url: str | None = None, timeout: tuple[float, float] = TIMEOUT) -> None:
@@ -107,7 +108,8 @@ class ServiceClient:
             )
         if response.status_code != 200:
             raise StranglerError(f"{method} {self.url}{path} was answered {response.status_code}: {_detail(response)}")
-        return wire.loads(response.content) if response.content else None
+        is_json = "json" in response.headers.get("Content-Type", "")  # a health check may be answered with any text
+        return wire.loads(response.content) if is_json and response.content else None
 
 
 def _session() -> requests.Session:
