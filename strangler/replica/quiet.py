@@ -44,6 +44,15 @@ def suppressed() -> Mapping[str, int]:
         return {kind: _suppressed[kind] for kind in KINDS}
 
 
+def metrics() -> list[str]:
+    """The numbers as lines of Prometheus text."""
+    return [
+        "# HELP strangler_suppressed_total Acts held back because this service was not the owner.",
+        "# TYPE strangler_suppressed_total counter",
+        *(f'strangler_suppressed_total{{kind="{kind}"}} {number}' for kind, number in suppressed().items()),
+    ]
+
+
 class EmailBackend(BaseEmailBackend):
     """``STRANGLER_EMAIL_BACKEND``, the project's own, while the service is the owner; else mail is counted as if it were sent."""
 

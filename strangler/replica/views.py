@@ -19,6 +19,7 @@ from strangler.domain.envelope import BadEvent, from_json
 from strangler.domain.tokens import BadToken, verify
 from strangler.errors import StranglerError
 from strangler.problems import from_error, problem
+from strangler.replica import quiet, readiness
 from strangler.sync import apply, collections, feed, marker, outbox, sequences, status
 from strangler.sync import digest as digests
 from strangler.sync import ownership as owners
@@ -195,21 +196,16 @@ def livez(_: HttpRequest) -> HttpResponse:
 
 @transaction.non_atomic_requests
 def readyz(_: HttpRequest) -> HttpResponse:
-    """Ready when the database answers and the context is installed in it."""
-    try:
-        found = rows("SELECT 1 FROM strangler_ownership WHERE context = %s", [_context()])
-    except Error as error:
-        return problem(503, "Not ready", f"the database does not answer: {message(error)}")
-    if not found:
-        return problem(
-            503, "Not ready", f"{_context()} is not installed here; run: manage.py strangler sync install {_context()}"
-        )
+    """Ready when the database answers, its migrations are applied and the context is installed in it."""
+    reason = readiness.missing()
+    if reason:
+        return problem(503, "Not ready", reason)
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 @transaction.non_atomic_requests
 def metrics(_: HttpRequest) -> HttpResponse:
-    """Prometheus text: who owns, at which epoch, and how much waits in the feed."""
+    """Prometheus text: who owns, at which epoch, how much waits in the feed, what was held back (P26)."""
     held = owners.get(_context())
     lines = [
         "# HELP strangler_ownership_epoch Epoch of the context as this side knows it.",
@@ -219,4 +215,5 @@ def metrics(_: HttpRequest) -> HttpResponse:
         "# TYPE strangler_stream_depth gauge",
     ]
     lines += [f'strangler_stream_depth{{stream="{stream.name}"}} {stream.depth}' for stream in status.streams()]
+    lines += quiet.metrics()
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4")
