@@ -2,15 +2,16 @@
 
 Interleavings that it stands:
 
-- *The same batch twice* (a crash between answer and acknowledgement, a repeated POST): equal versions are skipped, and a new round
-  carries a greater version with the same or a newer row.
-- *An older batch that comes late* (a relay that was paused): its version is smaller, for every key and every tombstone. A key that
-  was never seen here and belongs to a collection that was reset since is held back by the reset's own version (the floor).
+- *The same batch twice* (a crash between answer and acknowledgement, a repeated POST): equal versions are skipped, and a new
+  round carries a greater version with the same or a newer row.
+- *An older batch that comes late* (a relay that was paused): its version is smaller, for every key and every tombstone. A key
+  that was never seen here and belongs to a collection that was reset since is held back by the reset's own version (the floor).
 - *Two batches at once*: each first writes the versions, in order of key, and so holds the row locks of ``strangler_applied``; the
   second waits there and then compares with what the first has committed. A reset waits for all batches of its collection.
 - *A change of owner meanwhile*: the batch holds the context's lock shared from before it reads the owner to its commit (P10).
-- *Two rows that swap a unique value*: the bulk statement fails, the batch is done again with delete before insert. If the other row
-  is not in the batch, the key waits. Rows that the database refuses are poison; the rest of the batch is applied all the same.
+- *Two rows that swap a unique value*: the bulk statement fails, the batch is done again with delete before insert. If the other
+  row is not in the batch, the key waits. Rows that the database refuses are poison; the rest of the batch is applied all the
+  same.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ STALE_CATALOGUE = ("42703", "42P01", "42804")
 CLAIM = """
 INSERT INTO strangler_applied AS a (collection, key, epoch, token, round, deleted_at)
 SELECT e.collection, e.key, e.epoch, e.token, e.round, CASE WHEN e.deleted THEN now() END
-FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bool[]) AS e(collection, key, epoch, token, round, deleted)
+FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bool[])
+     AS e(collection, key, epoch, token, round, deleted)
 ORDER BY e.collection, e.key
 ON CONFLICT (collection, key) DO UPDATE
 SET epoch = EXCLUDED.epoch, token = EXCLUDED.token, round = EXCLUDED.round, deleted_at = EXCLUDED.deleted_at
@@ -77,8 +79,9 @@ Finish = Callable[[Any, Outcome], None]
 def on_row_applied(hook: Hook) -> None:
     """Call ``hook(collection, key, "upsert" | "delete")`` for each applied row (P9).
 
-    It runs in the applying transaction, after all rows of the batch, as an ordinary session (no origin, triggers as usual), at least
-    once. What it raises undoes the batch, which is then delivered again. For effects outside the database use ``on_commit`` in it.
+    It runs in the applying transaction, after all rows of the batch, as an ordinary session (no origin, triggers as usual), at
+    least once. What it raises undoes the batch, which is then delivered again. For effects outside the database use
+    ``on_commit`` in it.
     """
     if hook not in _hooks:
         _hooks.append(hook)
@@ -93,8 +96,8 @@ def apply(
 ) -> Outcome:
     """Apply a batch of one stream. ``finish(cursor, outcome)`` runs last in the same transaction; what it raises undoes all.
 
-    Raises ``StaleEpoch`` if this side is the owner of a collection's context or knows a later epoch, ``BadEvent`` for a batch of two
-    streams, ``Misconfigured`` if the role may not apply.
+    Raises ``StaleEpoch`` if this side is the owner of a collection's context or knows a later epoch, ``BadEvent`` for a batch
+    of two streams, ``Misconfigured`` if the role may not apply.
     """
     newest = _newest(events)
     stream = _stream(newest)

@@ -1,10 +1,10 @@
 """Backfill: pointers for every row that is there, chunk by chunk, through the outbox like any change (P13).
 
-It reads keys only and locks no row. A row that changes meanwhile has a pointer of its own; whichever pointer is read last, the relay
-sends the row as it is then, so no old chunk can overwrite a newer row. Steps of a collection:
+It reads keys only and locks no row. A row that changes meanwhile has a pointer of its own; whichever pointer is read last, the
+relay sends the row as it is then, so no old chunk can overwrite a newer row. Steps of a collection:
 
-``waiting``  until every transaction is over that was open when the backfill was asked for: such a one may write with a snapshot from
-             before the subscription, and its trigger would note nothing
+``waiting``  until every transaction is over that was open when the backfill was asked for: such a one may write with a snapshot
+             from before the subscription, and its trigger would note nothing
 ``running``  chunk by chunk in order of the key; each chunk and the place that it reached are one transaction
 ``noted``    all pointers are written; when the stream has carried them, keys that exist only at the destination are swept
 ``done``
@@ -37,7 +37,8 @@ SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estim
 OPEN_TRANSACTIONS = """
 SELECT coalesce(json_agg(l.virtualtransaction), '[]')::text
 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'virtualxid' AND l.granted AND l.pid <> pg_backend_pid() AND a.usesysid IS NOT NULL AND a.datname = current_database()
+WHERE l.locktype = 'virtualxid' AND l.granted AND l.pid <> pg_backend_pid()
+      AND a.usesysid IS NOT NULL AND a.datname = current_database()
 """
 STILL_OPEN = """
 SELECT coalesce(string_agg(DISTINCT pid::text, ', '), '') FROM pg_locks
@@ -189,7 +190,7 @@ def _sweep(stream: str, id_: int, name: str, using: str | None) -> bool:
 def _depth(stream: str, using: str | None) -> int:
     return int(
         value(
-            "SELECT count(*) FROM (SELECT 1 FROM strangler_outbox WHERE stream = %s LIMIT %s) AS some", [stream, DEEP + 1], using
+            "SELECT count(*) FROM (SELECT 1 FROM strangler_outbox WHERE stream = %s LIMIT %s) AS few", [stream, DEEP + 1], using
         )
     )
 

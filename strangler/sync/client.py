@@ -98,7 +98,8 @@ class ServiceClient:
                 response = call()  # the server may have closed a kept-alive connection; every call of the contract is idempotent
         except requests.RequestException as error:
             raise ServiceUnavailable(
-                f"the {self.context} service at {self.url} does not answer ({type(error).__name__}); is it running? See: strangler status"
+                f"the {self.context} service at {self.url} does not answer ({type(error).__name__}); "
+                "is it running? See: strangler status"
             ) from error
         if response.status_code == 409:
             raise StaleEpoch(_detail(response))

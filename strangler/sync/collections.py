@@ -59,7 +59,8 @@ class Collection:
         """SQL: the key of ``row`` is among the texts in the array parameter ``param``; uses the key's index."""
         if len(self.key) == 1:
             return f"{self.key[0].at(row)} = ANY({param}::text[]::{self.key[0].sql_type}[])"
-        return f"({', '.join(column.at(row) for column in self.key)}) IN (SELECT {self.key_parts('k')} FROM unnest({param}::text[]) AS k)"
+        columns = ", ".join(column.at(row) for column in self.key)
+        return f"({columns}) IN (SELECT {self.key_parts('k')} FROM unnest({param}::text[]) AS k)"
 
     def key_parts(self, text: str) -> str:
         """SQL: the typed key columns out of the key's text expression ``text``."""

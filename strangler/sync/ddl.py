@@ -44,7 +44,8 @@ def run(
                 raise
             if time.monotonic() >= deadline:
                 raise StranglerError(
-                    f"{what}: another transaction kept its lock for {patience_s:.0f} s; end it (see pg_stat_activity) and try again"
+                    f"{what}: another transaction kept its lock for {patience_s:.0f} s; "
+                    "end it (see pg_stat_activity) and try again"
                 ) from error
             time.sleep(random.uniform(0.02, 0.2))  # between tries others get the lock; jitter keeps two installers apart
 

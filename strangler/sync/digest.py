@@ -73,10 +73,12 @@ def buckets(cursor: Any, collection: Collection, within: Range, count: int) -> l
         cursor.execute(
             "SELECT max(key) FILTER (WHERE is_first), max(key) FILTER (WHERE is_last), count(*), "
             f"mod(sum(digest), {MODULUS}) FROM (SELECT key, digest, bucket, "
-            "lag(bucket) OVER (ORDER BY n) IS DISTINCT FROM bucket AS is_first, lead(bucket) OVER (ORDER BY n) IS DISTINCT FROM bucket AS is_last "
+            "lag(bucket) OVER (ORDER BY n) IS DISTINCT FROM bucket AS is_first, "
+            "lead(bucket) OVER (ORDER BY n) IS DISTINCT FROM bucket AS is_last "
             f"FROM (SELECT {collection.key_text('t')} AS key, {_row_digest(collection)} AS digest, "
             f"row_number() OVER (ORDER BY {collection.key_order('t')}) AS n, "
-            f"ntile({int(count)}) OVER (ORDER BY {collection.key_order('t')}) AS bucket FROM {collection.sql} AS t {where}) AS r) AS b "
+            f"ntile({int(count)}) OVER (ORDER BY {collection.key_order('t')}) AS bucket "
+            f"FROM {collection.sql} AS t {where}) AS r) AS b "
             "GROUP BY bucket ORDER BY bucket",
             params,
         )

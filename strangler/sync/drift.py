@@ -1,10 +1,10 @@
 """Drift: keys whose rows differ between the sides and are not on their way (P29).
 
-The service answers digests of runs of consecutive keys; this side computes its own over the same stretches, and what differs is cut
-again, 32 runs at a time, until single keys are left. Only then a key is judged, by P29: the source is read before and after the
-destination, and counts as steady if it was the same both times and had no pointer both times. A steady key that differs is drift;
-any other is in flight. The stretches are half-open from one run's first key to the next one's, so keys that only one side has fall
-into one of them.
+The service answers digests of runs of consecutive keys; this side computes its own over the same stretches, and what differs is
+cut again, 32 runs at a time, until single keys are left. Only then a key is judged, by P29: the source is read before and after
+the destination, and counts as steady if it was the same both times and had no pointer both times. A steady key that differs is
+drift; any other is in flight. The stretches are half-open from one run's first key to the next one's, so keys that only one
+side has fall into one of them.
 
 For a reverse stream the source is the service, whose pointers this side can't see. Instead the key must still differ after the
 puller has applied everything that the service had committed when the difference was seen (a marker says so).
@@ -42,7 +42,7 @@ class Remote(Protocol):
 
 @dataclass
 class DriftReport:
-    """``differing``: (collection, key, kind), where kind says what the destination has: ``missing``, ``extra`` or ``different``."""
+    """``differing``: (collection, key, kind); kind is what the destination has: ``missing``, ``extra`` or ``different``."""
 
     stream: str
     rows_checked: int = 0
@@ -260,9 +260,10 @@ def _checker(stream: str, using: str | None, client: Remote | None) -> _Checker:
 
 
 def _remember(report: DriftReport, marker: int | None, using: str | None) -> None:
-    """Keys that were in flight are applied by a round with a greater marker than at the start, so the next partial check sees them."""
+    """What was in flight is applied by a round with a greater marker than at the start, so the next partial check sees it."""
     rows(
-        "UPDATE strangler_stream SET verified_drift = %s, verified_at = CASE WHEN %s THEN clock_timestamp() ELSE verified_at END, "
+        "UPDATE strangler_stream SET verified_drift = %s, "
+        "verified_at = CASE WHEN %s THEN clock_timestamp() ELSE verified_at END, "
         "verified_marker = CASE WHEN %s THEN %s ELSE verified_marker END WHERE name = %s",
         [
             len(report.differing),

@@ -5,8 +5,8 @@ after a greater one was read. Here positions are given to *committed* pointers, 
 reads next can only give greater ones. Interleavings that it stands:
 
 - *Two readers*: the second waits for the lock and reads in statements of its own snapshot, after the first has committed.
-- *A write that commits while we read*: without a position it is simply in the next answer; with the row read after its pointer the
-  row may be newer than the event's pointer, and its own pointer comes next and says the same.
+- *A write that commits while we read*: without a position it is simply in the next answer; with the row read after its pointer
+  the row may be newer than the event's pointer, and its own pointer comes next and says the same.
 - *A crash after an answer*: the positions were durable before it left (P7: the transaction writes, and commits with
   ``synchronous_commit`` on), so no other row can ever come under a position that the puller has passed.
 - *The puller's cursor*: positions up to ``after`` are deleted, so a puller must have ``after`` on disk before it asks.
@@ -38,7 +38,8 @@ TOUCH = "UPDATE strangler_stream SET last_round_at = clock_timestamp(), cursor =
 def read(context: str, after: int, limit: int = LIMIT, using: str | None = None) -> dict[str, Any]:
     """``{"events", "next", "marker"}``: the changes after position ``after``, coalesced by key; deletes those up to it.
 
-    ``next`` is the position to ask after. ``marker`` is null while there is more, else the marker that the answer is complete for.
+    ``next`` is the position to ask after. ``marker`` is null while there is more, else the marker that the answer is complete
+    for.
     """
     limit = max(1, min(limit, 20 * LIMIT))
     known = {collection.name: collection for collection in collections.for_context(context, using)}

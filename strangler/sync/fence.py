@@ -1,13 +1,13 @@
 """The fence: the database's own refusal of writes from a side that is not the owner (P15).
 
-A BEFORE statement trigger on every owned table, on both sides. Statement one takes the context's advisory lock shared and keeps it
-to the end of the transaction; statement two reads the owner. Interleavings that it stands:
+A BEFORE statement trigger on every owned table, on both sides. Statement one takes the context's advisory lock shared and keeps
+it to the end of the transaction; statement two reads the owner. Interleavings that it stands:
 
 - *A writer that holds the lock when the owner changes*: the change needs it exclusively and waits, or gives up after 100 ms.
 - *A writer that waited for the lock while the owner changed*: statement two has a snapshot of its own (VOLATILE, READ COMMITTED)
   and sees the new owner. In one statement, or STABLE, it would read with the snapshot from before the wait, and pass.
-- *REPEATABLE READ and SERIALIZABLE* keep one snapshot, so there the row is read ``FOR SHARE``: if it has changed since, PostgreSQL
-  raises a serialization failure, which such code must be ready to retry anyhow.
+- *REPEATABLE READ and SERIALIZABLE* keep one snapshot, so there the row is read ``FOR SHARE``: if it has changed since,
+  PostgreSQL raises a serialization failure, which such code must be ready to retry anyhow.
 - *The apply* sets an origin, holds the lock itself and has checked the owner itself (P10).
 """
 
@@ -17,6 +17,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from django.db.utils import Error
 
@@ -49,7 +50,8 @@ BEGIN
     RAISE EXCEPTION 'strangler: % is owned by % at epoch %; this side, %, may not write %',
       TG_ARGV[0], coalesce(held.owner, 'monolith'), coalesce(held.epoch, 0), TG_ARGV[1], TG_TABLE_NAME
       USING ERRCODE = 'SF001',
-            DETAIL = json_build_object('context', TG_ARGV[0], 'owner', coalesce(held.owner, 'monolith'), 'epoch', coalesce(held.epoch, 0))::text;
+            DETAIL = json_build_object('context', TG_ARGV[0],
+              'owner', coalesce(held.owner, 'monolith'), 'epoch', coalesce(held.epoch, 0))::text;
   END IF;
   RETURN NULL;
 END
@@ -140,7 +142,7 @@ def fenced(error: BaseException) -> Fenced | None:
     said = MESSAGE.search(str(error))
     if said:
         return Fenced(said["context"], said["owner"], int(said["epoch"]))
-    cause = getattr(error, "__cause__", None) or error
+    cause: Any = getattr(error, "__cause__", None) or error
     with contextlib.suppress(AttributeError, TypeError, ValueError):
         detail = json.loads(cause.diag.message_detail)
         return Fenced(detail["context"], detail["owner"], int(detail["epoch"]))

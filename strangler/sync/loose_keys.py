@@ -1,4 +1,5 @@
-"""Foreign keys between contexts as constraints of the database: dropped before the cut, kept as text, restored on the way back (P25).
+"""Foreign keys between contexts as constraints of the database: dropped before the cut, kept as text, restored on the way back
+(P25).
 
 What ``on_delete`` means for them meanwhile is ``strangler.seams.loose``.
 """
@@ -12,7 +13,7 @@ from strangler.sync.database import quote, rows
 
 # Foreign keys of which exactly one end is a table of the context. Partitions inherit theirs and are left to the parent.
 CROSSING = """
-SELECT format('%%I.%%I', n.nspname, c.relname), k.conname, pg_get_constraintdef(k.oid), k.conrelid::regclass::text, k.confrelid::regclass::text,
+SELECT format('%%I.%%I', n.nspname, c.relname), k.conname, pg_get_constraintdef(k.oid), k.confrelid::regclass::text,
        array(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY u(n, i)
              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY u.i),
        array(SELECT quote_ident(a.attname) FROM unnest(k.confkey) WITH ORDINALITY u(n, i)
@@ -47,7 +48,7 @@ def crossing(context: str, using: str | None = None) -> list[Key]:
     own = [collection.ddl for collection in collections.for_context(context, using)]
     return [
         Key(table, name, definition, parent, tuple(columns), tuple(parent_columns))
-        for table, name, definition, _, parent, columns, parent_columns in rows(CROSSING, {"own": own}, using)
+        for table, name, definition, parent, columns, parent_columns in rows(CROSSING, {"own": own}, using)
     ]
 
 
@@ -60,7 +61,7 @@ def drop(context: str, using: str | None = None) -> list[str]:
     """Make them loose: the definition is kept in the transaction that drops the constraint. Idempotent; the names dropped."""
     found = crossing(context, using)
     for key in found:
-        keep = 'INSERT INTO strangler_loose_key (context, "table", name, definition) VALUES ({}) ON CONFLICT ("table", name) DO NOTHING'
+        keep = 'INSERT INTO strangler_loose_key (context, "table", name, definition) VALUES ({}) ON CONFLICT DO NOTHING'
         values = ", ".join(_text(part) for part in (context, key.table, key.name, key.definition))
         ddl.run(
             [keep.format(values), f"ALTER TABLE {key.table} DROP CONSTRAINT {quote(key.name)}"],

@@ -7,6 +7,7 @@ whose marker is greater than a position was opened after that commit and saw it;
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 import redis
 
@@ -48,7 +49,7 @@ def publish(stream: str, marker: int) -> None:
 
 def published() -> dict[str, int]:
     """Stream → marker as the proxies see it. Raises ``redis.RedisError``."""
-    return {name.decode(): int(raw) for name, raw in client().hgetall(HASH).items()}
+    return {name.decode(): int(raw) for name, raw in cast(dict[bytes, bytes], client().hgetall(HASH)).items()}
 
 
 def forget(stream: str) -> None:

@@ -19,7 +19,10 @@ from strangler.sync.lock import lock_key
 
 OWNERS = ("monolith", "service", "none")
 READ = "SELECT context, side, epoch, owner, operation FROM strangler_ownership WHERE context = %s"
-IDENTITY = "SELECT system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int FROM pg_control_system()"
+IDENTITY = """
+SELECT system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
+FROM pg_control_system()
+"""
 HOLDERS = """
 SELECT string_agg(DISTINCT pid::text, ', ') FROM pg_locks
 WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND ((classid::bigint << 32) | objid::bigint) = %s
@@ -106,7 +109,8 @@ def change(
             if not left:
                 pids = rows(HOLDERS, [lock_key(context)], using)[0][0]
                 raise OwnershipBusy(
-                    f"{context}: its ownership lock is held by backend {pids or 'that has just ended'}; see pg_stat_activity for what it does"
+                    f"{context}: its ownership lock is held by backend {pids or 'that has just ended'}; "
+                    "see pg_stat_activity for what it does"
                 ) from error
         time.sleep(random.uniform(0.005, 0.03))  # let the writers that queued behind us go first
     raise AssertionError("unreachable")
@@ -129,8 +133,8 @@ def _set(cursor: Any, context: str, epoch: int, owner: str, operation: str, usin
         )
     system, timeline = identity(using)
     cursor.execute(
-        "UPDATE strangler_ownership SET epoch = %s, owner = %s, operation = %s, changed_at = now(), system_identifier = %s, timeline = %s "
-        "WHERE context = %s",
+        "UPDATE strangler_ownership SET epoch = %s, owner = %s, operation = %s, changed_at = now(), "
+        "system_identifier = %s, timeline = %s WHERE context = %s",
         [epoch, owner, operation, system, timeline, context],
     )
     return wanted
@@ -149,7 +153,8 @@ def guard(using: str | None = None) -> list[str]:
     """
     system, timeline = identity(using)
     changed = rows(
-        "SELECT context, epoch FROM strangler_ownership WHERE system_identifier <> '' AND (system_identifier, timeline) <> (%s, %s)",
+        "SELECT context, epoch FROM strangler_ownership "
+        "WHERE system_identifier <> '' AND (system_identifier, timeline) <> (%s, %s)",
         [system, timeline],
         using,
     )

@@ -2,8 +2,8 @@
 
 A round, and why each step stands where it stands:
 
-1. Draw the marker ``M`` in a transaction of its own, *then* open the snapshot. So a round with a greater marker has a later snapshot,
-   and ``(epoch, token, M)`` orders all rounds of all holders as their snapshots are ordered.
+1. Draw the marker ``M`` in a transaction of its own, *then* open the snapshot. So a round with a greater marker has a later
+   snapshot, and ``(epoch, token, M)`` orders all rounds of all holders as their snapshots are ordered.
 2. One REPEATABLE READ snapshot reads pointers, rows and epochs. A row that is absent in it is deleted.
 3. Renew the lease with a durable commit. What a round can have read (also commits of ``synchronous_commit=off`` sessions) is on
    disk before it leaves: a crash of this database can't take back what the destination has (P7).
@@ -11,10 +11,10 @@ A round, and why each step stands where it stands:
 5. In one statement: check the token, raise the marker, delete exactly the pointer ids that were read.
 
 Interleavings: *two relays at once*: the older token's rows are older versions at the destination, and its acknowledgement finds
-another token and deletes nothing. *A commit that comes late* has pointers with ids that nobody has read; they are read by the next
-round, however small they are. *A crash between POST and delete*: the next round reads the same pointers, draws a greater marker and
-sends the rows as they are then. *A crash between read and POST*: nothing happened. *A row that changes after the snapshot* has a new
-pointer, which is not among the ids to delete.
+another token and deletes nothing. *A commit that comes late* has pointers with ids that nobody has read; they are read by the
+next round, however small they are. *A crash between POST and delete*: the next round reads the same pointers, draws a greater
+marker and sends the rows as they are then. *A crash between read and POST*: nothing happened. *A row that changes after the
+snapshot* has a new pointer, which is not among the ids to delete.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ ACKNOWLEDGE = """
 WITH held AS (
   UPDATE strangler_stream
   SET marker = greatest(marker, %(marker)s), relayed = relayed + %(changes)s, last_round_at = clock_timestamp(),
-      lag_ms = CASE WHEN %(changes)s > 0 THEN {lag} WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END, last_error = '', failures = 0, retry_at = NULL
+      lag_ms = CASE WHEN %(changes)s > 0 THEN {lag} WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END,
+    last_error = '', failures = 0, retry_at = NULL
   WHERE name = %(stream)s AND lease_token = %(token)s
   RETURNING 1
 ), gone AS (
@@ -141,9 +142,9 @@ class Relay:
         published = self._publishable(seen, failing)
         changes = len(done)
         is_plain = not (poison or seen.is_quarantined or seen.batch.resets())  # then one statement does it all
-        with nullcontext() if is_plain else transaction.atomic(using=alias(self.using), durable=True):
-            with connection(self.using).cursor() as cursor:
-                self._write(cursor, seen, ids, published, changes, poison, done)
+        whole = nullcontext() if is_plain else transaction.atomic(using=alias(self.using), durable=True)
+        with whole, connection(self.using).cursor() as cursor:
+            self._write(cursor, seen, ids, published, changes, poison, done)
         if published:
             marker.publish(self.lease.stream, published)
         for subject in poison:

@@ -1,9 +1,10 @@
 """The reverse mirror: pulls a service's feed and applies it here, with the cursor in the same transaction (P11, P24).
 
-Interleavings: *a stale puller* (paused, its lease taken over) finds another token in the transaction in which it wants to apply, and
-its rows go with it. *A crash after the apply*: rows and cursor are both committed or both not. *The service deletes what the cursor
-has passed*, so that commit is durable (``synchronous_commit`` on) before the next request names it. *A key that waits for another*
-keeps the cursor where it is; the next answer is larger and has both. It is poison when the answer was complete and it still fails.
+Interleavings: *a stale puller* (paused, its lease taken over) finds another token in the transaction in which it wants to
+apply, and its rows go with it. *A crash after the apply*: rows and cursor are both committed or both not. *The service deletes
+what the cursor has passed*, so that commit is durable (``synchronous_commit`` on) before the next request names it. *A key that
+waits for another* keeps the cursor where it is; the next answer is larger and has both. It is poison when the answer was
+complete and it still fails.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ from strangler.sync.relay import BUDGET_S, CURED, FORGET_ROUNDS, LAG, QUARANTINE
 ADVANCE = """
 UPDATE strangler_stream
 SET cursor = %(next)s, marker = greatest(marker, %(marker)s), relayed = relayed + %(changes)s, last_round_at = clock_timestamp(),
-    lag_ms = CASE WHEN %(changes)s > 0 THEN {lag} WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END, last_error = '', failures = 0, retry_at = NULL
+    lag_ms = CASE WHEN %(changes)s > 0 THEN {lag} WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END,
+    last_error = '', failures = 0, retry_at = NULL
 WHERE name = %(stream)s AND lease_token = %(token)s
 RETURNING 1
 """.replace("{lag}", LAG)
-NOTED = f"INSERT INTO strangler_round (stream, round, changes, lag_ms) SELECT %(stream)s, %(round)s, %(changes)s, {LAG} WHERE %(changes)s > 0"
+NOTED = f"""
+INSERT INTO strangler_round (stream, round, changes, lag_ms)
+SELECT %(stream)s, %(round)s, %(changes)s, {LAG} WHERE %(changes)s > 0
+"""
 
 
 class Feed(Protocol):

@@ -1,4 +1,5 @@
-"""Where ids go on after a change of owner: the new owner must not give out an id that the old one has given (Cut-over, step 5a)."""
+"""Where ids go on after a change of owner: the new owner must not give out an id that the old one has given (Cut-over, step
+5a)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ FROM pg_depend d
 JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
 JOIN pg_namespace n ON n.oid = s.relnamespace
 JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjid = to_regclass(%s)
+WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+      AND d.deptype IN ('a', 'i') AND d.refobjid = to_regclass(%s)
 ORDER BY a.attname
 """
 

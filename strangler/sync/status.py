@@ -12,10 +12,12 @@ from strangler.sync.database import rows
 STREAMS = """
 SELECT s.name, s.context, s.kind, s.state, s.marker, s.last_error, s.reason, s.verified_at, s.verified_drift, s.relayed,
        (SELECT count(*) FROM strangler_outbox o WHERE o.stream = s.name),
-       (SELECT extract(epoch FROM clock_timestamp() - o.noted_at) FROM strangler_outbox o WHERE o.stream = s.name ORDER BY o.id LIMIT 1),
+       (SELECT extract(epoch FROM clock_timestamp() - o.noted_at)
+        FROM strangler_outbox o WHERE o.stream = s.name ORDER BY o.id LIMIT 1),
        (SELECT count(*) FROM strangler_quarantine q WHERE q.stream = s.name),
-       r.p50, r.p99, r.rate, s.retry_at > clock_timestamp(), s.failures, s.last_round_at < clock_timestamp() - interval '5 seconds'
-FROM strangler_stream s
+       r.p50, r.p99, r.rate, s.retry_at > clock_timestamp(), s.failures,
+       s.last_round_at < clock_timestamp() - interval '5
+seconds' FROM strangler_stream s
 LEFT JOIN LATERAL (
   SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag_ms) AS p50, percentile_cont(0.99) WITHIN GROUP (ORDER BY lag_ms) AS p99,
          sum(changes) / 60.0 AS rate

@@ -24,7 +24,8 @@ def subscribe(stream: str, collections: list[str], using: str | None = None) -> 
     """From now on changes of these collections, and of no others, are noted for the stream."""
     rows("DELETE FROM strangler_subscription WHERE stream = %s AND NOT collection = ANY(%s)", [stream, collections], using)
     rows(
-        "INSERT INTO strangler_subscription (stream, collection) SELECT %s, c FROM unnest(%s::text[]) AS c ON CONFLICT DO NOTHING",
+        "INSERT INTO strangler_subscription (stream, collection) "
+        "SELECT %s, c FROM unnest(%s::text[]) AS c ON CONFLICT DO NOTHING",
         [stream, collections],
         using,
     )
@@ -47,7 +48,8 @@ def start(name: str, using: str | None = None) -> None:
 def stop(name: str, reason: str = "", using: str | None = None) -> None:
     """No new round starts; one that is under way can't acknowledge any more, because the token rises."""
     rows(
-        "UPDATE strangler_stream SET state = 'off', reason = %s, lease_token = lease_token + 1, lease_until = NULL WHERE name = %s",
+        "UPDATE strangler_stream SET state = 'off', reason = %s, lease_token = lease_token + 1, lease_until = NULL "
+        "WHERE name = %s",
         [reason, name],
         using,
     )
@@ -72,7 +74,9 @@ def live(using: str | None = None) -> list[tuple[str, str]]:
 
 def _make(name: str, context: str, kind: str, using: str | None) -> None:
     rows(
-        "INSERT INTO strangler_stream (name, context, kind) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        # A stream that was dropped and is made again goes on above its old tokens: the destination still knows their versions.
+        "INSERT INTO strangler_stream (name, context, kind, lease_token) "
+        "VALUES (%s, %s, %s, nextval('strangler_marker_seq')) ON CONFLICT DO NOTHING",
         [name, context, kind],
         using,
     )

@@ -1,8 +1,8 @@
 """Waking a worker at commit (P12). A message only says "look"; the outbox is the truth, and the periodic task is the floor.
 
-At most one message is under way per stream: ``SET NX`` on a key that lives one second. The holder of the stream deletes the key at
-the start of each round and looks at it again before and after it gives the lease back. So a commit that found the key set is seen
-by a round that starts later than that commit, and one that found it absent sends a message.
+At most one message is under way per stream: ``SET NX`` on a key that lives one second. The holder of the stream deletes the key
+at the start of each round and looks at it again before and after it gives the lease back. So a commit that found the key set is
+seen by a round that starts later than that commit, and one that found it absent sends a message.
 """
 
 from __future__ import annotations

@@ -170,8 +170,9 @@ class Estate:
                 )
                 connection.execute("UPDATE strangler_ownership SET epoch = 0, owner = 'monolith', operation = ''")
                 connection.execute(
-                    "UPDATE strangler_stream SET state = 'live', lease_until = NULL, lease_holder = '', marker = 0, cursor = 0, reason = '', "
-                    "last_error = '', failures = 0, retry_at = NULL, verified_marker = 0, verified_at = NULL, verified_drift = NULL"
+                    "UPDATE strangler_stream SET state = 'live', lease_until = NULL, lease_holder = '', marker = 0, cursor = 0, "
+                    "reason = '', last_error = '', failures = 0, retry_at = NULL, "
+                    "verified_marker = 0, verified_at = NULL, verified_drift = NULL"
                 )
         for stream in (CONTEXT, f"{CONTEXT}-copies", f"{CONTEXT}-reverse"):
             marker.forget(stream)
