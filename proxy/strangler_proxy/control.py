@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -46,7 +47,12 @@ class Control:
     async def run(self) -> None:
         failures = 0
         while True:
-            redis = Redis.from_url(self._plane.settings.redis, socket_connect_timeout=1.0, socket_keepalive=True)
+            redis = Redis.from_url(
+                self._plane.settings.redis,
+                client_name=f"strangler-proxy-{os.getpid()}",
+                socket_connect_timeout=1.0,
+                socket_keepalive=True,
+            )
             try:
                 await self._stay(redis)
             except _TROUBLE as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from strangler.domain.decision import Access, Decision, Met
@@ -93,7 +94,7 @@ class Exchange:
     def begin(self) -> None:
         """Called when it is this request's turn on its connection; parts of its body may have come already."""
         self.begun = True
-        self._started = self._plane.loop.time()
+        self._started = perf_counter()
         request = self.request
         if self.early is not None:
             self.answer(self.early, close=True)
@@ -492,7 +493,7 @@ class Exchange:
         self._finish()
 
     def _record(self) -> None:
-        self._plane.answered(self.request, self._decision, self.status, self._plane.loop.time() - self._started)
+        self._plane.answered(self.request, self._decision, self.status, perf_counter() - self._started)
 
     def _finish(self) -> None:
         self._record()

@@ -104,7 +104,9 @@ class Request:
         if self.connection and headers.is_named_beyond(self.connection):
             self.lines = headers.without(self.lines, self.connection)
         self._take_target(target)
-        if self.hosts != 1 and (self.http11 or self.hosts > 1):
+        if not self.http11 and version != "1.0":
+            self.refused = "the version is neither 1.0 nor 1.1"
+        elif self.hosts != 1 and (self.http11 or self.hosts > 1):
             self.refused = "there must be exactly one Host"
         elif self.length >= 0 and self.chunked:
             self.refused = "Content-Length and Transfer-Encoding contradict"

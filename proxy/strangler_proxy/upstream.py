@@ -247,7 +247,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.not_executed = value.strip() == b"1"
 
     def on_headers_complete(self) -> None:
-        if self._complete or self._sink is None:
+        if self._complete or self._sink is None or not self._clean:
             self._clean = False
             return
         if self.named and headers.is_named_beyond(self.named):

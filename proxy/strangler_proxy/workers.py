@@ -43,7 +43,7 @@ def bind(address: tuple[str, int], what: str) -> socket.socket:
             if time.monotonic() < until and not isinstance(error, (socket.gaierror, PermissionError)):
                 time.sleep(0.1)
                 continue
-            reason = error.strerror or str(error)
+            reason = str(error) if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
             raise BadSettings(
                 f"cannot listen on {host}:{port} for {what}: {reason}; stop what holds the port, or give another one"
             ) from error

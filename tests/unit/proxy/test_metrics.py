@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from strangler_proxy.metrics import Metrics, render
+
+
+def test_the_text_is_what_prometheus_reads() -> None:
+    workers = []
+    for number in range(2):
+        metrics = Metrics()
+        metrics.gauge("clients", "Open connections.", (), lambda: {(): 3.0})
+        metrics.requests.add("payments", "service", "canary", "2xx")
+        metrics.requests.add('odd"\\\n', "-", "-", "5xx")
+        metrics.seconds.observe(0.003, "payments", "service")
+        metrics.seconds.observe(99.0, "payments", "service")
+        workers.append(metrics.samples(str(number)))
+    families = {family.name: family for family in text_string_to_metric_families(render(metrics.families(), workers))}
+    requests = families["strangler_proxy_requests"].samples
+    assert sum(sample.value for sample in requests) == 4
+    assert {sample.labels["worker"] for sample in requests} == {"0", "1"}
+    assert 'odd"\\\n' in {sample.labels["context"] for sample in requests}
+    buckets = [sample for sample in families["strangler_proxy_request_seconds"].samples if sample.labels["worker"] == "0"]
+    by_bound = {sample.labels["le"]: sample.value for sample in buckets if sample.name.endswith("_bucket")}
+    assert (by_bound["0.0025"], by_bound["0.005"], by_bound["30.0"], by_bound["+Inf"]) == (0, 1, 1, 2)
+    assert families["strangler_proxy_clients"].samples[0].value == 3
+
+
+def test_what_was_never_counted_is_not_listed() -> None:
+    assert "shadow" not in render(Metrics().families(), [Metrics().samples("0")])
