@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from monolith.orders import selectors
 from monolith.orders.contract import OrderNotFound, OrderRecord, orders
 from monolith.orders.models import Order
-from monolith.orders.serializers import CheckoutBody, OrderBody
+from monolith.orders.serializers import CheckoutBody, OrderBody, order_body
 
 KEY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, required=True, description="One a checkout; 255 characters"
@@ -30,7 +30,7 @@ class OrdersView(ListAPIView[Order]):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.get_queryset()) or []
-        return self.get_paginated_response(OrderBody(selectors.records(page), many=True).data)
+        return self.get_paginated_response([order_body(order) for order in selectors.records(page)])
 
 
 class OrderView(APIView):
@@ -39,7 +39,7 @@ class OrderView(APIView):
         found = list(selectors.visible_to(user_id=request.user.pk, is_staff=request.user.is_staff).filter(pk=order_id))
         if not found:
             raise OrderNotFound(f"You have no order {order_id}.")
-        return Response(OrderBody(selectors.records(found)[0]).data)
+        return Response(order_body(selectors.records(found)[0]))
 
 
 class CheckoutView(APIView):
@@ -53,14 +53,14 @@ class CheckoutView(APIView):
         body.is_valid(raise_exception=True)
         method, pay = body.validated_data["method"], body.validated_data["pay"]
         placed = orders.checkout(user_id=request.user.pk, key=key, quantities=body.quantities(), method=method, pay=pay)
-        return Response(OrderBody(placed.order).data, status=_status(placed.order, repeated=placed.repeated))
+        return Response(order_body(placed.order), status=_status(placed.order, repeated=placed.repeated))
 
 
 class CancelView(APIView):
     @extend_schema(request=None, responses=OrderBody)
     def post(self, request: Request, order_id: int) -> Response:
         """Gives the stock back, and what was paid. Idempotent."""
-        return Response(OrderBody(orders.cancel(user_id=request.user.pk, order_id=order_id)).data)
+        return Response(order_body(orders.cancel(user_id=request.user.pk, order_id=order_id)))
 
 
 def _status(order: OrderRecord, *, repeated: bool) -> int:

@@ -19,7 +19,10 @@ def connect() -> None:
 
 
 def _on_captured(*, payment: PaymentRecord, **_: Any) -> None:
-    """planted: in the transaction of the payment, across contexts. Where orders is a read copy its owner learns it from the payment's row."""
+    """planted: in the transaction of the payment, across contexts.
+
+    Where orders is a read copy nothing happens: its owner learns it from the payment's row.
+    """
     if claim("orders") is Claim.LOCAL:
         mark_paid(order_id=payment.order_id, at=payment.captured_at)
 

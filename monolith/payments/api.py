@@ -46,7 +46,8 @@ class PaymentsView(ListAPIView[Payment]):
 
     @extend_schema(parameters=[OF_ORDER])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().get(request, *args, **kwargs)
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response([payment_body(selectors.record(payment)) for payment in page])
 
     @extend_schema(parameters=[KEY], request=ChargeBody, responses={200: PaymentBody, 201: PaymentBody, 202: PaymentBody})
     def post(self, request: Request) -> Response:

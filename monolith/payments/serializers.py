@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +35,25 @@ class ChargeBody(serializers.Serializer[dict[str, Any]]):
 
 
 def payment_body(payment: PaymentRecord) -> dict[str, Any]:
-    return dict(PaymentBody(payment).data)
+    """What ``PaymentBody`` describes, in the types of JSON alone, so that it can be stored and repeated."""
+    return {
+        "id": payment.id,
+        "order": payment.order_id,
+        "user": payment.user_id,
+        "amount": f"{payment.amount:.2f}",
+        "currency": payment.currency,
+        "method": payment.method,
+        "state": payment.state,
+        "idempotency_key": payment.idempotency_key,
+        "provider_reference": payment.provider_reference,
+        "reason": payment.reason,
+        "created_at": _moment(payment.created_at),
+        "captured_at": _moment(payment.captured_at),
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at and at.isoformat().replace("+00:00", "Z")
 
 
 def payment_record(body: dict[str, Any]) -> PaymentRecord:

@@ -35,7 +35,7 @@ class LocalPayments:
     def capture(self, *, payment_id: int, user_id: int) -> PaymentRecord:
         payment = _own(payment_id, user_id)
         if payment.state == State.AUTHORISED:
-            payment = _record(payment_id, provider.capture(reference=payment.provider_reference))
+            payment = _record(payment, provider.capture(reference=payment.provider_reference), expected=State.AUTHORISED)
         elif payment.state != State.CAPTURED:
             raise PaymentRefused(f"The payment is {payment.state}; only an authorised one can be captured.")
         return selectors.record(payment)
@@ -61,7 +61,7 @@ def resolve(*, older_than: timedelta) -> int:
     before = timezone.now() - older_than
     stuck = list(Payment.objects.filter(state=State.PROCESSING, created_at__lt=before).order_by("created_at")[:200])
     for payment in stuck:
-        _record(payment.pk, provider.find(key=payment.idempotency_key, method=payment.method))
+        _record(payment, provider.find(key=payment.idempotency_key, method=payment.method))
     refunds = list(Refund.objects.filter(state=Refund.State.PROCESSING, created_at__lt=before).order_by("created_at")[:200])
     for refund in refunds:
         _finish_refund(refund)
@@ -99,30 +99,36 @@ def _ask(payment: Payment) -> Payment:
     except provider.ProviderTimeout:
         return payment  # processing: `resolve` asks again
     for answer in answers:
-        payment = _record(payment.pk, answer)
+        payment = _record(payment, answer)
     return payment
 
 
-@transaction.atomic
-def _record(payment_id: int, answer: provider.Answer) -> Payment:
+@transaction.atomic(savepoint=False)
+def _record(payment: Payment, answer: provider.Answer, *, expected: Payment.State = State.PROCESSING) -> Payment:
     """Note the provider's answer, once: an answer that comes again, or too late, changes nothing."""
-    payment = Payment.objects.select_for_update(of=("self",)).get(pk=payment_id)
-    expected = {State.PROCESSING} if answer.state != State.CAPTURED else {State.PROCESSING, State.AUTHORISED}
-    if payment.state not in expected:
+    now = timezone.now()
+    noted = {
+        "state": State(answer.state),
+        "provider_reference": answer.reference,
+        "reason": answer.reason,
+        "captured_at": now if answer.state == State.CAPTURED else None,
+        "updated_at": now,
+    }
+    if not Payment.objects.filter(pk=payment.pk, state=expected).update(**noted):
+        payment.refresh_from_db()
         return payment
-    first = payment.state == State.PROCESSING
-    payment.state, payment.provider_reference, payment.reason = State(answer.state), answer.reference, answer.reason
-    payment.captured_at = timezone.now() if payment.state == State.CAPTURED else None
-    payment.save(update_fields=["state", "provider_reference", "reason", "captured_at", "updated_at"])
-    if first:
+    for name, value in noted.items():
+        setattr(payment, name, value)
+    record = selectors.record(payment)
+    if expected == State.PROCESSING:
         IdempotencyKey.objects.create(
             user_id=payment.user_id,
             key=payment.idempotency_key,
             fingerprint=_fingerprint_of(payment),
-            response=payment_body(selectors.record(payment)),
+            response=payment_body(record),
         )
     if payment.state == State.CAPTURED:
-        payment_captured.send(Payment, payment=selectors.record(payment))
+        payment_captured.send(Payment, payment=record)
     return payment
 
 
