@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,6 +13,7 @@ import psutil
 from deploy.local.errors import CannotStart, Misconfigured
 
 HOST = "127.0.0.1"
+BELOW_EPHEMERAL = range(15_000, 30_000)  # Linux gives 32768 and up to outgoing connections, macOS 49152 and up
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,8 @@ class Ports:
     monolith: int = 8001
     payments: int = 8105
     operator: int = 8009
-    postgres: int = 54320
-    valkey: int = 63790
+    postgres: int = 25432
+    valkey: int = 26390
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Ports:
@@ -40,13 +43,13 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Ports that nobody listens on now, for an estate beside another one."""
-        holders = [socket.create_server((HOST, 0)) for _ in fields(cls)]
-        try:
-            return cls(*(holder.getsockname()[1] for holder in holders))
-        finally:
-            for holder in holders:
-                holder.close()
+        """Ports that nobody has now, for an estate beside another one.
+
+        Not those that the system would give: it gives the same ones to outgoing connections, and a server that is killed and
+        started again under load would find its port taken. All default ports lie below them too.
+        """
+        candidates = random.SystemRandom().sample(BELOW_EPHEMERAL, 200)
+        return cls(*itertools.islice(filter(_is_free, candidates), len(fields(cls))))
 
 
 def variable(name: str) -> str:
@@ -59,6 +62,14 @@ def _parse(name: str, text: str, default: object) -> int:
     if text.isdecimal() and 1 <= int(text) <= 65535:
         return int(text)
     raise Misconfigured(f"{name}={text!r} is not a port; set it to a number from 1 to 65535")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def ensure_free(port: int, name: str) -> None:

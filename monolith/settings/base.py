@@ -70,7 +70,7 @@ TEMPLATES = [
 # One connection a thread, kept: the app servers run threads, and the pool of a thread pool is the threads.
 DATABASES = {
     "default": {
-        **env.db("DATABASE_URL", default="postgres://shop:shop@127.0.0.1:54320/shop"),
+        **env.db("DATABASE_URL", default="postgres://shop:shop@127.0.0.1:25432/shop"),
         "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=60),
         "CONN_HEALTH_CHECKS": True,
         "ATOMIC_REQUESTS": False,  # services say themselves what is one transaction
@@ -78,7 +78,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:63790/0")
+REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:26390/0")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",

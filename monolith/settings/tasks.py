@@ -6,7 +6,7 @@ from typing import Any
 
 from monolith.settings.base import env
 
-CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="redis://127.0.0.1:63790/2")
+CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="redis://127.0.0.1:26390/2")
 CELERY_TASK_DEFAULT_QUEUE = "monolith"
 CELERY_TASK_ROUTES = {"strangler.*": {"queue": "strangler"}}
 CELERY_TASK_IGNORE_RESULT = True
