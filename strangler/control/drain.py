@@ -22,6 +22,21 @@ class NotDrained(StranglerError):
     """The stream did not reach the marker in time, or what it carried is not equal on both sides."""
 
 
+def carry(stream: str, giver: Side) -> str:
+    """Wakes a worker for the stream; where none holds it, a round is made right here. Gives what went wrong, or nothing."""
+    wake.wake(stream)
+    if Stream.objects.using(_alias()).filter(name=stream, lease_until__gt=Now()).exists():
+        return ""
+    run: Callable[[str], object] = relay.run if giver is Side.MONOLITH else reverse.run
+    try:
+        run(stream)
+    except LostLease:
+        pass  # a worker was quicker
+    except StranglerError as error:
+        return str(error)  # the stream backs off and tries again
+    return ""
+
+
 @dataclass(frozen=True)
 class Drain:
     """The stream from ``giver`` of ``context``: the mirror on the way there, the reverse mirror on the way back."""
@@ -39,19 +54,11 @@ class Drain:
         A worker is woken; where none holds the stream, this process runs a round itself.
         """
         deadline = time.monotonic() + left_s
-        run: Callable[[str], object] = relay.run if self.giver is Side.MONOLITH else reverse.run
-        wake.wake(self.stream)
         said = ""
         while not self._passed(marker):
             if time.monotonic() >= deadline:
                 raise NotDrained(f"stream {self.stream} {self._where(marker, said)}")
-            if self._free():
-                try:
-                    run(self.stream)
-                except LostLease:
-                    pass  # a worker was quicker
-                except StranglerError as error:
-                    said = str(error)  # the stream backs off and tries again while there is time
+            said = carry(self.stream, self.giver) or said
             time.sleep(PAUSE_S)
 
     def verify(self) -> None:
@@ -75,9 +82,6 @@ class Drain:
     def _passed(self, marker: int) -> bool:
         """Ours was drawn after the fence, so a round that published it or a later one saw everything before the fence."""
         return self._row().marker >= marker
-
-    def _free(self) -> bool:
-        return not Stream.objects.using(_alias()).filter(name=self.stream, lease_until__gt=Now()).exists()
 
     def _where(self, marker: int, said: str) -> str:
         row = self._row()

@@ -154,6 +154,7 @@ class Workshop:
             self.plane,
             self.ledger,
             self.judge,
+            self.monolith,
             self.service,
             said=lambda text: self.progress(Event("wait", running, text)),
         ).saga(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from strangler import conf
 from strangler.control import publish
+from strangler.control.drain import carry
 from strangler.control.handover import Known, Owning
 from strangler.control.proxies import Proxies
 from strangler.domain import gates, plan
@@ -31,6 +33,8 @@ OLDEST_HOLDER = """
 
 
 HANDOVER_FRESH_S = 10.0
+LOOK_AGAIN_S = 3.0
+PAUSE_S = 0.05
 
 
 def stream(name: str) -> StreamSeen | None:
@@ -82,8 +86,8 @@ class Observer:
         judges: dict[str, Callable[[], Verdict]] = {
             "health": lambda: self.health(must_acknowledge=plan.kind(at, to) is plan.Kind.CUT_BACK),
             "backfill": self.backfill,
-            "lag": lambda: gates.lag(self._stream(self._main(at)), threshold_ms=limits.lag_p99_ms),
-            "copies": self.copies,
+            "lag": lambda: self._steadily(self._main(at), self.lag),
+            "copies": lambda: self._steadily(self.context.copies_stream, lambda _: self.copies()),
             "drift": lambda: self.drift(at, fresh_s=HANDOVER_FRESH_S if moves else limits.max_drift_age_s),
             "quarantine": lambda: gates.quarantine(self._streams(at)),
             "proxies": self.live_proxies,
@@ -93,6 +97,18 @@ class Observer:
             "ownership": lambda: self.ownership(at.stage.owner),
         }
         return [judges[name]() for name in plan.gates_of(at, to)]
+
+    def _steadily(self, name: str, look: Callable[[str], Verdict]) -> Verdict:
+        """A stream that is behind for a moment is carried and looked at again; one that stays behind does not pass."""
+        deadline = time.monotonic() + (LOOK_AGAIN_S if self.verify else 0.0)
+        while not (verdict := look(name)).passes and self._stream(name).live and time.monotonic() < deadline:
+            carry(name, Side.SERVICE if name == self.context.reverse_stream else Side.MONOLITH)
+            time.sleep(PAUSE_S)
+            self._seen.clear()
+        return verdict
+
+    def lag(self, name: str) -> Verdict:
+        return gates.lag(self._stream(name), threshold_ms=self.context.gates.lag_p99_ms)
 
     # ---- streams --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from strangler.control import observe
-from strangler.control.drain import Drain
+from strangler.control.drain import Drain, carry
 from strangler.control.errors import GatesClosed
 from strangler.control.handover import Owning, Plane
 from strangler.control.saga import Action, Ledger, Running, Saga
@@ -17,7 +17,7 @@ from strangler.domain.gates import Verdict, closed
 from strangler.domain.plan import Kind
 from strangler.domain.stages import Side
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import backfill, install, loose_keys, marker, relay, streams, wake
+from strangler.sync import backfill, install, loose_keys, marker, streams
 
 PAUSE_S = 0.05
 
@@ -30,6 +30,7 @@ class Transition:
     plane: Plane
     ledger: Ledger
     judge: Callable[[Running], Sequence[Verdict]]
+    monolith: Owning
     service: Owning
     said: Callable[[str], None]
     converge_s: float = 15.0
@@ -147,6 +148,21 @@ class Transition:
     def install(self, running: Running) -> Mapping[str, Any]:
         self.ledger.reload(running)
         install.install(self.context.name)
+        return self._new_epoch(running)
+
+    def _new_epoch(self, running: Running) -> Mapping[str, Any]:
+        """Every mirroring has an epoch above all that the service ever applied, so nothing of an earlier one looks newer."""
+        epoch = running.data.get("epoch")
+        if epoch is None:
+            monolith, service = self.monolith.read(), self.service.read()
+            if monolith.owner != Side.MONOLITH or service.owner == Side.SERVICE:
+                known = f"the monolith says {monolith.owner} ({monolith.epoch}), the service {service.owner} ({service.epoch})"
+                settle = f"strangler reconcile {running.context}"
+                raise StranglerError(f"the sides do not agree who owns {running.context}: {known}; settle it: {settle}")
+            epoch = max(monolith.epoch, service.epoch) + 1
+            self.ledger.note(running, data={"epoch": epoch})
+        for side in (self.monolith, self.service):
+            side.change(epoch=epoch, owner=Side.MONOLITH, operation=running.id)
         return {}
 
     def uninstall(self, running: Running) -> Mapping[str, Any]:
@@ -216,7 +232,7 @@ class Transition:
                 said = said or (seen.last_error if seen else "") or "no worker carries it; is one running?"
                 raise StranglerError(f"the backfill of {name} has not moved for {self.stall_s:.0f} s: {said}")
             self._tell(f"{name}: {_progress(progress)}")
-            self._run(name)
+            carry(name, Side.MONOLITH)
 
     def catch_up(self, running: Running) -> Mapping[str, Any]:
         """Until every stream has carried what was noted; fails when nothing moves any more."""
@@ -246,16 +262,8 @@ class Transition:
                 raise StranglerError(f"stream {name} {stuck}: {said}")
             self._tell(f"{name}: {seen.depth} changes waiting")
             self.ledger.reload(running)
-            self._run(name)
+            carry(name, Side.MONOLITH)
             self.sleep(PAUSE_S)
-
-    def _run(self, name: str) -> None:
-        """A worker carries the stream; where none does, this process does a round itself."""
-        wake.wake(name)
-        try:
-            relay.run(name)
-        except StranglerError:
-            pass  # a worker was quicker, or the stream backs off: what it says is kept on it, and shown if nothing moves
 
     def _tell(self, text: str) -> None:
         if text != self._shown:

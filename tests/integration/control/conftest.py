@@ -52,6 +52,7 @@ class SmallEstate:
 @pytest.fixture
 def estate(transactional_db, valkey: redis.Redis, valkey_url: str, settings, tmp_path: Path) -> Iterator[SmallEstate]:
     from strangler.sync import install
+    from strangler.sync.models import Ownership
 
     with FakeService(settings.STRANGLER["TOKEN"]) as service:
         file = tmp_path / "strangler.toml"
@@ -59,4 +60,5 @@ def estate(transactional_db, valkey: redis.Redis, valkey_url: str, settings, tmp
         settings.STRANGLER = {**settings.STRANGLER, "ESTATE": str(file)}
         with FakeProxy(valkey_url) as proxy:
             yield SmallEstate(service, proxy, valkey)
+        Ownership.objects.update(owner="monolith")
         install.uninstall(None)

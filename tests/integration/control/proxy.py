@@ -9,8 +9,8 @@ from typing import Any
 
 import redis
 
-from strangler.control.proxies import ACKS, HASH
-from strangler.control.publish import CHANNEL, KEY
+KEY = CHANNEL = "strangler:table"
+HASH, ACKS = "strangler:proxies", "strangler:acks"
 
 
 class FakeProxy:

@@ -54,7 +54,7 @@ class FakeService:
         with self._lock:
             self.marker += 1
             match method, path:
-                case "GET", "/_strangler/readyz":
+                case "GET", "/readyz":
                     return 200, {"status": "ready"}
                 case "GET", "/_strangler/ownership":
                     return 200, self._said()

@@ -71,7 +71,7 @@ def test_a_context_goes_there_and_back_by_the_command(estate: SmallEstate, capsy
     assert code == 0
     assert "reads      all from the service" in out.replace("reads    all", "reads      all")
     assert "writes" in out
-    assert "the monolith says service (epoch 1); the service says service (epoch 1)" in out
+    assert "the monolith says service (epoch 2); the service says service (epoch 2)" in out
     assert "safe to roll back now: yes, because the monolith's tables follow the service's" in out
 
     code, said = ask(capsys, "explain", "POST", "/api/payments/", "--user", "42")
