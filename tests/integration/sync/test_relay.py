@@ -1,0 +1,383 @@
+"""P6, P7, P23: one snapshot, versions that order rounds, exact deletes, nothing shipped that a crash can take back."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connections
+from django.db.utils import OperationalError
+
+from strangler.errors import LostLease, ServiceUnavailable
+from strangler.sync import lease, marker, outbox, relay
+from strangler.sync.database import rows, value
+from strangler.sync.relay import Relay
+from tests.integration.sync.bank.models import Code
+from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, Direct, closing, connect, wait_for
+
+
+def held_relay(estate, destination: Direct | None = None) -> Relay:
+    taken = lease.take(CONTEXT, SOURCE)
+    assert taken
+    return Relay(taken, destination or estate.service, SOURCE)
+
+
+def quarantine_of(stream: str) -> list[tuple[str, str]]:
+    found = rows("SELECT collection, key FROM strangler_quarantine WHERE stream = %s ORDER BY 1, 2", [stream], SOURCE)
+    return [(collection, key) for collection, key in found]
+
+
+def expire() -> None:
+    """As if the holder had been paused for longer than its lease."""
+    rows("UPDATE strangler_stream SET lease_until = now() - interval '1 second'", using=SOURCE)
+
+
+def test_p06_rows_travel_and_absent_rows_are_deletes(estate):
+    Code.objects.using(SOURCE).bulk_create([Code(code="a"), Code(code="b")])
+    estate.relay()
+    Code.objects.using(SOURCE).filter(code="a").delete()
+    Code.objects.using(SOURCE).filter(code="b").update(meaning="changed")
+    estate.relay()
+    estate.assert_equal()
+    assert list(estate.table("bank.Code", DESTINATION)) == ["b"]
+    assert estate.pointers() == []
+
+
+def test_p06_changes_of_one_key_are_coalesced(estate):
+    for meaning in "abc":
+        Code.objects.using(SOURCE).update_or_create(code="k", defaults={"meaning": meaning})
+    estate.relay()
+    (posted,) = estate.service.posted
+    assert [(event.key, event.data["meaning"]) for event in posted] == [("k", "c")]
+
+
+def test_p06_only_one_holds_a_stream(estate):
+    first = lease.take(CONTEXT, SOURCE)
+    assert first
+    assert lease.take(CONTEXT, SOURCE) is None
+    first.release()
+    second = lease.take(CONTEXT, SOURCE)
+    assert second
+    assert second.token > first.token
+
+
+def test_p06_a_commit_that_comes_late_is_not_lost(estate):
+    """Its pointer has a smaller id than one that was read and deleted before it was visible."""
+    with closing(late := connect(SOURCE)):
+        late.execute("BEGIN")
+        late.execute("INSERT INTO bank_code (code) VALUES ('late')")
+        Code.objects.using(SOURCE).create(code="early")
+        estate.relay()
+        late.execute("COMMIT")
+    estate.relay()
+    estate.assert_equal("bank.Code")
+    assert set(estate.table("bank.Code", DESTINATION)) == {"early", "late"}
+
+
+def test_p06_a_commit_between_reading_and_deleting_keeps_its_pointer(estate):
+    """Deletes exactly what was read: not by id bound, not by key."""
+    with closing(late := connect(SOURCE)):
+        late.execute("BEGIN")
+        late.execute("INSERT INTO bank_code (code, meaning) VALUES ('late', 'first')")
+        Code.objects.using(SOURCE).create(code="k", meaning="old")
+
+        def meanwhile(_: object) -> None:
+            late.execute("COMMIT")
+            Code.objects.using(SOURCE).filter(code="k").update(meaning="new")
+            estate.service.before = lambda _: None
+
+        estate.service.before = meanwhile
+        held_relay(estate).round()
+        assert sorted(estate.pointers()) == [("bank.Code", "k"), ("bank.Code", "late")]
+    expire()
+    estate.relay()
+    estate.assert_equal("bank.Code")
+
+
+def test_p06_pointers_and_rows_are_of_one_instant(estate, monkeypatch):
+    """Two rows that always change together are never sent in a state that never was."""
+    Code.objects.using(SOURCE).bulk_create([Code(code="a", meaning="1"), Code(code="b", meaning="1")])
+    estate.relay()
+    Code.objects.using(SOURCE).update(meaning="2")
+    read = outbox.read
+
+    def and_then_a_write(cursor, stream, limit):
+        pointers = read(cursor, stream, limit)
+        with closing(program := connect(SOURCE)):
+            program.execute("UPDATE bank_code SET meaning = '3'")
+        return pointers
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "read", and_then_a_write)
+        held_relay(estate).round()
+    sent = {event.key: event.data["meaning"] for event in estate.service.posted[-1]}
+    assert sent == {"a": "2", "b": "2"}
+    expire()
+    estate.relay()
+    estate.assert_equal("bank.Code")
+
+
+def test_p06_the_marker_is_drawn_before_the_snapshot(estate, monkeypatch):
+    """Else a round with the greater marker could carry the older row, and win."""
+    order: list[str] = []
+    draw, read = marker.draw, outbox.read
+
+    def drawing(using=None):
+        order.append("marker")
+        assert connections[SOURCE].in_atomic_block is False, "in a transaction of its own"
+        return draw(using)
+
+    def reading(*args):
+        order.append("snapshot")
+        return read(*args)
+
+    monkeypatch.setattr(marker, "draw", drawing)
+    monkeypatch.setattr(outbox, "read", reading)
+    held_relay(estate).round()
+    assert order == ["marker", "snapshot"]
+
+
+def test_p06_a_relay_that_lost_its_lease_deletes_no_pointer(estate):
+    """It was paused between its POST and its acknowledgement, and the destination had skipped what it sent."""
+    Code.objects.using(SOURCE).create(code="k", meaning="1")
+    slow = held_relay(estate)
+
+    def taken_over(_: object) -> None:
+        estate.service.after = lambda _: None
+        expire()
+        assert lease.take(CONTEXT, SOURCE)
+
+    estate.service.after = taken_over
+    with pytest.raises(LostLease):
+        slow.round()
+    assert estate.pointers() == [("bank.Code", "k")]
+
+
+def test_p06_the_older_token_loses_even_with_the_later_snapshot(estate):
+    """The slow relay read first and sends last; the quick one has read, sent and deleted meanwhile."""
+    Code.objects.using(SOURCE).create(code="k", meaning="old")
+    slow = held_relay(estate)
+    stale = slow.read()
+    expire()
+    Code.objects.using(SOURCE).filter(code="k").update(meaning="new")
+    quick = held_relay(estate)
+    quick.round()
+    answer = estate.service.post_changes(stale.batch.events)
+    assert answer["applied"] == []
+    estate.assert_equal("bank.Code")
+
+
+def test_p06_the_token_is_in_the_version(estate):
+    """A relay that drew its marker, lost the lease, and then took its snapshot would else pass for the older round."""
+    Code.objects.using(SOURCE).create(code="k", meaning="1")
+    slow = held_relay(estate)
+    drawn_early = marker.draw(SOURCE)
+    expire()
+    quick = held_relay(estate)
+    quick.round()
+    Code.objects.using(SOURCE).filter(code="k").update(meaning="2")
+    late = slow.read()
+    versions = [event.version for event in late.batch.events]
+    assert [version.token for version in versions] == [slow.lease.token]
+    assert late.marker > drawn_early
+    assert estate.service.post_changes(late.batch.events)["skipped"] == ["bank.Code/k"], "its token is older, whatever its marker"
+    quick.round()
+    estate.assert_equal("bank.Code")
+
+
+def test_p06_two_relays_at_once_lose_nothing(estate, threads):
+    """Both hold the stream in turn, without regard to each other, while rows change."""
+    stop = threading.Event()
+
+    def writes(name: str) -> None:
+        with closing(program := connect(SOURCE)):
+            for n in range(60):
+                program.execute(
+                    "INSERT INTO bank_code (code, meaning) VALUES (%s, %s) ON CONFLICT (code) DO UPDATE SET meaning = EXCLUDED.meaning",
+                    [f"k{n % 7}", f"{name}{n}"],
+                )
+                if n % 5 == 0:
+                    program.execute("DELETE FROM bank_code WHERE code = %s", [f"k{n % 7}"])
+
+    def relays() -> None:
+        while not stop.is_set():
+            expire()
+            try:
+                relay.run(CONTEXT, using=SOURCE, destination=Direct(), budget_s=0.05)
+            except LostLease:
+                continue
+
+    carriers = [threads.start(relays) for _ in range(2)]
+    writers = [threading.Thread(target=writes, args=(name,)) for name in "xy"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(30)
+    stop.set()
+    for carrier in carriers:
+        carrier.join(30)
+    threads.join()
+    expire()
+    estate.drain()
+    estate.assert_equal("bank.Code")
+
+
+def test_p06_a_crash_between_post_and_delete_is_a_redelivery(estate):
+    Code.objects.using(SOURCE).create(code="k", meaning="1")
+
+    def crash(_: object) -> None:
+        raise ConnectionResetError("the process is gone")
+
+    estate.service.after = crash
+    with pytest.raises(ConnectionResetError):
+        held_relay(estate).round()
+    assert estate.pointers() == [("bank.Code", "k")]
+    estate.service.after = lambda _: None
+    expire()
+    estate.relay()
+    estate.assert_equal("bank.Code")
+
+
+def test_p07_what_is_sent_is_on_disk(estate):
+    """A writer with ``synchronous_commit = off`` is visible before it is durable. The round waits for the log."""
+    too_early = 0
+    with closing(writer := connect(SOURCE, synchronous_commit="off"), watcher := connect(SOURCE)):
+        for n in range(30):
+            (end,) = writer.execute(
+                "INSERT INTO bank_code (code) VALUES (%s) RETURNING pg_current_wal_insert_lsn()", [str(n)]
+            ).fetchone()
+
+            def look(_: object, end: str = end) -> None:
+                nonlocal too_early
+                (is_flushed,) = watcher.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", [end]).fetchone()
+                too_early += not is_flushed
+
+            estate.service.before = look
+            assert estate.relay()
+    assert too_early == 0
+
+
+def test_p07_the_lease_is_renewed_durably_whatever_the_default(estate):
+    rows("SET synchronous_commit = off", using=SOURCE)
+    try:
+        test_p07_what_is_sent_is_on_disk(estate)
+    finally:
+        rows("RESET synchronous_commit", using=SOURCE)
+
+
+def test_p23_a_marker_is_published_once_everything_in_sight_is_acknowledged(estate):
+    Code.objects.using(SOURCE).create(code="k")
+    position = marker.position(SOURCE)
+    assert not marker.published().get(CONTEXT, 0) > position
+    estate.relay()
+    assert marker.published()[CONTEXT] > position
+    assert estate.stream()["marker"] == marker.published()[CONTEXT]
+
+
+def test_p23_an_empty_round_publishes_too(estate):
+    position = marker.position(SOURCE)
+    estate.relay()
+    assert marker.published()[CONTEXT] > position
+
+
+def test_p23_a_position_read_before_a_commit_that_the_round_did_not_see_is_not_fresh(estate):
+    """The round drew its marker before the commit; so the position that is read after the commit is not smaller than it."""
+    Code.objects.using(SOURCE).create(code="a")
+    positions: list[int] = []
+
+    def meanwhile(_: object) -> None:
+        with closing(program := connect(SOURCE)):
+            program.execute("INSERT INTO bank_code (code) VALUES ('unseen')")
+        positions.append(marker.position(SOURCE))
+
+    estate.service.before = meanwhile
+    held_relay(estate).round()
+    assert not marker.published().get(CONTEXT, 0) > positions[0]
+
+
+def test_p23_a_partial_round_publishes_nothing_but_keeps_its_promise(estate):
+    """Under steady load no round sees all. A marker is still published, once all that its own snapshot showed is acknowledged."""
+    one = held_relay(estate)
+    one.limit = 4
+    Code.objects.using(SOURCE).bulk_create([Code(code=str(n)) for n in range(6)])
+    position = marker.position(SOURCE)
+    one.round()
+    assert marker.published().get(CONTEXT, 0) == 0
+    for start in (10, 20, 30):
+        Code.objects.using(SOURCE).bulk_create([Code(code=str(start + n)) for n in range(6)])
+        one.limit = 4
+        one.round()
+    assert outbox.depth(CONTEXT, SOURCE) > 0
+    assert marker.published()[CONTEXT] > position
+
+
+def test_p23_a_quarantined_key_keeps_the_stream_from_being_called_fresh(estate):
+    rows("ALTER TABLE bank_code ADD CONSTRAINT never CHECK (code <> 'bad')", using=DESTINATION)
+    try:
+        Code.objects.using(SOURCE).bulk_create([Code(code="bad"), Code(code="good")])
+        estate.drain()
+        assert quarantine_of(CONTEXT) == [("bank.Code", "bad")]
+        assert list(estate.table("bank.Code", DESTINATION)) == ["good"], "one bad row holds up nobody else"
+        assert marker.published().get(CONTEXT, 0) == 0
+    finally:
+        rows("ALTER TABLE bank_code DROP CONSTRAINT never", using=DESTINATION)
+    Code.objects.using(SOURCE).filter(code="bad").update(meaning="its successor cures it")
+    estate.drain()
+    assert quarantine_of(CONTEXT) == []
+    estate.relay()
+    assert marker.published()[CONTEXT] > 0
+    estate.assert_equal("bank.Code")
+
+
+def test_a_service_that_is_away_is_recorded_and_tried_again_later(estate):
+    Code.objects.using(SOURCE).create(code="k")
+
+    def away(_: object) -> None:
+        raise ServiceUnavailable("the bank service does not answer")
+
+    estate.service.before = away
+    with pytest.raises(ServiceUnavailable):
+        estate.relay()
+    row = estate.stream()
+    assert (row["last_error"], row["failures"]) == ("the bank service does not answer", 1)
+    assert estate.relay() == 0, "backs off"
+    assert estate.pointers() == [("bank.Code", "k")]
+    estate.service.before = lambda _: None
+    wait_for(estate.relay, "the end of the back-off")
+    estate.assert_equal("bank.Code")
+    assert estate.stream()["last_error"] == ""
+
+
+def test_a_connection_that_the_server_killed_does_not_wedge_the_thread(estate):
+    Code.objects.using(SOURCE).create(code="k")
+    pid = value("SELECT pg_backend_pid()", using=SOURCE)
+    with closing(killer := connect(SOURCE)):
+        killer.execute("SELECT pg_terminate_backend(%s)", [pid])
+        wait_for(lambda: killer.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() is None, "its end")
+    estate.relay()
+    estate.assert_equal("bank.Code")
+
+
+def test_a_database_that_goes_away_within_a_round_is_an_error_and_the_next_run_works(estate):
+    Code.objects.using(SOURCE).create(code="k")
+
+    def kill(_: object) -> None:
+        estate.service.after = lambda _: None
+        pid = value("SELECT pg_backend_pid()", using=SOURCE)
+        with closing(killer := connect(SOURCE)):
+            killer.execute("SELECT pg_terminate_backend(%s)", [pid])
+            wait_for(lambda: killer.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() is None, "its end")
+
+    estate.service.after = kill
+    with pytest.raises(OperationalError):
+        estate.relay()
+    wait_for(estate.relay, "the end of the back-off")
+    estate.assert_equal("bank.Code")
+
+
+def test_a_large_round_makes_the_next_one_smaller(estate, monkeypatch):
+    monkeypatch.setattr(relay, "BYTES", 1000)
+    one = held_relay(estate)
+    Code.objects.using(SOURCE).bulk_create([Code(code=str(n), meaning="x" * 500) for n in range(10)])
+    one.round()
+    assert one.limit < relay.LIMIT
