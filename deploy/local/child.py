@@ -133,9 +133,9 @@ class Child:
             return
         members = session(self._popen.pid)
         for member in members:
-            _kill(member)
+            kill(member)
         self._popen.wait()
-        psutil.wait_procs(members, timeout=5)
+        wait_gone(members, timeout=5)
 
     def ending(self) -> str:
         """How it ended, in words."""
@@ -180,7 +180,22 @@ def session(leader: int) -> list[psutil.Process]:
     return list(members.values())
 
 
-def _kill(process: psutil.Process) -> None:
+def wait_gone(processes: list[psutil.Process], timeout: float) -> list[psutil.Process]:
+    """Wait until they have ended, whether or not somebody has collected them yet; gives those that have not."""
+    deadline = time.monotonic() + timeout
+    while (alive := [process for process in processes if _lives(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill(process: psutil.Process) -> None:
     try:
         process.kill()  # psutil compares the start time first: never another process with the same id
     except psutil.NoSuchProcess:

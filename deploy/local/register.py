@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.child import Child, session
+from deploy.local.child import Child, kill, session, wait_gone
 from deploy.local.errors import CannotStart
 
 
@@ -56,18 +56,16 @@ class Register:
             self._lock = None
 
     def _end_leftovers(self) -> None:
-        """Ended in the order of stopping, so that the servers go last."""
-        noted = json.loads(self._note.read_text()) if self._note.exists() else []
-        for pid, created in reversed(noted):
+        """Asked first, so that the servers shut down in good order; killed when they don't."""
+        leftovers: list[psutil.Process] = []
+        for pid, created in json.loads(self._note.read_text()) if self._note.exists() else []:
             try:
                 leader = psutil.Process(pid)
-                if abs(leader.create_time() - created) > 1:
-                    continue
-                members = session(pid)
-                leader.terminate()
-                _, alive = psutil.wait_procs(members, timeout=3)
-                for member in alive:
-                    member.kill()
-                psutil.wait_procs(alive, timeout=3)
+                if abs(leader.create_time() - created) < 1:
+                    leftovers += session(pid)
+                    leader.terminate()
             except psutil.NoSuchProcess:
                 continue
+        for process in wait_gone(leftovers, timeout=6):
+            kill(process)
+        wait_gone(leftovers, timeout=3)

@@ -80,7 +80,7 @@ def describe(estate: Estate, console: Console) -> None:
     for child in estate.children.values():
         process = child.process
         at = f"{HOST}:{process.port}" if process.port else ""
-        what = f"{process.what}, queue {' and '.join(process.queues)}" if process.queues else process.what
+        what = f"tasks of {', '.join(process.queues)}" if process.queues else process.what
         table.add_row(process.name, at, str(child.pid), what)
     console.print(table)
     for label, text in next_steps(estate):

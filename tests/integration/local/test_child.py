@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.child import Child, Process
+from deploy.local.child import Child, Process, wait_gone
 from deploy.local.errors import CannotStart
 from deploy.local.readiness import Says
 
@@ -32,10 +32,10 @@ def test_stopping_leaves_no_process_even_when_they_ignore_it(tmp_path: Path) -> 
     child = child_of(tmp_path, FAMILY)
     child.start()
     child.wait_ready()
-    pids = [child.pid, *map(int, child.last_lines()[-1].split()[1:])]
-    assert all(psutil.pid_exists(pid) for pid in pids)
+    family = [psutil.Process(pid) for pid in (child.pid, *map(int, child.last_lines()[-1].split()[1:]))]
+    assert len(wait_gone(family, timeout=0)) == 3
     child.stop(timeout=0.2)
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not wait_gone(family, timeout=0)
     assert child.ending() == "was killed by SIGKILL"
 
 

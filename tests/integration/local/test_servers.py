@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from deploy.local import account
+from deploy.local.child import wait_gone
 from deploy.local.errors import CannotStart
 from deploy.local.ports import Ports
 from deploy.local.postgres import Postgres
@@ -155,10 +156,10 @@ def test_what_a_killed_supervisor_left_running_is_ended(state_dir: Path) -> None
     argv = [sys.executable, "-c", KILLED_SUPERVISOR, str(state_dir), str(Ports.free().valkey)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert psutil.pid_exists(int(done.stdout))
+    left = psutil.Process(int(done.stdout))
     register = Register(state_dir)
     register.open()
-    assert not psutil.pid_exists(int(done.stdout))
+    assert not wait_gone([left], timeout=0)
     register.close()
 
 

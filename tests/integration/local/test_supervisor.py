@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from deploy.local.child import Child, Process
@@ -67,7 +66,6 @@ def test_a_child_that_dies_is_named_with_its_last_lines_and_started_again(estate
 def test_what_a_test_kills_stays_dead_until_it_is_restarted(estate: Spoken) -> None:
     first = estate.pid("one")
     estate.kill("one")
-    assert not psutil.pid_exists(first)
     assert not estate.running("one")
     estate.restart("one")
     assert estate.running("one")

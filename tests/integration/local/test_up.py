@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.local.child import wait_gone
 from deploy.local.ports import Ports
 from deploy.local.processes import OURS, ROOT
 from deploy.local.supervisor import clear
@@ -79,8 +80,7 @@ def test_everything_starts_and_control_c_leaves_nothing(up: Up) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(15) == 0
         assert time.monotonic() - began < 10
-        _, alive = psutil.wait_procs(family, timeout=1)
-        assert not alive
+        assert not wait_gone(family, timeout=1)
     finally:
         process.terminate()
         process.wait(15)
