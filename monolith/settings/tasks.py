@@ -26,7 +26,6 @@ _TRANSPORT: dict[str, dict[str, Any]] = {
         "socket_connect_timeout": 1,
         "socket_timeout": 5,
         "socket_keepalive": True,
-        "retry_policy": {"max_retries": 0, "timeout": 1.0},
     },
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = _TRANSPORT.get(CELERY_BROKER_URL.split(":", 1)[0].removesuffix("s"), {})
