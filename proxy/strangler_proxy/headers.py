@@ -40,11 +40,8 @@ REQUEST_ID_FORM = re.compile(rb"^[A-Za-z0-9._\-+/=]{1,128}$")
 TRACE_FORM = re.compile(rb"^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$")
 
 
-def request_field(lower: bytes) -> int:
-    """What to do with a request field. An underscore counts as a dash: WSGI maps both to one name."""
-    kind = REQUEST_FIELDS.get(lower)
-    if kind is not None:
-        return kind
+def unlisted_field(lower: bytes) -> int:
+    """What to do with a field that is not in ``REQUEST_FIELDS``. An underscore counts as a dash: WSGI maps both to one name."""
     if b"_" in lower:
         alias = lower.replace(b"_", b"-")
         return DROP if alias in REQUEST_FIELDS or alias.startswith(OURS) else PASS

@@ -22,6 +22,8 @@ Owner = tuple[int, Side]
 class Parked(Protocol):
     """A request that waits. ``writes`` are the contexts it may write."""
 
+    __slots__ = ()
+
     @property
     def writes(self) -> tuple[str, ...]: ...
 

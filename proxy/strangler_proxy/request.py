@@ -14,7 +14,9 @@ from strangler_proxy.headers import (
     HOST,
     LENGTH,
     NESTED,
+    OURS,
     PASS,
+    REQUEST_FIELDS,
     REQUEST_ID,
     TRACE,
 )
@@ -43,7 +45,6 @@ class Request:
         "path",
         "refused",
         "request_id",
-        "size",
         "target",
         "trace",
     )
@@ -56,19 +57,19 @@ class Request:
         self.forwarded = b""
         self.hosts = 0
         self.length = -1
-        self.size = 0
         self.chunked = self.expects_continue = False
         self.http11 = self.keep_alive = True
         self.refused = ""
 
     def field(self, name: bytes, value: bytes) -> None:
         """Files one header field."""
-        self.size += len(name) + len(value) + 4
         lower = name.lower()
-        kind = headers.request_field(lower)
-        if kind == PASS:
-            self.lines.append(b"%b: %b\r\n" % (name, value))
-            return
+        kind = REQUEST_FIELDS.get(lower)
+        if kind is None:
+            kind = headers.unlisted_field(lower) if b"_" in lower or lower.startswith(OURS) else PASS
+            if kind == PASS:
+                self.lines.append(b"".join((name, b": ", value, b"\r\n")))
+                return
         if kind == HOST:
             self.hosts += 1
             self.host = value.strip()
@@ -137,6 +138,11 @@ class Request:
     @property
     def has_body(self) -> bool:
         return self.chunked or self.length > 0
+
+    @property
+    def size(self) -> int:
+        """The bytes of the fields that pass."""
+        return sum(map(len, self.lines))
 
     def header(self, name: str) -> str | None:
         """A passing field's value, for rules that look at headers."""

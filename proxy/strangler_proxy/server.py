@@ -13,6 +13,7 @@ from strangler_proxy.exchange import Exchange
 from strangler_proxy.request import Request
 
 if TYPE_CHECKING:
+    from strangler_proxy.ending import Ending
     from strangler_proxy.plane import Plane
 
 _WRITE_HIGH = 128 * 1024
@@ -234,7 +235,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def ended(self, exchange: Exchange) -> None:
+    def ended(self, exchange: Ending) -> None:
         """The answer of the current exchange is written."""
         if exchange is not self._current:
             return
@@ -248,7 +249,7 @@ class ClientConnection(asyncio.Protocol):
             self._start()
         self._adjust_reading()
 
-    def _close_after(self, exchange: Exchange) -> None:
+    def _close_after(self, exchange: Ending) -> None:
         """Closes. A client that may still be sending is read for a moment, or the reset would destroy the answer."""
         deaf, self._deaf = self._deaf, True
         self._queue.clear()
@@ -276,12 +277,12 @@ class ClientConnection(asyncio.Protocol):
 
     # -- back-pressure ---------------------------------------------------------------------------------------------------
 
-    def upstream_full(self, exchange: Exchange, full: bool) -> None:
+    def upstream_full(self, exchange: Ending, full: bool) -> None:
         if exchange is self._current:
             self._upstream_full = full
             self._adjust_reading()
 
-    def want_more(self, exchange: Exchange) -> None:
+    def want_more(self, exchange: Ending) -> None:
         """The exchange was sent on; its body may flow."""
         self._adjust_reading()
 

@@ -19,6 +19,8 @@ _WRITE_HIGH = 128 * 1024
 class Sink(Protocol):
     """Who asked. Every request that was begun ends with exactly one ``upstream_end`` or ``upstream_lost``."""
 
+    __slots__ = ()
+
     def upstream_interim(self, connection: UpstreamConnection) -> None:
         """A 1xx head is in ``connection``."""
 

@@ -1,0 +1,118 @@
+"""Sending a request on: a connection is found, the head and what is there of the body leave, the rest follows as it comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from strangler.domain.decision import Access, Decision
+from strangler.domain.stages import Side, Stage
+from strangler_proxy import forwarding, problems
+from strangler_proxy.ending import Ending
+
+if TYPE_CHECKING:
+    from strangler_proxy.pool import Target
+    from strangler_proxy.upstream import UpstreamConnection
+
+
+class Sending(Ending):
+    """A body is kept, up to a limit, until the answer begins: only then the request can't be needed again."""
+
+    __slots__ = ()
+
+    def _send(self, decision: Decision) -> None:
+        self._decision = decision
+        if decision.met.writes:
+            self._counted = decision.met.writes
+            self._plane.holds.writes.begin(self._counted)
+        targets = self._plane.pool.order(decision.urls)
+        connection = None if self._retried else targets[0].take()
+        if connection is not None:
+            self._transmit(connection)
+        else:
+            self._wait(self._connect(targets))
+
+    async def _connect(self, targets: list[Target]) -> None:
+        """Nothing was sent yet, so trying again is safe: elsewhere for a canary read, and for a while for all others."""
+        plane, decision = self._plane, self._decision
+        assert decision is not None
+        patience = plane.loop.time() + plane.limits.connect_patience
+        pause = 0.02
+        while True:
+            for target in targets:
+                try:
+                    connection = await target.acquire(fresh=self._retried)
+                except OSError:
+                    continue
+                self._transmit(connection)
+                return
+            if self._falls_back("unreachable"):
+                return
+            if plane.loop.time() >= patience:
+                break
+            if await plane.tables.changed(self._table, pause):
+                self._uncount()
+                self._dispatch(patient=False)
+                return
+            pause = min(2 * pause, 0.25)
+        self._uncount()
+        self.answer(problems.UNREACHABLE)
+
+    def _falls_back(self, cause: str) -> bool:
+        """A canary read whose service is away goes to the monolith, which has the same data."""
+        decision, table = self._decision, self._table
+        assert decision is not None
+        assert table is not None
+        context = decision.context
+        if context is None or context.stage is not Stage.CANARY or decision.access is not Access.READ:
+            return False
+        if decision.side is not Side.SERVICE:
+            return False
+        self._plane.metrics.fallbacks.add(context.name, cause)
+        self._send(forwarding.fallback(table, decision))
+        return True
+
+    def _transmit(self, connection: UpstreamConnection) -> None:
+        plane, decision, request = self._plane, self._decision, self.request
+        assert decision is not None
+        self._connection = connection
+        head = forwarding.request_head(request, decision, plane)
+        parts = [head, *(map(forwarding.frame, self._body) if request.chunked else self._body)]
+        if self.body_done and request.chunked:
+            parts.append(forwarding.LAST_CHUNK)
+        if not self._resendable:
+            self._body.clear()
+        deadline = plane.loop.time() + plane.limits.first_byte
+        connection.begin(self, b"".join(parts), head_only=request.method == "HEAD", deadline=deadline)
+        if self.body_done:
+            connection.sent()
+        elif request.has_body:
+            self._client.want_more(self)
+
+    def body(self, data: bytes) -> None:
+        """A piece of the request's body has come."""
+        self._body_size += len(data)
+        connection = self._connection
+        if self._resendable:
+            if connection is not None and self._body_size > self._plane.limits.kept_body:
+                self._resendable = False
+                self._body.clear()
+            else:
+                self._body.append(data)
+        if connection is not None:
+            connection.deadline = self._plane.loop.time() + self._plane.limits.first_byte
+            connection.write(forwarding.frame(data) if self.request.chunked else data)
+
+    def body_complete(self) -> None:
+        self.body_done = True
+        connection = self._connection
+        if connection is not None:
+            if self.request.chunked:
+                connection.write(forwarding.LAST_CHUNK)
+            connection.sent()
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether the client should be read on for this request's body."""
+        if self._connection is None:
+            return self._body_size < self._plane.limits.kept_body
+        return True
