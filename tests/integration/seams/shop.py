@@ -25,8 +25,9 @@ def make_user(**fields: Any) -> User:
 
 
 def make_payment(order: Order, **fields: Any) -> Payment:
-    given = {"amount": order.total, "currency": order.currency, "method": "ok", "state": "captured", **fields}
-    return Payment.objects.create(order=order, user_id=order.user_id, idempotency_key=uuid4().hex, **given)
+    given = {"amount": order.total, "currency": order.currency, "method": "ok", "state": "captured"}
+    whose = {"user_id": order.user_id, "idempotency_key": uuid4().hex}
+    return Payment.objects.create(order=order, **{**given, **whose, **fields})
 
 
 def client_of(user: User) -> Client:

@@ -20,6 +20,7 @@ def test_p23_nested_positions_are_merged_to_the_highest() -> None:
         exchange.note_positions("payments:7:88, orders:1:5")
         exchange.note_positions("payments:7:80")
         exchange.note_positions("payments:8:3")
+        exchange.note_positions("payments:7:99")
         current.note("monolith", 0, 12)
     assert current.header() == "payments:8:3,orders:1:5,monolith:0:12"
 
