@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db.models.functions import Now
@@ -16,6 +15,7 @@ from strangler.sync import drift, relay, reverse, wake
 from strangler.sync.models import Quarantine, Stream
 
 PAUSE_S = 0.005
+ROUND_S = 0.2  # how long a stream is carried here at a time; a worker goes on with it
 
 
 class NotDrained(StranglerError):
@@ -27,9 +27,8 @@ def carry(stream: str, giver: Side) -> str:
     wake.wake(stream)
     if Stream.objects.using(_alias()).filter(name=stream, lease_until__gt=Now()).exists():
         return ""
-    run: Callable[[str], object] = relay.run if giver is Side.MONOLITH else reverse.run
     try:
-        run(stream)
+        (relay.run if giver is Side.MONOLITH else reverse.run)(stream, budget_s=ROUND_S)
     except LostLease:
         pass  # a worker was quicker
     except StranglerError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from django.db import connections
 
 from strangler import conf
-from strangler.control.drain import Drain
+from strangler.control.drain import Drain, carry
 from strangler.control.errors import Busy, GatesClosed, Undone
 from strangler.control.handover import HandOver
 from strangler.control.holding import Holding
@@ -128,6 +128,7 @@ class Workshop:
 
     context: Context
     progress: Progress = silent
+    slice_s: float = float("inf")
     ledger: DatabaseLedger = field(default_factory=DatabaseLedger)
     plane: ProxyPlane = field(init=False)
     observer: Observer = field(init=False)
@@ -157,6 +158,7 @@ class Workshop:
             self.monolith,
             self.service,
             said=lambda text: self.progress(Event("wait", running, text)),
+            slice_s=self.slice_s,
         ).saga(kind)
 
     def _hand_over(self, running: Running) -> HandOver:
@@ -171,6 +173,7 @@ class Workshop:
             drain=drain.to,
             verify=drain.verify,
             streams=self._streams_of_owner,
+            nudge=lambda: carry(self.context.reverse_stream, Side.SERVICE),
             max_pause_ms=self.context.gates.max_pause_ms,
         )
 
@@ -308,10 +311,11 @@ def hold(context: str, seconds: float, *, who: str, why: str = "", progress: Pro
         workshop.close()
 
 
-def resume(*, progress: Progress = silent, patience_s: float = 2.0) -> Receipt | None:
+def resume(*, progress: Progress = silent, patience_s: float = 2.0, slice_s: float = float("inf")) -> Receipt | None:
     """Finishes or undoes the open operation if its holder is gone. None if there is none, or its holder lives.
 
-    Before the point of no return it is undone, from there on it goes forward. Raises ``StillRunning``.
+    Before the point of no return it is undone, from there on it goes forward; what parks no write goes on anyway. A long
+    step gives up after ``slice_s``, to be resumed again. Raises ``StillRunning``.
     """
     ledger = DatabaseLedger()
     operation = open_operation()
@@ -323,7 +327,7 @@ def resume(*, progress: Progress = silent, patience_s: float = 2.0) -> Receipt |
     running = ledger.take()
     if running is None:
         return None
-    workshop = Workshop(conf.estate().contexts[running.context], progress, ledger)
+    workshop = Workshop(conf.estate().contexts[running.context], progress, slice_s, ledger)
     try:
         return _drive(workshop, running, resumed=True, patience_s=patience_s)
     except LostLease:

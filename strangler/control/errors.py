@@ -42,5 +42,9 @@ class Undone(StranglerError):
         super().__init__(message)
 
 
+class Paused(StranglerError):
+    """A long step gives its worker back; the next tick goes on with it from where it is."""
+
+
 class StillRunning(StranglerError):
     """The operation can only go forward and waits for something; the tick goes on with it."""

@@ -76,6 +76,7 @@ class HandOver:
     drain: Callable[[int, float], None]  # (marker, seconds left): the taker has applied everything before the marker
     verify: Callable[[], None]  # the keys changed since the last full check are equal on both sides, quarantine is empty
     streams: Callable[[Running], None]  # step 7: the streams that belong to the new owner
+    nudge: Callable[[], object] = lambda: None  # afterwards, outside of any transaction: the new stream's first round
     max_pause_ms: float = 500.0
     converge_s: float = 15.0
     clock: Callable[[], float] = time.time
@@ -174,6 +175,7 @@ class HandOver:
     def reverse(self, running: Running) -> Mapping[str, Any]:
         with self.ledger.guard(running):
             self.streams(running)
+        self.nudge()
         return {}
 
     # ---- and back -------------------------------------------------------------------------------------------------

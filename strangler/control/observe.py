@@ -138,13 +138,16 @@ class Observer:
     def drift(self, at: Position, *, fresh_s: float) -> Verdict:
         """A check older than ``fresh_s`` is made again: a hand-over compares afterwards what changed since the last one."""
         limit = self.context.gates.max_drift_age_s
-        names = self._names(at)
-        seen = [drift_of(name) for name in names]
-        if self.verify:
-            for place, check in enumerate(seen):
-                if check.differing is None or check.differing or (check.age_s or 0.0) > min(fresh_s, limit / 2):
-                    drift.check(check.stream)
-                    seen[place] = drift_of(check.stream)
+        seen = []
+        for name in self._names(at):
+            known = drift_of(name)
+            if self.verify and (known.differing != 0 or (known.age_s or 0.0) > min(fresh_s, limit / 2)):
+                try:
+                    drift.check(name)
+                except StranglerError as error:
+                    return Verdict("drift", gates.State.UNKNOWN, "no answer", f"0 rows, checked ≤ {limit:g} s ago", str(error))
+                known = drift_of(name)
+            seen.append(known)
         return gates.drift(seen, max_age_s=limit)
 
     # ---- the rest -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import uuid
 from strangler import conf
 from strangler.control.engine import context_named, position_of
 from strangler.control.errors import Busy
+from strangler.control.handover import Owning
 from strangler.control.ledger import describe, open_operation
 from strangler.control.models import Operation
 from strangler.control.publish import publish_current
@@ -25,7 +26,7 @@ def reconcile(context: str) -> tuple[int, str]:
     if operation:
         raise Busy(f"an operation is under way and settles ownership itself: {describe(operation)}")
     owner = position_of(context).stage.owner
-    sides = {Side.MONOLITH: MonolithSide(declared.name), Side.SERVICE: ServiceSide(declared.name)}
+    sides: dict[Side, Owning] = {Side.MONOLITH: MonolithSide(declared.name), Side.SERVICE: ServiceSide(declared.name)}
     known = {side: port.read() for side, port in sides.items()}
     if len({(said.epoch, said.owner) for said in known.values()}) == 1 and known[owner].owner == owner:
         raise Misuse(f"{context}: both sides take the {owner} for the owner at epoch {known[owner].epoch}; nothing to reconcile")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from strangler.control import faultpoints
-from strangler.control.errors import GatesClosed, StillRunning
+from strangler.control.errors import GatesClosed, Paused, StillRunning
 from strangler.domain.stages import Position
 from strangler.errors import LostLease, StranglerError
 
@@ -133,6 +133,9 @@ class Runner:
                 after = self._record(running, self.saga.action(running)(running), started)
         except LostLease:
             raise
+        except Paused as pause:
+            self.ledger.release(running)
+            raise StillRunning(str(pause)) from pause
         except (Exception, KeyboardInterrupt) as error:
             return self._failed(running, error, started)
         self._failing_since = None

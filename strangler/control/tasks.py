@@ -10,8 +10,8 @@ from celery import shared_task
 from strangler import conf
 from strangler.control import engine, publish, reconcile
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import ownership, wake
-from strangler.sync.models import Stream
+from strangler.sync import ownership
+from strangler.sync import tasks as streams
 
 log = logging.getLogger("strangler.control")
 
@@ -24,22 +24,21 @@ def guard_identity() -> None:
             publish.publish_current()
 
 
-def run_floors() -> None:
-    """Every live stream is woken, so that none depends on a message that got lost (P12)."""
-    alias = conf.setting("DATABASE")
-    live = Stream.objects.using(alias).filter(state=Stream.State.LIVE).exclude(kind=Stream.Kind.FEED)
-    for name in live.values_list("name", flat=True):
-        wake.wake(name)
+def go_on() -> None:
+    """The operation whose process died; a long step in slices, so that a worker stays free for the streams."""
+    engine.resume(slice_s=15.0)
 
 
-def _monolith() -> list[Callable[[], object]]:
-    return [guard_identity, engine.resume, publish.republish, reconcile.tell_owed, run_floors]
+def _parts() -> list[Callable[[], object]]:
+    if conf.side() != "monolith":
+        return [guard_identity]
+    return [guard_identity, go_on, publish.republish, reconcile.tell_owed, streams.floor]
 
 
 @shared_task(name="strangler.tick", ignore_result=True, queue="strangler")
 def tick() -> None:
     """Each part on its own: one that fails (Redis away, service away) doesn't keep the others from running."""
-    for part in _monolith() if conf.side() == "monolith" else [guard_identity]:
+    for part in _parts():
         try:
             part()
         except LostLease:

@@ -9,7 +9,7 @@ from typing import Any
 
 from strangler.control import observe
 from strangler.control.drain import Drain, carry
-from strangler.control.errors import GatesClosed
+from strangler.control.errors import GatesClosed, Paused
 from strangler.control.handover import Owning, Plane
 from strangler.control.saga import Action, Ledger, Running, Saga
 from strangler.domain.estate import Context
@@ -34,10 +34,21 @@ class Transition:
     service: Owning
     said: Callable[[str], None]
     converge_s: float = 15.0
-    stall_s: float = 60.0
+    stall_s: float = 120.0
+    slice_s: float = float("inf")  # how long a long step may go on before it gives its worker back
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     _shown: str = field(default="", init=False)
+    _began: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    def _breathe(self, running: Running) -> None:
+        """Between two rounds of a long step: still ours, and not for too long at a time."""
+        self.ledger.reload(running)
+        if self.clock() - self._began > self.slice_s:
+            raise Paused(f"{running.context}: {running.step} goes on at the next tick")
 
     def saga(self, kind: Kind) -> Saga:
         build = {
@@ -221,14 +232,15 @@ class Transition:
         stall = _Stall(self.clock, self.stall_s)
         said = ""
         while backfill.unfinished(name):
-            self.ledger.reload(running)
+            self._breathe(running)
             try:
                 backfill.step(name)
             except StranglerError as error:
                 said = str(error)
             progress = backfill.progress(name)
             seen = observe.stream(name)
-            if stall.over((progress and [(each.state, each.noted) for each in progress], seen and seen.relayed)):
+            noted = [(each.state, each.noted) for each in progress]
+            if stall.over((noted, seen.relayed if seen else 0)):
                 said = said or (seen.last_error if seen else "") or "no worker carries it; is one running?"
                 raise StranglerError(f"the backfill of {name} has not moved for {self.stall_s:.0f} s: {said}")
             self._tell(f"{name}: {_progress(progress)}")
@@ -261,7 +273,7 @@ class Transition:
                 stuck = f"has not moved for {self.stall_s:.0f} s with {seen.depth} changes waiting"
                 raise StranglerError(f"stream {name} {stuck}: {said}")
             self._tell(f"{name}: {seen.depth} changes waiting")
-            self.ledger.reload(running)
+            self._breathe(running)
             carry(name, Side.MONOLITH)
             self.sleep(PAUSE_S)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import RenderableType
@@ -17,7 +17,7 @@ class Answer:
     """``code``: 0 pass, 1 a check failed, 2 misuse."""
 
     data: Any
-    shown: list[RenderableType] = field(default_factory=list)
+    shown: Sequence[RenderableType] = ()
     code: int = PASS
 
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
+from rich.console import RenderableType
+
 from strangler import conf
 from strangler.control.engine import context_named, position_of
 from strangler.domain.estate import Context
@@ -140,7 +142,9 @@ def verify(options: argparse.Namespace) -> Answer:
     differing = found["differing"]
     line = f"{found['rows_checked']:,} rows compared, {len(differing)} differ, {found['in_flight']} in flight"
     rows = [(row["collection"], row["key"] or "–", row["kind"]) for row in differing[:20]]
-    shown = [line, *([render.grid(rows), f"mend them: strangler sync repair {options.context}"] if rows else [])]
+    shown: list[RenderableType] = [line]
+    if rows:
+        shown += [render.grid(rows), f"mend them: strangler sync repair {options.context}"]
     return Answer(found, shown, FAILED if differing else PASS)
 
 
