@@ -25,8 +25,10 @@ Verb = Callable[[argparse.Namespace], Answer]
 Subparsers = Any  # argparse's own type for it is private
 
 
-def verb(subparsers: Subparsers, name: str, run: Verb, *, help: str, example: str) -> argparse.ArgumentParser:
-    """One verb's parser: every one has ``--json``, a sentence and an example."""
+def verb(
+    subparsers: Subparsers, name: str, run: Verb, *, help: str, example: str, anywhere: bool = False
+) -> argparse.ArgumentParser:
+    """One verb's parser: every one has ``--json``, a sentence and an example. ``anywhere``: it makes sense on a service too."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=help,
@@ -35,5 +37,5 @@ def verb(subparsers: Subparsers, name: str, run: Verb, *, help: str, example: st
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, anywhere=anywhere)
     return parser

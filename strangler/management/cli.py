@@ -37,6 +37,7 @@ def run(argv: Sequence[str], prog: str = "strangler") -> int:
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     try:
+        _on_the_right_side(options)
         answer = options.run(options)
     except KeyboardInterrupt:
         return _say("stopped by hand", FAILED, options.json)
@@ -47,6 +48,17 @@ def run(argv: Sequence[str], prog: str = "strangler") -> int:
         return _say(said[0], said[1], options.json, error)
     _show(answer, options.json)
     return answer.code
+
+
+def _on_the_right_side(options: argparse.Namespace) -> None:
+    from strangler import conf
+    from strangler.errors import Misuse
+
+    if conf.side() != "monolith" and not options.anywhere:
+        service = conf.setting("CONTEXT") or "a"
+        raise Misuse(
+            f"these are the settings of the {service} service; the engine lives on the monolith: run it with its settings"
+        )
 
 
 def _plain(error: Exception) -> tuple[str, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import RenderableType
@@ -29,7 +30,12 @@ def add(subparsers: Subparsers) -> None:
     )
     verbs = group.add_subparsers(title="verbs", metavar="VERB", required=True)
     verb(
-        verbs, "status", status, help="Every stream: state, depth, lag, quarantine, last check.", example="strangler sync status"
+        verbs,
+        "status",
+        status,
+        help="Every stream: state, depth, lag, quarantine, last check.",
+        example="strangler sync status",
+        anywhere=True,
     )
     parser = _of_context(
         verbs,
@@ -37,6 +43,7 @@ def add(subparsers: Subparsers) -> None:
         installed,
         "Install capture and fence on this side.",
         "strangler sync install payments --sql > install.sql",
+        anywhere=True,
     )
     parser.add_argument("--sql", action="store_true", help="print the statements for a DBA instead of running them")
     _of_context(verbs, "backfill", backfill, "Note every mirrored row for the streams again.", "strangler sync backfill payments")
@@ -48,37 +55,50 @@ def add(subparsers: Subparsers) -> None:
         uninstall,
         help="Take capture, fence and streams out of this database; without a context those of every one.",
         example="strangler uninstall payments",
+        anywhere=True,
     )
     parser.add_argument("context", nargs="?", metavar="CONTEXT")
 
 
-def _of_context(subparsers: Subparsers, name: str, run: Verb, help: str, example: str) -> argparse.ArgumentParser:
-    parser = verb(subparsers, name, run, help=help, example=example)
+def _of_context(
+    subparsers: Subparsers, name: str, run: Verb, help: str, example: str, anywhere: bool = False
+) -> argparse.ArgumentParser:
+    parser = verb(subparsers, name, run, help=help, example=example, anywhere=anywhere)
     parser.add_argument("context", metavar="CONTEXT")
     return parser
 
 
-def _plain(record: Any) -> dict[str, Any]:
-    """The fields of a record of ours, as they stand."""
-    fields = getattr(record, "__dataclass_fields__", None) or {}
-    return {name: getattr(record, name) for name in fields}
-
-
 def status(_: argparse.Namespace) -> Answer:
-    listed = [_plain(stream) for stream in stream_status.streams()]
+    listed = stream_status.streams()
+    data = {"streams": [asdict(stream) for stream in listed]}
     if not listed:
-        return Answer(
-            {"streams": []}, ["no stream is installed; the first step of a context is: strangler advance CONTEXT --to mirror"]
-        )
-    columns = list(listed[0])
-    rows = [columns, *([_cell(stream[name]) for name in columns] for stream in listed)]
-    return Answer({"streams": listed}, [render.grid(rows, indent=0)])
+        return Answer(data, ["no stream is installed; the first step of a context is: strangler advance CONTEXT --to mirror"])
+    head = ("stream", "state", "waiting", "lag p50", "p99 ms", "per s", "quarantine", "backfill", "checked", "says")
+    return Answer(data, [render.grid([head, *map(_row, listed)], indent=0)])
 
 
-def _cell(value: Any) -> str:
-    if value is None or value == "":
-        return "–"
-    return f"{value:.0f}" if isinstance(value, float) else str(value)
+def _row(stream: stream_status.StreamStatus) -> tuple[str, ...]:
+    running = [progress for progress in stream.backfill if progress.state != "done"]
+    backfilled = f"{len(stream.backfill) - len(running)}/{len(stream.backfill)} tables" if stream.backfill else "–"
+    checked = stream.verified_at.strftime("%H:%M:%S") if stream.verified_at else "never"
+    if stream.verified_drift:
+        checked = f"{stream.verified_drift} differ"
+    return (
+        stream.name,
+        stream.state,
+        str(stream.depth),
+        _ms(stream.lag_p50_ms),
+        _ms(stream.lag_p99_ms),
+        f"{stream.rate:.1f}",
+        str(stream.quarantine),
+        backfilled,
+        checked,
+        stream.reason or stream.last_error or "–",
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"
 
 
 def installed(options: argparse.Namespace) -> Answer:
@@ -115,7 +135,7 @@ def backfill(options: argparse.Namespace) -> Answer:
         backfills.start(name)
         while backfills.step(name):
             pass
-    data = {name: backfills.progress(name) for name in names}
+    data = {name: [asdict(progress) for progress in backfills.progress(name)] for name in names}
     shown = [f"{name}: every row is noted; the workers carry them. See: strangler sync status" for name in names]
     return Answer({"streams": data}, shown)
 

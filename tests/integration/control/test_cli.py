@@ -165,3 +165,26 @@ def test_a_database_that_is_away_is_one_sentence(tmp_path: Path) -> None:
         assert done.returncode == 1, done.stderr
         assert "strangler: the database does not answer" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_on_a_service_the_engine_says_where_it_lives(estate: SmallEstate, settings, capsys: pytest.CaptureFixture) -> None:
+    settings.STRANGLER = {**settings.STRANGLER, "SIDE": "service", "CONTEXT": "payments"}
+    code, _, err = say(capsys, "status")
+    settings.STRANGLER = {**settings.STRANGLER, "SIDE": "monolith", "CONTEXT": ""}
+    assert code == 2
+    assert "these are the settings of the payments service" in err
+
+
+def test_sync_status_shows_each_stream(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    assert "no stream is installed" in say(capsys, "sync", "status")[1]
+    ask(capsys, "advance", "payments")
+    _, out, _ = say(capsys, "sync", "status")
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["stream", "state"],
+        ["payments", "live"],
+        ["payments-copies", "live"],
+        ["payments-reverse", "off"],
+    ]
+    code, said = ask(capsys, "sync", "backfill", "payments")
+    assert code == 0
+    assert {progress["state"] for progress in said["streams"]["payments"]} == {"done"}
