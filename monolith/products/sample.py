@@ -30,8 +30,8 @@ _STYLES = ("Plain", "Oak", "Enamel", "Linen", "Copper", "Slate", "Amber", "Nordi
 
 def products(count: int, chance: random.Random, *, now: datetime) -> Iterator[tuple[Any, ...]]:
     for number in range(1, count + 1):
-        kind, style = _KINDS[number % len(_KINDS)], _STYLES[number // len(_KINDS) % len(_STYLES)]
-        name = f"{style} {kind.lower()} No. {number}"
+        kind, style = _KINDS[number % len(_KINDS)], _STYLES[number * 7 % len(_STYLES)]
+        name = f"{style} {kind.lower()} {number}"
         text = f"{style} and made to last: a {kind.lower()} for every day. Wipe with a damp cloth."
         price = Decimal(chance.randint(199, 14999)) / 100
         yield number, f"{kind[:3].upper()}-{number:05}", name, text, price, "EUR", STOCK, True, now, now
