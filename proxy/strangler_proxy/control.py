@@ -21,6 +21,7 @@ from strangler_proxy.plane import Plane
 
 TABLE, MARKERS, PROXIES, ACKS = "strangler:table", "strangler:markers", "strangler:proxies", "strangler:acks"
 BEAT = 1.0
+_WITHIN = 2.0
 _BACK_OFF = (0.05, 0.1, 0.2, 0.5, 1.0)
 _TROUBLE = (RedisError, OSError, TimeoutError)
 
@@ -69,8 +70,9 @@ class Control:
         """Subscribes first and reads afterwards, so that nothing is missed in between."""
         pubsub = redis.pubsub(ignore_subscribe_messages=True)
         try:
-            await pubsub.subscribe(TABLE, MARKERS)
-            await self._poll(redis)
+            async with asyncio.timeout(_WITHIN):
+                await pubsub.subscribe(TABLE, MARKERS)
+                await self._poll(redis)
             self._plane.credentials.redis = redis
             self._plane.touched.set()
             async with asyncio.TaskGroup() as tasks:
@@ -115,7 +117,8 @@ class Control:
     async def _beat(self, redis: Redis) -> None:
         while True:
             await asyncio.sleep(BEAT)
-            await self._poll(redis)
+            async with asyncio.timeout(_WITHIN):
+                await self._poll(redis)
             await self._send(redis)
 
     async def _send(self, redis: Redis) -> None:
@@ -123,7 +126,8 @@ class Control:
         pipe = redis.pipeline(transaction=False)
         pipe.hset(PROXIES, self.identity, text)
         pipe.publish(ACKS, text)
-        await pipe.execute()
+        async with asyncio.timeout(_WITHIN):
+            await pipe.execute()
 
     async def leave(self) -> None:
         """A worker that stops cleanly takes its field along, so that nobody waits for its acknowledgement."""

@@ -37,19 +37,22 @@ class Parked(Protocol):
 class Writes:
     """How many writes of each context are under way."""
 
-    def __init__(self, drained: Callable[[], None]) -> None:
+    def __init__(self, turned: Callable[[], None]) -> None:
+        """``turned`` is called when a context gets its first write or ends its last."""
         self.counts: defaultdict[str, int] = defaultdict(int)
-        self._drained = drained
+        self._turned = turned
 
     def begin(self, contexts: tuple[str, ...]) -> None:
         for name in contexts:
             self.counts[name] += 1
+            if self.counts[name] == 1:
+                self._turned()
 
     def end(self, contexts: tuple[str, ...]) -> None:
         for name in contexts:
             self.counts[name] -= 1
             if not self.counts[name]:
-                self._drained()
+                self._turned()
 
 
 class _Hold:
@@ -73,7 +76,7 @@ class Holds:
         settle: Callable[[str, Owner], None],
         metrics: Metrics,
     ) -> None:
-        self.writes = Writes(self._none_left)
+        self.writes = Writes(self._turned)
         self._limit, self._changed, self._ask, self._settle, self._metrics = limit, changed, ask, settle, metrics
         self.draining = False
         self._holds: dict[str, _Hold] = {}
@@ -93,7 +96,7 @@ class Holds:
         self._changed()
         self._release()
 
-    def _none_left(self) -> None:
+    def _turned(self) -> None:
         if self._holds or self.draining:
             self._changed()
 

@@ -141,11 +141,11 @@ class Plane:
 
     def sweep(self) -> None:
         """Looks for what is late, four times a second: cheaper than a timer for each request."""
+        self.loop.call_later(_SWEEP, self.sweep)
         now = self.loop.time()
         for client in [client for client in self.clients if client.deadline and now > client.deadline]:
             client.expire()
         self.pool.sweep(now)
-        self.loop.call_later(_SWEEP, self.sweep)
 
     def client_gone(self, client: ClientConnection) -> None:
         self.clients.discard(client)

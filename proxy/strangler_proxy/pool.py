@@ -29,6 +29,10 @@ class Target:
         self.busy: set[UpstreamConnection] = set()
         self.open = self._connecting = 0
 
+    def unexpected(self, error: BaseException) -> None:
+        """A bug of ours, met in a parser's callback: told to the log."""
+        self._loop.call_exception_handler({"message": "proxy.unexpected", "exception": error})
+
     def next_deadline(self) -> float:
         return self._loop.time() + self._limits.idle_response
 

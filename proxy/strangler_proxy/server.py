@@ -79,6 +79,8 @@ class ClientConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._after_upgrade(data, upgrade.args[0])
         except httptools.HttpParserError as error:
+            if isinstance(error, httptools.HttpParserCallbackError):
+                self._plane.unexpected(error)
             self._malformed(str(error))
         if self._request is not None and not self._deaf:
             self._head_fed += len(data)
@@ -253,7 +255,7 @@ class ClientConnection(asyncio.Protocol):
         """Closes. A client that may still be sending is read for a moment, or the reset would destroy the answer."""
         deaf, self._deaf = self._deaf, True
         self._queue.clear()
-        self._receiving = None
+        self._receiving = self._request = None
         if self._transport is None:
             return
         if (deaf or not exchange.body_done) and self._transport.can_write_eof() and not self._transport.is_closing():

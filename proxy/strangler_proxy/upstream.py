@@ -170,8 +170,10 @@ class UpstreamConnection(asyncio.Protocol):
             self.deadline = self.target.next_deadline()
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
             self._clean = False
+            if isinstance(error, httptools.HttpParserCallbackError):
+                self.target.unexpected(error)
         except httptools.HttpParserUpgrade:
             self._clean = False
             self._complete = False

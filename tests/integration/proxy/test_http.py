@@ -237,9 +237,10 @@ def test_a_kept_connection_closed_under_our_feet_costs_a_read_nothing_and_double
     assert proxy.ask("GET", "/warm").status == 200
     turn["close"] = True
     assert proxy.ask("GET", "/read").status == 200
-    turn["close"] = True
-    assert proxy.ask("POST", "/write", b"x").status == 502
-    assert [asked.target for asked in monolith.asked] == ["/warm", "/read", "/read", "/write"]
+    for method, path in (("POST", "/write"), ("PUT", "/write"), ("GET", "/pay/confirm")):
+        turn["close"] = True
+        assert proxy.ask(method, path, b"x").status == 502
+    assert [asked.target for asked in monolith.asked] == ["/warm", "/read", "/read", "/write", "/write", "/pay/confirm"]
 
 
 def test_an_application_that_restarts_fails_nobody_who_was_not_sent(start: Start, monolith: Application) -> None:
