@@ -29,7 +29,7 @@ KINDS = {
     "json": Kind.JSON,
     "jsonb": Kind.JSON,
 }
-STAMP = '\'YYYY-MM-DD"T"HH24:MI:SS.US'
+STAMP = 'YYYY-MM-DD"T"HH24:MI:SS.US'
 
 COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), coalesce(base.typname, t.typname),
@@ -86,11 +86,9 @@ class Column:
         if self.kind is Kind.DECIMAL or self.kind is Kind.OTHER or self.padded:
             return f"{column}::text"
         if self.kind is Kind.TIMESTAMP:
-            return (
-                f"CASE WHEN isfinite({column}) THEN to_char({column} AT TIME ZONE 'UTC', {STAMP}\"Z\"') ELSE {column}::text END"
-            )
+            return _dated(column, f"{column} AT TIME ZONE 'UTC'", STAMP + '"Z"')
         if self.kind is Kind.LOCAL:
-            return f"CASE WHEN isfinite({column}) THEN to_char({column}, {STAMP}') ELSE {column}::text END"
+            return _dated(column, column, STAMP)
         if self.kind is Kind.BYTES:
             return f"translate(encode({column}, 'base64'), E'\\n', '')"
         if self.kind is Kind.ARRAY and self.element is Kind.DECIMAL:
@@ -100,7 +98,7 @@ class Column:
     def as_key(self, row: str) -> str:
         """SQL: the value as the text of a key: the same in every session, and castable back to the column's type."""
         if self.kind is Kind.DATE:
-            return f"to_char({self.at(row)}, 'YYYY-MM-DD')"
+            return _dated(self.at(row), self.at(row), "YYYY-MM-DD")
         if self.kind is Kind.BYTES:
             return f"'\\x' || encode({self.at(row)}, 'hex')"
         if self.kind in (Kind.TIMESTAMP, Kind.LOCAL):
@@ -120,10 +118,18 @@ class Column:
         if self.kind is Kind.BOOLEAN:
             return f"CASE {column} WHEN true THEN 't' WHEN false THEN 'f' END"
         if self.kind is Kind.DATE:
-            return f"CASE WHEN isfinite({column}) THEN to_char({column}, 'YYYY-MM-DD') ELSE {column}::text END"
+            return _dated(column, column, "YYYY-MM-DD")
         if self.kind in (Kind.TIMESTAMP, Kind.LOCAL, Kind.BYTES):
             return self.on_wire(row)
         return None
+
+
+def _dated(column: str, shown: str, form: str) -> str:
+    """SQL: ``shown`` in the form; infinity as itself; years before our era marked, because ``to_char`` hides their sign."""
+    text = f"to_char({shown}, '{form}')"
+    return (
+        f"CASE WHEN NOT isfinite({column}) THEN {column}::text WHEN {column} < '0001-01-01' THEN {text} || ' BC' ELSE {text} END"
+    )
 
 
 def columns_of(table: str, using: str | None = None) -> list[Column]:

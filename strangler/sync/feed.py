@@ -51,6 +51,7 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
         cursor.execute("SELECT context, epoch FROM strangler_ownership")
         epochs = dict(cursor.fetchall())
         cursor.execute(TOUCH, [after, context])
+        _catch_up_with(cursor, context, after)
         cursor.execute("DELETE FROM strangler_outbox WHERE stream = %s AND pos <= %s", [context, after])
         _assign(cursor, context, known)
         cursor.execute(READ, [context, after, limit])
@@ -61,6 +62,14 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
         "next": pointers[-1].pos if pointers else after,
         "marker": marker if len(pointers) < limit else None,
     }
+
+
+def _catch_up_with(cursor: Any, stream: str, after: int) -> None:
+    """A puller that is further than any position given here remembers an earlier life of this database: go on from there."""
+    cursor.execute("SELECT %s > last_value FROM strangler_feed_seq", [after])
+    if cursor.fetchone()[0]:
+        cursor.execute("SELECT setval('strangler_feed_seq', %s)", [after])
+        cursor.execute("UPDATE strangler_outbox SET pos = NULL WHERE stream = %s AND pos IS NOT NULL", [stream])
 
 
 def _assign(cursor: Any, stream: str, known: dict[str, collections.Collection]) -> None:
