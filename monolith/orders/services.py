@@ -75,6 +75,8 @@ def _refund(order_id: int) -> None:
     if payment_id is None:
         raise PaymentRefused("The payment of this order is not known yet; try again in a moment.")
     payments.refund(payment_id=payment_id, user_id=order.user_id, key=f"cancelled-{order.number}")
+    if intent:
+        PaymentIntent.objects.filter(pk=intent.pk, payment_id=payment_id).update(state=PaymentIntent.State.REFUNDED)
 
 
 def settle(*, payment_id: int | None = None, limit: int = 500) -> int:
