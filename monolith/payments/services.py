@@ -104,7 +104,7 @@ def _ask(payment: Payment) -> Payment:
 
 
 @transaction.atomic(savepoint=False)
-def _record(payment: Payment, answer: provider.Answer, *, expected: Payment.State = State.PROCESSING) -> Payment:
+def _record(payment: Payment, answer: provider.Answer, *, expected: str = State.PROCESSING) -> Payment:
     """Note the provider's answer, once: an answer that comes again, or too late, changes nothing."""
     now = timezone.now()
     noted = {
