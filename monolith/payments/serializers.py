@@ -53,7 +53,7 @@ def payment_body(payment: PaymentRecord) -> dict[str, Any]:
 
 
 def _moment(at: datetime | None) -> str | None:
-    return at and at.isoformat().replace("+00:00", "Z")
+    return at.isoformat().replace("+00:00", "Z") if at else None
 
 
 def payment_record(body: dict[str, Any]) -> PaymentRecord:
