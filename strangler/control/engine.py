@@ -173,9 +173,15 @@ class Workshop:
             drain=drain.to,
             verify=drain.verify,
             streams=self._streams_of_owner,
+            warm=lambda: self._warm(drain),
             nudge=lambda: carry(self.context.reverse_stream, Side.SERVICE),
             max_pause_ms=self.context.gates.max_pause_ms,
         )
+
+    def _warm(self, drain: Drain) -> None:
+        """Connections to Redis, broker and service are open, and the stream is short, before a write is parked."""
+        self.plane.proxies.open()
+        carry(drain.stream, drain.giver)
 
     def _streams_of_owner(self, running: Running) -> None:
         """Step 7: the reverse mirror runs exactly while the service owns; the mirror to the service stays, and is idle then."""

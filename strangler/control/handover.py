@@ -77,6 +77,7 @@ class HandOver:
     verify: Callable[[], None]  # the keys changed since the last full check are equal on both sides, quarantine is empty
     streams: Callable[[Running], None]  # step 7: the streams that belong to the new owner
     nudge: Callable[[], object] = lambda: None  # afterwards, outside of any transaction: the new stream's first round
+    warm: Callable[[], object] = lambda: None  # right before the hold: whatever would cost time while writes are parked
     max_pause_ms: float = 500.0
     converge_s: float = 15.0
     clock: Callable[[], float] = time.time
@@ -117,6 +118,7 @@ class HandOver:
             raise GatesClosed(f"{running.context}: {running.at} → {running.to}", verdicts)
         if unsettled:
             raise unsettled
+        self.warm()
         return {"verdicts": [verdict.to_json() for verdict in verdicts], "epoch": self.sides[Side.MONOLITH].read().epoch}
 
     def _settle(self) -> StranglerError | None:

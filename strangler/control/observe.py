@@ -32,7 +32,7 @@ OLDEST_HOLDER = """
 """
 
 
-HANDOVER_FRESH_S = 10.0
+HANDOVER_FRESH_S = 1.0  # what changed since is compared while writes are parked, so it should be little
 LOOK_AGAIN_S = 3.0
 PAUSE_S = 0.05
 

@@ -28,8 +28,9 @@ GATES: dict[Kind, tuple[str, ...]] = {
     Kind.ENTER_MIRROR: ("health",),
     Kind.LEAVE_MIRROR: ("orphans",),
     Kind.PUBLISH: MIRRORED,
-    Kind.CUT_OVER: (*MIRRORED, "loose keys", "transactions", "ownership"),
-    Kind.CUT_BACK: ("health", "lag", "drift", "quarantine", "proxies", "transactions", "ownership"),
+    # Drift comes last: what changes after its check is compared again while writes are parked.
+    Kind.CUT_OVER: (*(gate for gate in MIRRORED if gate != "drift"), "loose keys", "transactions", "ownership", "drift"),
+    Kind.CUT_BACK: ("health", "lag", "quarantine", "proxies", "transactions", "ownership", "drift"),
     Kind.RETIRE: ("health", "lag", "drift", "quarantine", "proxies"),
     Kind.UNRETIRE: ("health", "proxies"),
 }
