@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ def _start_servers(config: pytest.Config) -> None:
         return
     if "DATABASE_URL" in os.environ and "REDIS_URL" in os.environ:
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # CI's time limit: stop the servers as Ctrl-C does
     _clear_up_after_killed_sessions()
     directory = _directory()
     register = Register(directory)
