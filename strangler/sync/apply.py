@@ -49,7 +49,11 @@ SET epoch = EXCLUDED.epoch, token = EXCLUDED.token, round = EXCLUDED.round, dele
 WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.round)
 RETURNING a.collection, a.key
 """
-ENTER = "SELECT set_config('session_replication_role', 'replica', true), set_config('strangler.origin', %s, true)"
+# Durable before it is answered, whatever the default: the source forgets what is acknowledged.
+ENTER = """
+SELECT set_config('session_replication_role', 'replica', true), set_config('strangler.origin', %s, true),
+       set_config('synchronous_commit', 'on', true)
+"""
 LEAVE = "SELECT set_config('session_replication_role', 'origin', true), set_config('strangler.origin', '', true)"
 
 

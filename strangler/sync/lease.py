@@ -19,13 +19,16 @@ from strangler.sync.database import rows, value
 TTL_S = 7.0  # longer than a round with the slowest allowed answer (client.py: 1 s to connect, 5 s to answer)
 BACKOFF_MAX_S = 5.0
 
+# In a statement of its own: its commit need not wait for the disk. All that a crash may take back of the relay's own notes is
+# either flushed before anything is sent (the token, the marker: P7) or done again (the acknowledgement).
+LAZILY = "set_config('synchronous_commit', 'off', true) = 'off'"
 TAKE = """
 UPDATE strangler_stream
 SET lease_holder = %(me)s, lease_token = lease_token + 1, lease_until = clock_timestamp() + %(ttl)s * interval '1 second'
 WHERE name = %(name)s AND state = 'live' AND coalesce(retry_at, '-infinity') <= clock_timestamp()
-      AND (lease_until IS NULL OR lease_until <= clock_timestamp() OR lease_holder = %(dead)s)
+      AND (lease_until IS NULL OR lease_until <= clock_timestamp() OR lease_holder = %(dead)s) AND {lazily}
 RETURNING lease_token, context, kind, cursor
-"""
+""".replace("{lazily}", LAZILY)
 # P7: this commit waits for the log to be on disk, and with it every commit that the round can have read.
 RENEW = """
 UPDATE strangler_stream SET lease_until = clock_timestamp() + %s * interval '1 second'
@@ -34,8 +37,8 @@ RETURNING 1
 """
 RELEASE = """
 UPDATE strangler_stream SET lease_until = clock_timestamp(), last_error = '', failures = 0, retry_at = NULL
-WHERE name = %s AND lease_token = %s
-"""
+WHERE name = %s AND lease_token = %s AND {lazily}
+""".replace("{lazily}", LAZILY)
 FAIL = """
 UPDATE strangler_stream
 SET lease_until = clock_timestamp(), last_error = %s, failures = failures + 1,

@@ -30,8 +30,13 @@ return 0
 
 
 def draw(using: str | None = None) -> int:
-    """A new marker, greater than every one before. Draw it outside of the snapshot that it is to stand for."""
-    return int(value("SELECT nextval('strangler_marker_seq')", using=using))
+    """A new marker, greater than every one before. Draw it outside of the snapshot that it is to stand for.
+
+    Its commit does not wait for the disk; a round that uses it flushes it before it sends anything (P7).
+    """
+    return int(
+        value("SELECT nextval('strangler_marker_seq') WHERE set_config('synchronous_commit', 'off', true) = 'off'", using=using)
+    )
 
 
 def position(using: str | None = None) -> int:

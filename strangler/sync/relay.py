@@ -52,7 +52,7 @@ WITH held AS (
   SET marker = greatest(marker, %(marker)s), relayed = relayed + %(changes)s, last_round_at = clock_timestamp(),
       lag_ms = CASE WHEN %(changes)s > 0 THEN {lag} WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END,
     last_error = '', failures = 0, retry_at = NULL
-  WHERE name = %(stream)s AND lease_token = %(token)s
+  WHERE name = %(stream)s AND lease_token = %(token)s AND {lazily}
   RETURNING 1
 ), gone AS (
   DELETE FROM strangler_outbox WHERE id = ANY(%(ids)s) AND EXISTS (SELECT 1 FROM held)
@@ -61,7 +61,7 @@ WITH held AS (
   SELECT %(stream)s, %(round)s, %(changes)s, {lag} FROM held WHERE %(changes)s > 0
 )
 SELECT count(*) FROM held
-""".replace("{lag}", LAG)
+""".replace("{lag}", LAG).replace("{lazily}", lease.LAZILY)
 QUARANTINE = """
 INSERT INTO strangler_quarantine AS q (stream, collection, key, error, attempts)
 SELECT %s, c, k, e, 1 FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(c, k, e)

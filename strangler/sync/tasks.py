@@ -14,7 +14,7 @@ from strangler.sync.database import discard_broken, message, value
 log = logging.getLogger("strangler.sync")
 
 
-@shared_task(name="strangler.run", ignore_result=True, queue=wake.QUEUE)
+@shared_task(name="strangler.run", ignore_result=True)
 def run(stream: str) -> int:
     """Carry the stream while there is work; the number of rounds. Idempotent, safe to run twice at once, never fails.
 

@@ -9,6 +9,7 @@ import copy
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from django.conf import settings
@@ -16,8 +17,9 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
-from strangler.sync import collections
-from tests.integration.sync.estate import DESTINATION, SOURCE, Estate, Threads, build
+if TYPE_CHECKING:  # at run time only once Django is set up, which is after this file is loaded
+    from tests.integration.sync.estate import Estate, Threads
+    from tests.integration.sync.process import Service
 
 HERE = Path(__file__).resolve().parent
 APPS = ["tests.integration.sync.people", "tests.integration.sync.bank"]
@@ -26,6 +28,8 @@ APPS = ["tests.integration.sync.people", "tests.integration.sync.bank"]
 @pytest.fixture(scope="session")
 def sync_databases(django_db_blocker, postgres, valkey_url) -> Iterator[Estate]:
     """Made once for the session: migrated, filled with the test project's tables, installed."""
+    from tests.integration.sync.estate import DESTINATION, SOURCE, Estate, build
+
     strangler = {
         "ESTATE": HERE / "strangler.toml",
         "SIDE": "monolith",
@@ -53,6 +57,8 @@ def sync_databases(django_db_blocker, postgres, valkey_url) -> Iterator[Estate]:
 
 @pytest.fixture
 def estate(sync_databases: Estate, django_db_blocker) -> Iterator[Estate]:
+    from strangler.sync import collections
+
     with django_db_blocker.unblock(), override_settings(STRANGLER=settings.STRANGLER):
         collections.forget()
         sync_databases.reset()
@@ -61,6 +67,19 @@ def estate(sync_databases: Estate, django_db_blocker) -> Iterator[Estate]:
 
 @pytest.fixture
 def threads() -> Iterator[Threads]:
+    from tests.integration.sync.estate import Threads
+
     started = Threads()
     yield started
     started.join()
+
+
+@pytest.fixture
+def service(estate: Estate) -> Iterator[Service]:
+    """The bank's service over real HTTP, on the database ``destination``."""
+    from tests.integration.sync.process import Service
+
+    running = Service()
+    running.start()
+    yield running
+    running.kill()

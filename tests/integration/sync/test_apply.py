@@ -289,3 +289,24 @@ def test_a_partial_read_copy_gets_its_columns_and_no_secrets(estate):
         (person.pk, "a@example.com", None, None)
     ]
     assert "secret" not in str(estate.service.posted)
+
+
+def test_p07_what_is_answered_is_on_disk_here_too(estate):
+    """The source forgets what is acknowledged; a crash of this side must not take it back."""
+    too_early, written_to = 0, []
+
+    def before_the_commit(*_: str) -> None:
+        written_to.append(value("SELECT pg_current_wal_insert_lsn()", using=DESTINATION))
+
+    rows("SET synchronous_commit = off", using=DESTINATION)
+    apply._hooks.append(before_the_commit)
+    try:
+        with closing(watcher := connect(DESTINATION)):
+            for n in range(30):
+                put(code("k", str(n), (0, 1, n + 1)))
+                (is_flushed,) = watcher.execute("SELECT pg_current_wal_flush_lsn() > %s::pg_lsn", [written_to[-1]]).fetchone()
+                too_early += not is_flushed
+    finally:
+        apply._hooks.remove(before_the_commit)
+        rows("RESET synchronous_commit", using=DESTINATION)
+    assert too_early == 0

@@ -1,0 +1,192 @@
+"""Real HTTP, real processes, many connections, two relays that fight for the stream: both sides end equal, row by row."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import psycopg
+import pytest
+
+from strangler.errors import LostLease, ServiceUnavailable, StaleEpoch
+from strangler.sync import drift, marker, outbox, ownership, relay, reverse
+from strangler.sync.database import rows, value
+from tests.integration.sync.bank.models import Account, Code
+from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect, wait_for
+
+WRITES = (
+    "INSERT INTO bank_code (code, meaning) VALUES (%(key)s, %(value)s) ON CONFLICT (code) DO UPDATE SET meaning = EXCLUDED.meaning",
+    "UPDATE bank_code SET meaning = %(value)s WHERE code = %(key)s",
+    "DELETE FROM bank_code WHERE code = %(key)s",
+    "UPDATE bank_code SET code = %(other)s WHERE code = %(key)s AND NOT EXISTS (SELECT 1 FROM bank_code WHERE code = %(other)s)",
+    "INSERT INTO bank_account (handle, balance, opened_at) VALUES (%(key)s, 1.10, now()) ON CONFLICT DO NOTHING",
+    "UPDATE bank_account SET balance = balance + 0.01 WHERE handle >= %(key)s",
+    "DELETE FROM bank_account WHERE handle = %(key)s",
+    "UPDATE bank_account a SET handle = CASE handle WHEN %(key)s THEN %(other)s ELSE %(key)s END || '~' WHERE handle IN (%(key)s, %(other)s)",
+    "INSERT INTO bank_reading VALUES (%(number)s, 2025 + %(number)s %% 2, %(value)s) ON CONFLICT DO NOTHING",
+    "UPDATE bank_reading SET year = 4051 - year WHERE id = %(number)s",
+    "TRUNCATE bank_reading_2025",
+    'INSERT INTO "Odd Table" (small, ratio, data, raw) VALUES (%(number)s, 0.1, \'{"a": [1, null]}\', %(value)s::bytea)',
+)
+
+
+class Workload:
+    """Writers with short and long transactions that overlap and commit late; each with a seed of its own."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.late = threading.Barrier(3)
+        self.acknowledged = 0
+
+    def write(self, seed: int, transactions: int) -> None:
+        generator = random.Random(seed)
+        with closing(program := connect(self.alias, synchronous_commit=generator.choice(("on", "off")))):
+            for n in range(transactions):
+                is_late = n % 10 == 5
+                try:
+                    with program.transaction(force_rollback=generator.random() < 0.1):
+                        for _ in range(generator.randrange(1, 5)):
+                            self._one(program, generator, may_truncate=not is_late)
+                        if is_late:
+                            self._wait_for_the_others()
+                except (psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
+                    continue
+                self.acknowledged += 1
+
+    def _wait_for_the_others(self) -> None:
+        """All three have written and none has committed: ids and commits come in different orders."""
+        try:
+            self.late.wait(0.2)
+        except threading.BrokenBarrierError:
+            self.late.reset()
+
+    def _one(self, program: psycopg.Connection, generator: random.Random, may_truncate: bool) -> None:
+        statement = generator.choice(WRITES)
+        if statement.startswith("TRUNCATE") and (not may_truncate or generator.random() < 0.7):
+            return
+        program.execute(
+            statement,
+            {
+                "key": f"k{generator.randrange(30):02}",
+                "other": f"k{generator.randrange(30):02}",
+                "value": f"v{generator.randrange(10**6)}",
+                "number": generator.randrange(40),
+            },
+        )
+
+
+def fights(stop: threading.Event, carry, stream: str) -> None:
+    """Takes the stream from whoever has it, and carries it for a moment."""
+    while not stop.is_set():
+        rows(
+            "UPDATE strangler_stream SET lease_until = now() - interval '1 second', retry_at = NULL WHERE name = %s",
+            [stream],
+            SOURCE,
+        )
+        try:
+            carry()
+        except (LostLease, ServiceUnavailable):
+            continue
+
+
+def assert_converged(estate, service, stream: str) -> None:
+    assert value("SELECT count(*) FROM strangler_quarantine", using=SOURCE) == 0
+    estate.assert_equal()
+    assert drift.check(stream, using=SOURCE, client=service.client()).differing == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_p06_p08_two_relays_over_http_end_with_both_sides_equal(estate, service, threads, seed):
+    load, stop = Workload(SOURCE), threading.Event()
+    carriers = [
+        threads.start(
+            fights, stop, lambda: relay.run(CONTEXT, using=SOURCE, destination=service.client(), budget_s=0.2), CONTEXT
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    writers = [threads.start(load.write, seed * 100 + n, 60) for n in range(3)]
+    wait_for(lambda: load.acknowledged > 40, "some load", 30)
+    service.kill()
+    service.start()
+    for writer in writers:
+        writer.join(60)
+    stop.set()
+    for carrier in carriers:
+        carrier.join(30)
+    threads.join()
+    rows("UPDATE strangler_stream SET lease_until = NULL, retry_at = NULL", using=SOURCE)
+
+    def is_drained() -> bool:
+        relay.run(CONTEXT, using=SOURCE, destination=service.client())
+        return not outbox.depth(CONTEXT, SOURCE)
+
+    wait_for(is_drained, "the drain", 30)
+    assert load.acknowledged > 100
+    assert_converged(estate, service, CONTEXT)
+
+
+def test_p11_two_pullers_over_http_end_with_both_sides_equal(estate, service, threads):
+    estate.hand_over("service", 1)
+    load, stop, stream = Workload(DESTINATION), threading.Event(), f"{CONTEXT}-reverse"
+    carriers = [
+        threads.start(fights, stop, lambda: reverse.run(stream, using=SOURCE, feed=service.client(), budget_s=0.2), stream)
+        for _ in range(2)
+    ]
+    writers = [threads.start(load.write, 300 + n, 60) for n in range(3)]
+    for writer in writers:
+        writer.join(60)
+    stop.set()
+    for carrier in carriers:
+        carrier.join(30)
+    threads.join()
+    rows("UPDATE strangler_stream SET lease_until = NULL, retry_at = NULL", using=SOURCE)
+    position = marker.position(DESTINATION)
+
+    def is_drained() -> bool:
+        reverse.run(stream, using=SOURCE, feed=service.client())
+        return reverse.published(stream, SOURCE) > position
+
+    wait_for(is_drained, "the drain", 30)
+    assert_converged(estate, service, stream)
+
+
+def test_the_whole_way_there_and_back_over_http(estate, service):
+    """Fence, drain to a marker, hand over, write there, drain back, hand back: the engine's steps with the real calls."""
+    client = service.client()
+    Account.objects.using(SOURCE).create(handle="a")
+    relay.run(CONTEXT, using=SOURCE, destination=client)
+    ownership.change(CONTEXT, epoch=1, owner="none", operation="cut", using=SOURCE)
+    fence_marker = marker.draw(SOURCE)
+    relay.run(CONTEXT, using=SOURCE, destination=client)
+    assert estate.stream()["marker"] > fence_marker
+    from strangler.sync import sequences
+
+    client.put_ownership(epoch=1, owner="none", operation="cut", next_ids=sequences.next_ids(CONTEXT, SOURCE))
+    with pytest.raises(StaleEpoch):
+        client.put_ownership(epoch=0, owner="monolith", operation="late")
+    ownership.change(CONTEXT, epoch=1, owner="service", operation="cut", using=SOURCE)
+    said = client.put_ownership(epoch=1, owner="service", operation="cut")
+    assert (said["owner"], said["epoch"]) == ("service", 1)
+    Code.objects.using(DESTINATION).create(code="written there")
+    said = client.put_ownership(epoch=2, owner="none", operation="back")
+    reverse.run(f"{CONTEXT}-reverse", using=SOURCE, feed=client)
+    assert reverse.published(f"{CONTEXT}-reverse", SOURCE) > said["marker"]
+    ownership.change(CONTEXT, epoch=2, owner="none", operation="back", next_ids=said["next_ids"], using=SOURCE)
+    ownership.change(CONTEXT, epoch=2, owner="monolith", operation="back", using=SOURCE)
+    client.put_ownership(epoch=2, owner="monolith", operation="back")
+    Code.objects.using(SOURCE).create(code="written here again")
+    relay.run(CONTEXT, using=SOURCE, destination=client)
+    estate.assert_equal()
+
+
+def test_a_round_with_few_rows_is_quick(estate, service):
+    client = service.client()
+    taken = []
+    for n in range(25):
+        Code.objects.using(SOURCE).create(code=str(n))
+        started = time.perf_counter()
+        relay.run(CONTEXT, using=SOURCE, destination=client)
+        taken.append(time.perf_counter() - started)
+    assert sorted(taken)[len(taken) // 2] < 0.15, f"median {sorted(taken)[len(taken) // 2] * 1000:.1f} ms"
+    print(f"round with one row, median: {sorted(taken)[len(taken) // 2] * 1000:.1f} ms")

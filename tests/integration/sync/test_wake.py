@@ -1,0 +1,107 @@
+"""P12: waking a worker costs a committed request next to nothing, and never fails it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from celery import current_app
+from django.conf import settings
+from django.test import override_settings
+
+from strangler.sync import tasks, wake
+from tests.integration.sync.bank.models import Code
+from tests.integration.sync.estate import CONTEXT, SOURCE
+
+STREAM = CONTEXT
+
+
+@pytest.fixture(autouse=True)
+def fresh(estate, monkeypatch):
+    monkeypatch.setattr(wake, "_silent_until", 0.0)
+    wake.clear(STREAM)
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list[str]:
+    messages: list[str] = []
+    monkeypatch.setattr(wake, "_send", messages.append)
+    return messages
+
+
+def test_p12_one_message_is_under_way_at_a_time(sent):
+    assert wake.wake(STREAM)
+    assert not wake.wake(STREAM)
+    assert sent == [STREAM]
+    wake.clear(STREAM)
+    assert wake.wake(STREAM)
+
+
+def test_p12_who_asks_during_a_round_gets_another_one(estate, sent):
+    """The message is not sent again, so the holder must look at the key before it goes."""
+    Code.objects.using(SOURCE).create(code="a")
+    asked = []
+
+    def commit_meanwhile(_: object) -> None:
+        if not asked:
+            Code.objects.using(SOURCE).create(code="b")
+            asked.append(wake.wake(STREAM))
+
+    estate.service.before = commit_meanwhile
+    assert estate.relay() == 2
+    estate.assert_equal("bank.Code")
+
+
+def test_p12_who_asks_just_before_the_lease_is_given_back_is_not_forgotten(estate, sent, monkeypatch):
+    """The asker found the key set and the lease held; the holder looks once more after giving it back."""
+    from strangler.sync.lease import Lease
+
+    release = Lease.release
+    asked = []
+
+    def ask_then_release(self):
+        if not asked:
+            asked.append(True)
+            Code.objects.using(SOURCE).create(code="late")
+            wake.wake(STREAM)
+        release(self)
+
+    monkeypatch.setattr(Lease, "release", ask_then_release)
+    estate.relay()
+    estate.assert_equal("bank.Code")
+
+
+def test_p12_a_redis_that_is_down_is_swallowed_counted_and_left_alone_for_a_second(estate):
+    failures = wake.failures
+    with override_settings(STRANGLER={**settings.STRANGLER, "REDIS_URL": "redis://127.0.0.1:9/0"}):
+        assert wake.wake(STREAM) is False
+        assert wake.failures == failures + 1
+        started = time.perf_counter()
+        for _ in range(100):
+            wake.wake(STREAM)
+        assert time.perf_counter() - started < 0.05, "no further attempt"
+        assert wake.failures == failures + 1
+        Code.objects.using(SOURCE).create(code="k")
+        estate.relay()
+        estate.assert_equal("bank.Code")
+
+
+def test_p12_a_broker_that_is_down_is_swallowed_within_a_moment(estate, monkeypatch):
+    monkeypatch.setattr(
+        wake._local,
+        "connection",
+        current_app.connection_for_write("redis://127.0.0.1:9/0", transport_options=wake.QUICK),
+        raising=False,
+    )
+    failures = wake.failures
+    started = time.perf_counter()
+    assert wake.wake(STREAM) is False
+    assert time.perf_counter() - started < 0.3
+    assert wake.failures == failures + 1
+
+
+def test_the_task_never_fails_and_leaves_the_reason_on_the_stream(estate):
+    Code.objects.using(SOURCE).create(code="k")
+    assert tasks.run(STREAM) == 0
+    assert "does not answer" in estate.stream()["last_error"]
+    assert tasks.run("no such stream") == 0
