@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db.models.functions import Now
 
 from strangler import conf
+from strangler.control.errors import Slow
 from strangler.domain.estate import Context
 from strangler.domain.stages import Side
 from strangler.errors import LostLease, StranglerError
@@ -18,8 +19,12 @@ PAUSE_S = 0.005
 ROUND_S = 0.2  # how long a stream is carried here at a time; a worker goes on with it
 
 
-class NotDrained(StranglerError):
-    """The stream did not reach the marker in time, or what it carried is not equal on both sides."""
+class NotDrained(Slow):
+    """The stream did not reach the marker in time."""
+
+
+class NotEqual(StranglerError):
+    """What the stream carried is not the same on both sides."""
 
 
 def carry(stream: str, giver: Side) -> str:
@@ -64,16 +69,16 @@ class Drain:
         """The rows changed since the last clean full check are equal on both sides; none is in quarantine."""
         waiting = Quarantine.objects.using(_alias()).filter(stream=self.stream).count()
         if waiting:
-            raise NotDrained(f"stream {self.stream}: {waiting} rows could not be applied; see: strangler sync status")
+            raise NotEqual(f"stream {self.stream}: {waiting} rows could not be applied; see: strangler sync status")
         since = self._row().verified_marker
         report = drift.check(self.stream, since_marker=since)
         if report.differing:
             collection, key, kind = report.differing[0]
             more = f" and {len(report.differing) - 1} more" if len(report.differing) > 1 else ""
             see = f"strangler sync verify {self.context.name}"
-            raise NotDrained(f"after the drain {collection}/{key} differs ({kind}){more}; see: {see}")
+            raise NotEqual(f"after the drain {collection}/{key} differs ({kind}){more}; see: {see}")
         if report.in_flight:
-            raise NotDrained(f"after the drain {report.in_flight} rows of {self.stream} still change; who writes past the fence?")
+            raise NotEqual(f"after the drain {report.in_flight} rows of {self.stream} still change; who writes past the fence?")
 
     def _row(self) -> Stream:
         return Stream.objects.using(_alias()).get(name=self.stream)

@@ -5,6 +5,7 @@ This is the composition root of the control plane: only here is it said which ad
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,10 +18,10 @@ from strangler.control.errors import Busy, GatesClosed, Undone
 from strangler.control.handover import HandOver
 from strangler.control.holding import Holding
 from strangler.control.ledger import DatabaseLedger, Heartbeat, describe, open_operation
-from strangler.control.models import Migration, Receipt
+from strangler.control.models import Migration, Operation, Receipt
 from strangler.control.observe import Observer
 from strangler.control.publish import ProxyPlane
-from strangler.control.saga import DONE, REFUSED, Event, Progress, Runner, Running, Saga, silent
+from strangler.control.saga import DONE, REFUSED, UNDONE, Event, Progress, Runner, Running, Saga, silent
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.control.transitions import Transition
 from strangler.domain import plan
@@ -33,6 +34,8 @@ from strangler.sync import streams
 from strangler.sync.models import Ownership
 
 ADVANCE, ROLLBACK, HOLD = "advance", "rollback", "hold"
+TRIES = 3  # of a hand-over that undid itself because the moment was too busy
+BETWEEN_TRIES_S = 1.0
 
 
 # ---- where a context stands ---------------------------------------------------------------------------------------
@@ -141,6 +144,10 @@ class Workshop:
     def close(self) -> None:
         self.plane.close()
 
+    def probe(self, at: Position, to: Position) -> Running:
+        """An operation that isn't one, to ask what it would be like."""
+        return Running("", self.context.name, "", at, to, "", 0)
+
     def judge(self, running: Running) -> list[Verdict]:
         return self.observer.judge(running.at, running.to)
 
@@ -215,30 +222,47 @@ def _judged(receipt: Receipt, at: Position, to: Position) -> Receipt:
 
 
 def _go(
-    verb: str, context: Context, way: Sequence[Position], *, who: str, why: str, dry_run: bool, progress: Progress
+    verb: str, context: Context, way: Sequence[Position], *, who: str, why: str, dry_run: bool, tries: int, progress: Progress
 ) -> list[Receipt] | Plan:
     workshop = Workshop(context, progress)
     try:
         at = position_of(context.name)
         if dry_run:
             return _plan(workshop, at, way)
-        receipts = []
+        receipts: list[Receipt] = []
         for to in way:
-            first = next(iter(_steps(workshop, at, to)))
-            running = workshop.ledger.begin(context=context.name, verb=verb, at=at, to=to, step=first, who=who, why=why)
-            if position_of(context.name) != at:  # somebody moved it between our look and our operation
-                workshop.ledger.finish(workshop.ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
-                raise Busy(f"{context.name} was moved by somebody else just now; look again: strangler status {context.name}")
-            receipts.append(_judged(_drive(workshop, running), at, to))
+            for left in reversed(range(tries)):
+                receipts.append(_once(workshop, verb, at, to, who=who, why=why))
+                if not (left and _was_too_slow(receipts[-1])):
+                    break
+                progress(Event("again", workshop.probe(at, to), f"{receipts[-1].error}; trying again"))
+                time.sleep(BETWEEN_TRIES_S)
+            _judged(receipts[-1], at, to)
             at = to
         return receipts
     finally:
         workshop.close()
 
 
+def _once(workshop: Workshop, verb: str, at: Position, to: Position, *, who: str, why: str) -> Receipt:
+    name = workshop.context.name
+    running = workshop.ledger.begin(context=name, verb=verb, at=at, to=to, step=_steps(workshop, at, to)[0], who=who, why=why)
+    if position_of(name) != at:  # somebody moved it between our look and our operation
+        workshop.ledger.finish(workshop.ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
+        raise Busy(f"{name} was moved by somebody else just now; look again: strangler status {name}")
+    return _drive(workshop, running)
+
+
+def _was_too_slow(receipt: Receipt) -> bool:
+    """Whether a hand-over was undone for want of time alone: then another moment may be better."""
+    if receipt.outcome != UNDONE:
+        return False
+    operation = Operation.objects.using(conf.setting("DATABASE")).get(id=receipt.operation)
+    return bool(operation.data.get("slow")) and "held_at" in operation.data
+
+
 def _steps(workshop: Workshop, at: Position, to: Position) -> tuple[str, ...]:
-    probe = Running("", workshop.context.name, "", at, to, "", 0)
-    return tuple(workshop.saga(probe).actions)
+    return tuple(workshop.saga(workshop.probe(at, to)).actions)
 
 
 def _plan(workshop: Workshop, at: Position, way: Sequence[Position]) -> Plan:
@@ -256,13 +280,16 @@ def advance(
     who: str,
     why: str = "",
     dry_run: bool = False,
+    tries: int = TRIES,
     progress: Progress = silent,
 ) -> Receipt | Plan:
     """One stage or canary step on, or through all of them to ``to``. Gives the last receipt, or with ``dry_run`` the plan.
 
     Raises ``Misuse``, ``GatesClosed``, ``Busy``, ``Undone``, ``StillRunning``.
     """
-    done = travel(ADVANCE, context, to=to, percent=percent, who=who, why=why, dry_run=dry_run, progress=progress)
+    done = travel(
+        ADVANCE, context, to=to, percent=percent, who=who, why=why, dry_run=dry_run, tries=max(1, tries), progress=progress
+    )
     return done if isinstance(done, Plan) else done[-1]
 
 
@@ -274,10 +301,13 @@ def rollback(
     who: str,
     why: str = "",
     dry_run: bool = False,
+    tries: int = TRIES,
     progress: Progress = silent,
 ) -> Receipt | Plan:
     """One stage back, or through all of them to ``to``. As ``advance``."""
-    done = travel(ROLLBACK, context, to=to, percent=percent, who=who, why=why, dry_run=dry_run, progress=progress)
+    done = travel(
+        ROLLBACK, context, to=to, percent=percent, who=who, why=why, dry_run=dry_run, tries=max(1, tries), progress=progress
+    )
     return done if isinstance(done, Plan) else done[-1]
 
 
@@ -290,15 +320,19 @@ def travel(
     who: str,
     why: str = "",
     dry_run: bool = False,
+    tries: int = TRIES,
     progress: Progress = silent,
 ) -> list[Receipt] | Plan:
-    """``advance`` or ``rollback`` with every receipt of the way, one an operation."""
+    """``advance`` or ``rollback`` with every receipt of the way, one an operation.
+
+    A hand-over that undid itself because the moment was too busy is begun again, ``tries`` times in all, each with a receipt.
+    """
     declared = context_named(context)
     if not dry_run:
         resume(progress=progress)
     at = position_of(context)
     way = (way_forward if verb == ADVANCE else way_back)(declared, at, to, percent)
-    return _go(verb, declared, way, who=who, why=why, dry_run=dry_run, progress=progress)
+    return _go(verb, declared, way, who=who, why=why, dry_run=dry_run, tries=max(1, tries), progress=progress)
 
 
 def hold(context: str, seconds: float, *, who: str, why: str = "", progress: Progress = silent) -> Receipt:

@@ -22,11 +22,15 @@ class Busy(StranglerError):
     """Another operation runs in this estate. Only one may, and its holder is named."""
 
 
-class TooSlow(StranglerError):
+class Slow(StranglerError):
+    """Something took longer than a pause may last. Another moment may be better, so a hand-over is tried again."""
+
+
+class TooSlow(Slow):
     """Writes would have been parked for longer than ``max_pause_ms``."""
 
 
-class NotConverged(StranglerError):
+class NotConverged(Slow):
     """A live proxy did not acknowledge in time."""
 
 

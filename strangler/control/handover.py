@@ -25,6 +25,8 @@ from strangler.errors import LostLease, StranglerError
 log = logging.getLogger("strangler.control")
 
 PAUSED = ("hold", "fence", "drain", "offer", "commit")  # the steps that `max_pause_ms` bounds
+# Of the longest pause: when the hold, and when the drain must be through, so that the rest, or turning back, fits into it too.
+HOLD_SHARE, DRAIN_SHARE = 0.7, 0.9
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ class HandOver:
             },
             undo=back,
             turning={"hold": "release", **dict.fromkeys(("fence", "drain", "offer", "commit"), "undo-owner")},
-            atomic=frozenset({"commit"}),
+            # The monolith's fence and its record are one transaction too: who lost the token can't fence, and a fence that was
+            # not to be had has left nothing to undo.
+            atomic=frozenset({"commit", "fence"} if self.giver is Side.MONOLITH else {"commit"}),
             no_return=frozenset({"confirm", "flip", "reverse"}),
             resumable=frozenset({"confirm", "flip", "reverse"}),
         )
@@ -134,7 +138,7 @@ class HandOver:
     def hold(self, running: Running) -> Mapping[str, Any]:
         running = self.ledger.note(running, data={"held_at": self.clock()})
         published = self.plane.publish(running, running.at, hold_ms=int(self.max_pause_ms * 2 + 2000))
-        self.plane.held(running, timeout_s=self._left(running))
+        self.plane.held(running, timeout_s=self._left(running, HOLD_SHARE))
         self._in_time(running)
         return published
 
@@ -147,7 +151,7 @@ class HandOver:
 
     def drained(self, running: Running) -> Mapping[str, Any]:
         self._in_time(running)
-        self.drain(int(running.data["marker"]), self._left(running))
+        self.drain(int(running.data["marker"]), self._left(running, DRAIN_SHARE))
         self.verify()
         return {}
 
@@ -184,13 +188,15 @@ class HandOver:
 
     def undo_owner(self, running: Running) -> Mapping[str, Any]:
         """The giver owns again, at an epoch above everything that this operation can have said."""
+        if self.giver is Side.MONOLITH and "fenced" not in running.data:
+            return {}  # it never stopped owning
         epoch = int(running.data["epoch"]) + 2
         self.sides[self.giver].change(epoch=epoch, owner=self.giver, operation=running.id)
         return {"undone": epoch}
 
     def undo_other(self, running: Running) -> Mapping[str, Any]:
         if "undone" not in running.data:
-            return {}  # turned back from the hold: no ownership was touched
+            return {}  # no ownership was touched
         try:
             self.sides[self.taker].change(epoch=running.data["undone"], owner=self.giver, operation=running.id)
         except StranglerError as error:
@@ -218,8 +224,9 @@ class HandOver:
         held_at = running.data.get("held_at")
         return None if held_at is None else round((self.clock() - float(held_at)) * 1000, 1)
 
-    def _left(self, running: Running) -> float:
-        return max(0.0, (self.max_pause_ms - (self._parked_ms(running) or 0.0)) / 1000)
+    def _left(self, running: Running, share: float) -> float:
+        """Seconds until ``share`` of the longest pause is over."""
+        return max(0.0, (share * self.max_pause_ms - (self._parked_ms(running) or 0.0)) / 1000)
 
     def _in_time(self, running: Running) -> None:
         parked = self._parked_ms(running) or 0.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from strangler.control import faultpoints
-from strangler.control.errors import GatesClosed, Paused, StillRunning
+from strangler.control.errors import GatesClosed, Paused, Slow, StillRunning
 from strangler.domain.stages import Position
 from strangler.errors import LostLease, StranglerError
 
@@ -85,7 +85,7 @@ class Saga:
 
 @dataclass(frozen=True)
 class Event:
-    """Something an onlooker wants to hear: ``kind`` is step, done, failed, undo, wait or receipt."""
+    """Something an onlooker wants to hear: ``kind`` is step, done, failed, undo, wait, again or receipt."""
 
     kind: str
     running: Running
@@ -183,6 +183,8 @@ class Runner:
         data: dict[str, Any] = {}
         if isinstance(error, GatesClosed):
             data["verdicts"] = [verdict.to_json() for verdict in error.verdicts]
+        if isinstance(error, Slow):
+            data["slow"] = True
         running = self.ledger.note(running, error=text, data=data)
         if begin is None:
             return self.ledger.finish(running, REFUSED, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from strangler.control.errors import TooSlow
 from strangler.control.handover import Handed, Known
 from strangler.sync import marker, ownership, sequences
 from strangler.sync.client import ServiceClient
@@ -16,22 +17,25 @@ class MonolithSide:
 
     context: str
     lock_timeout_ms: int = 100
-    tries: int = 5
+    tries: int = 3
 
     def read(self) -> Known:
         record = ownership.get(self.context)
         return Known(record.epoch, str(record.owner), record.operation)
 
     def change(self, *, epoch: int, owner: str, operation: str, next_ids: Mapping[str, int] | None = None) -> Handed:
-        ownership.change(
-            self.context,
-            epoch=epoch,
-            owner=str(owner),
-            operation=operation,
-            lock_timeout_ms=self.lock_timeout_ms,
-            tries=self.tries,
-            next_ids=dict(next_ids) if next_ids else None,
-        )
+        try:
+            ownership.change(
+                self.context,
+                epoch=epoch,
+                owner=str(owner),
+                operation=operation,
+                lock_timeout_ms=self.lock_timeout_ms,
+                tries=self.tries,
+                next_ids=dict(next_ids) if next_ids else None,
+            )
+        except ownership.OwnershipBusy as busy:
+            raise TooSlow(str(busy)) from busy
         return Handed(sequences.next_ids(self.context), marker.draw())
 
 

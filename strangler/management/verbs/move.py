@@ -67,6 +67,9 @@ def _way(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--percent", type=int, metavar="N", help="the canary share, 1 to 100")
     parser.add_argument("--dry-run", action="store_true", help="judge the gates and show what would change; change nothing")
     parser.add_argument("--why", default="", metavar="TEXT", help="kept in the receipt")
+    parser.add_argument(
+        "--tries", type=int, default=engine.TRIES, metavar="N", help="of a hand-over that was too slow (default %(default)s)"
+    )
 
 
 def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
@@ -79,6 +82,7 @@ def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
             who=operator(),
             why=options.why,
             dry_run=options.dry_run,
+            tries=options.tries,
             progress=silent if options.json else _tell(),
         )
         if isinstance(done, Plan):
@@ -97,7 +101,7 @@ def _tell() -> Progress:
         at = f"{event.running.context} {event.running.to}"
         if event.kind in ("step", "undo"):
             console.print(f"  {'undo ' if event.kind == 'undo' else ''}{escape(at)}: {escape(event.text)}", style="dim")
-        elif event.kind in ("failed", "wait"):
+        elif event.kind in ("failed", "wait", "again"):
             console.print(f"  {escape(at)}: {escape(event.text)}")
 
     return tell

@@ -12,12 +12,13 @@ from strangler.control.models import Migration, Operation, Receipt, RouteTableVe
 from strangler.domain.plan import Plan
 from strangler.errors import Misuse
 from strangler.sync import ownership, streams
+from strangler.sync.lock import lock_key
 from tests.integration.control.conftest import SmallEstate
 from tests.integration.control.service import FakeService
 
 STEPS = ("gates", "hold", "fence", "drain", "offer", "commit", "confirm", "flip", "reverse")
 FORWARD = ("confirm", "flip", "reverse")
-WHO = {"who": "ada", "why": "a test"}
+WHO = {"who": "ada", "why": "a test", "tries": 1}
 
 
 class Killed(BaseException):
@@ -128,6 +129,33 @@ def test_a_proxy_with_a_write_in_flight_delays_the_cutover_until_it_is_undone(ca
     assert ownership.get("payments").epoch == 1  # turned back from the hold: nothing was fenced
 
 
+def test_a_cutover_that_found_a_busy_moment_is_tried_again_with_a_receipt_each(canary: SmallEstate, monkeypatch) -> None:
+    def reach(step: str) -> None:
+        canary.proxy.busy = step == "hold" and Receipt.objects.filter(to_stage="live").count() == 0
+
+    monkeypatch.setattr(faultpoints, "reach", reach)
+    monkeypatch.setattr(engine, "BETWEEN_TRIES_S", 0.01)
+    receipts = engine.travel("advance", "payments", **{**WHO, "tries": 2})
+    assert [receipt.outcome for receipt in receipts] == ["undone", "done"]
+    assert receipts[0].pause_ms < 2000  # turned back in time to stay within the longest pause
+    assert_settled(canary, "service")
+
+
+def test_step_fence_behind_an_open_writer_is_undone_and_names_it(canary: SmallEstate) -> None:
+    """A transaction outside of every proxy has written payments and stays open."""
+    writer = connection.copy()
+    try:
+        with writer.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [lock_key("payments")])
+            with pytest.raises(Undone, match="ownership lock is held by backend"):
+                engine.advance("payments", **WHO)
+        assert_settled(canary, "monolith")
+        assert ownership.get("payments").epoch == 1  # nothing was fenced, so nothing had to be undone
+    finally:
+        writer.close()
+
+
 # ---- the seven steps, with a process that dies in each ------------------------------------------------------------
 
 
@@ -195,7 +223,7 @@ def test_step_drain_that_is_too_slow_undoes_itself_and_says_so(canary: SmallEsta
     with pytest.raises(Undone, match="stream payments is at marker"):
         engine.advance("payments", **WHO)
     assert_settled(canary, "monolith")
-    assert Receipt.objects.latest("id").pause_ms >= 2000
+    assert Receipt.objects.latest("id").pause_ms >= 1500
 
 
 # ---- sides that are away ------------------------------------------------------------------------------------------
@@ -301,7 +329,7 @@ def test_step_redis_away_undoes_before_the_commit_and_is_waited_for_after(canary
 
 
 def test_a_hold_parks_and_lets_go_and_leaves_a_receipt(canary: SmallEstate) -> None:
-    receipt = engine.hold("payments", 0.3, **WHO)
+    receipt = engine.hold("payments", 0.3, who="ada")
     assert (receipt.verb, receipt.outcome) == ("hold", "done")
     assert receipt.pause_ms >= 300
     assert canary.proxy.table["contexts"]["payments"]["hold"] is None
@@ -327,7 +355,7 @@ def test_while_one_operation_runs_another_is_told(canary: SmallEstate, monkeypat
         (lambda: engine.advance("payments", percent=0, **WHO), "1…100"),
         (lambda: engine.advance("payments", to="monolith", **WHO), "is monolith already"),
         (lambda: engine.rollback("payments", **WHO), "the first stage"),
-        (lambda: engine.hold("payments", 0, **WHO), "at most 60 seconds"),
+        (lambda: engine.hold("payments", 0, who="ada"), "at most 60 seconds"),
     ],
 )
 def test_misuse_says_what_would_be_right(estate: SmallEstate, call, message: str) -> None:
