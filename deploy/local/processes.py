@@ -124,7 +124,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
     return (
         Process(
             name="monolith",
-            argv=_gunicorn(python, "monolith", ports.monolith, workers=2),
+            argv=_gunicorn(python, "monolith", ports.monolith, workers=4),
             env=monolith,
             cwd=ROOT,
             what="the shop, all five contexts",
@@ -133,7 +133,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
         ),
         Process(
             name="payments",
-            argv=_gunicorn(python, "payments_service", ports.payments, workers=1),
+            argv=_gunicorn(python, "payments_service", ports.payments, workers=2),
             env=payments,
             cwd=SERVICE_DIR,
             what="payments, lifted out of the shop",
@@ -188,7 +188,7 @@ def _gunicorn(python: str, app: str, port: int, *, workers: int) -> tuple[str, .
         "--worker-class",
         "gthread",
         "--threads",
-        "8",
+        "4",  # more processes and fewer threads: threads that share an interpreter wait for each other after every query
         "--keep-alive",
         "75",
         "--graceful-timeout",

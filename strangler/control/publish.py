@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from strangler import conf
 from strangler.control.errors import RedisUnavailable
-from strangler.control.ledger import DatabaseLedger
+from strangler.control.ledger import DatabaseLedger, open_operation
 from strangler.control.models import Migration, RouteTableVersion
 from strangler.control.proxies import Proxies, Proxy, connect, reachable
 from strangler.control.saga import Running
@@ -108,6 +108,11 @@ def newest() -> RouteTableVersion | None:
     return RouteTableVersion.objects.using(_alias()).order_by("-generation", "-version").first()
 
 
+def known(client: redis.Redis) -> tuple[int, int]:
+    """The newest number that Redis or a live proxy has: a table below it would be ignored by them (P21)."""
+    return max([carried(client), *(proxy.table for proxy in Proxies(client).live())])
+
+
 def carried(client: redis.Redis) -> tuple[int, int]:
     """What Redis has now; (0, 0) for nothing, or for rubbish."""
     with reachable():
@@ -120,7 +125,7 @@ def carried(client: redis.Redis) -> tuple[int, int]:
 
 
 def store(snapshot: Mapping[str, Any], above: tuple[int, int] = (0, 0)) -> RouteTableVersion:
-    """Numbers and keeps a table; to be called in a transaction. ``above``: what Redis has."""
+    """Numbers and keeps a table; to be called in a transaction. ``above``: what is ``known``."""
     with connections[_alias()].cursor() as cursor:
         cursor.execute(NUMBERING)
     last = newest()
@@ -142,13 +147,25 @@ def publish_current() -> RouteTableVersion:
     """A new table from what is declared and where each context stands; for a first start and a changed ``strangler.toml``."""
     client = connect()
     try:
-        above = carried(client)
+        above = known(client)
         with transaction.atomic(using=_alias()):
             table = store(body(conf.estate()), above)
         send(client, table)
         return table
     finally:
         client.close()
+
+
+def redeclare() -> bool:
+    """A new table if ``strangler.toml`` says other than the newest one; an operation under way publishes its own. Gives whether."""
+    table = newest()
+    if table is None or open_operation():
+        return False
+    said = {name: value for name, value in table.snapshot.items() if name not in ("generation", "version")}
+    if said == body(conf.estate()):
+        return False
+    publish_current()
+    return True
 
 
 def republish() -> bool:
@@ -181,7 +198,7 @@ class ProxyPlane:
         above = (0, 0)
         try:
             self.proxies.open()
-            above = carried(self.proxies.client)
+            above = known(self.proxies.client)
         except RedisUnavailable as error:
             unreachable = error  # stored all the same: the tick hands it on as soon as Redis is back
         with self.ledger.guard(running):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from celery import shared_task
+from celery.signals import worker_ready
 
 from strangler import conf
 from strangler.control import engine, publish, reconcile
@@ -33,6 +34,18 @@ def _parts() -> list[Callable[[], object]]:
     if conf.side() != "monolith":
         return [guard_identity]
     return [guard_identity, go_on, publish.republish, reconcile.tell_owed, streams.floor]
+
+
+@worker_ready.connect
+def deployed(**_: object) -> None:
+    """A worker that starts may come with a changed ``strangler.toml``: the proxies get what it declares now."""
+    if conf.side() != "monolith":
+        return
+    try:
+        if publish.redeclare():
+            log.info("table.redeclared")
+    except StranglerError as error:
+        log.warning("table.redeclare_failed reason=%s", error)
 
 
 @shared_task(name="strangler.tick", ignore_result=True, queue="strangler")
