@@ -40,8 +40,10 @@ def test_p01_every_way_to_write_notes_each_key_once(estate):
         program.execute("INSERT INTO bank_code (code, meaning) VALUES ('raw', NULL) ON CONFLICT DO NOTHING")
         with program.cursor().copy("COPY bank_code (code, meaning) FROM STDIN") as copy:
             copy.write_row(("copied", "x"))
-        program.execute("MERGE INTO bank_code c USING (VALUES ('raw'), ('merged')) v(k) ON c.code = v.k "
-                        "WHEN MATCHED THEN UPDATE SET meaning = 'm' WHEN NOT MATCHED THEN INSERT (code) VALUES (v.k)")  # fmt: skip
+        program.execute(
+            "MERGE INTO bank_code c USING (VALUES ('raw'), ('merged')) v(k) ON c.code = v.k "
+            "WHEN MATCHED THEN UPDATE SET meaning = 'm' WHEN NOT MATCHED THEN INSERT (code) VALUES (v.k)"
+        )
     assert sorted(noted(estate)) == [("bank.Code", key) for key in ("copied", "merged", "raw", "raw")]
 
 
@@ -191,7 +193,7 @@ def test_p05_an_origin_that_was_set_and_is_over_reads_as_unset(estate):
 
 
 def test_p01_a_writer_from_before_the_trigger_is_waited_for(estate, threads):
-    """CREATE TRIGGER needs a lock that conflicts with every writer's: what was written without it is committed before it is there."""
+    """CREATE TRIGGER needs a lock that conflicts with every writer's: what was written without it is committed by then."""
     code = collections.for_stream(CONTEXT, SOURCE)["bank.Code"]
     capture.uninstall(code, SOURCE)
     with closing(early := connect(SOURCE), installer := connect(SOURCE)):

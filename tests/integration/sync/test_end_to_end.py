@@ -16,14 +16,16 @@ from tests.integration.sync.bank.models import Account, Code
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect, wait_for
 
 WRITES = (
-    "INSERT INTO bank_code (code, meaning) VALUES (%(key)s, %(value)s) ON CONFLICT (code) DO UPDATE SET meaning = EXCLUDED.meaning",
+    "INSERT INTO bank_code (code, meaning) VALUES (%(key)s, %(value)s) "
+    "ON CONFLICT (code) DO UPDATE SET meaning = EXCLUDED.meaning",
     "UPDATE bank_code SET meaning = %(value)s WHERE code = %(key)s",
     "DELETE FROM bank_code WHERE code = %(key)s",
     "UPDATE bank_code SET code = %(other)s WHERE code = %(key)s AND NOT EXISTS (SELECT 1 FROM bank_code WHERE code = %(other)s)",
     "INSERT INTO bank_account (handle, balance, opened_at) VALUES (%(key)s, 1.10, now()) ON CONFLICT DO NOTHING",
     "UPDATE bank_account SET balance = balance + 0.01 WHERE handle >= %(key)s",
     "DELETE FROM bank_account WHERE handle = %(key)s",
-    "UPDATE bank_account a SET handle = CASE handle WHEN %(key)s THEN %(other)s ELSE %(key)s END || '~' WHERE handle IN (%(key)s, %(other)s)",
+    "UPDATE bank_account a SET handle = CASE handle WHEN %(key)s THEN %(other)s ELSE %(key)s END || '~' "
+    "WHERE handle IN (%(key)s, %(other)s)",
     "INSERT INTO bank_reading VALUES (%(number)s, 2025 + %(number)s %% 2, %(value)s) ON CONFLICT DO NOTHING",
     "UPDATE bank_reading SET year = 4051 - year WHERE id = %(number)s",
     "TRUNCATE bank_reading_2025",

@@ -188,7 +188,7 @@ def test_p07_the_feed_answers_only_what_is_on_disk(live):
 
 
 def test_p07_an_answer_with_nothing_new_is_on_disk_too(live):
-    """Nothing to give a position to, nothing to delete: the transaction must write all the same, or its commit waits for nothing."""
+    """Nothing to give a position to, nothing to delete: the transaction must write all the same, or it flushes nothing."""
     too_early = 0
     with closing(writer := connect(DESTINATION, synchronous_commit="off"), watcher := connect(DESTINATION)):
         Code.objects.using(DESTINATION).create(code="k")

@@ -27,12 +27,15 @@ from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing,
     ],
 )
 def test_p15_every_kind_of_write_is_refused_on_the_other_side(estate, statement):
-    with closing(program := connect(DESTINATION)), pytest.raises(psycopg.Error) as refused, program.cursor() as cursor:
+    def write() -> None:
         if statement.startswith("COPY"):
-            with cursor.copy(statement) as copy:
+            with program.cursor().copy(statement) as copy:
                 copy.write_row(("x",))
         else:
-            cursor.execute(statement)
+            program.execute(statement)
+
+    with closing(program := connect(DESTINATION)), pytest.raises(psycopg.Error) as refused:
+        write()
     assert refused.value.sqlstate == "SF001"
     assert "owned by monolith" in str(refused.value)
 

@@ -193,7 +193,7 @@ def test_p06_two_relays_at_once_lose_nothing(estate, threads):
         with closing(program := connect(SOURCE)):
             for n in range(60):
                 program.execute(
-                    "INSERT INTO bank_code (code, meaning) VALUES (%s, %s) ON CONFLICT (code) DO UPDATE SET meaning = EXCLUDED.meaning",
+                    "INSERT INTO bank_code VALUES (%s, %s) ON CONFLICT (code) DO UPDATE SET meaning = EXCLUDED.meaning",
                     [f"k{n % 7}", f"{name}{n}"],
                 )
                 if n % 5 == 0:
