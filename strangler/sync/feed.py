@@ -26,9 +26,12 @@ from strangler.sync.outbox import Pointer
 
 LIMIT = 1000
 ASSIGN = """
-UPDATE strangler_outbox SET pos = nextval('strangler_feed_seq')
-WHERE id IN (SELECT id FROM strangler_outbox WHERE stream = %s AND pos IS NULL ORDER BY id)
-RETURNING collection, key
+WITH given AS MATERIALIZED (
+  SELECT id, nextval('strangler_feed_seq') AS pos
+  FROM (SELECT id FROM strangler_outbox WHERE stream = %s AND pos IS NULL ORDER BY id) AS noted
+)
+UPDATE strangler_outbox o SET pos = given.pos FROM given WHERE o.id = given.id
+RETURNING o.collection, o.key
 """
 READ = "SELECT id, collection, key, noted_at, pos FROM strangler_outbox WHERE stream = %s AND pos > %s ORDER BY pos LIMIT %s"
 # Also the write that makes the commit flush, and with it all that this transaction has seen (P7).

@@ -156,6 +156,7 @@ def test_p11_a_crash_after_the_answer_asks_again_from_the_same_cursor(live):
 def test_p11_a_swap_that_is_cut_by_the_end_of_an_answer_waits_for_its_other_half(live):
     accounts = [Account.objects.using(DESTINATION).create(handle=handle) for handle in ("a", "b")]
     live.pull()
+    live.forget_pointers()
     rows("UPDATE bank_account SET handle = 'tmp' WHERE id = %s", [accounts[1].pk], DESTINATION)
     rows("UPDATE bank_account SET handle = 'b' WHERE id = %s", [accounts[0].pk], DESTINATION)
     rows("UPDATE bank_account SET handle = 'a' WHERE id = %s", [accounts[1].pk], DESTINATION)
