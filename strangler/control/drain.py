@@ -65,20 +65,31 @@ class Drain:
             said = carry(self.stream, self.giver) or said
             time.sleep(PAUSE_S)
 
-    def verify(self) -> None:
-        """The rows changed since the last clean full check are equal on both sides; none is in quarantine."""
+    def freshen(self) -> int:
+        """Compares what changed since the last full check, so that little is left to compare while writes are parked.
+
+        Gives the marker up to which both sides are known to be equal: what was in flight is applied by a later round.
+        """
+        row = self._row()
+        self._equal(drift.check(self.stream, since_marker=row.verified_marker))
+        return int(row.marker)
+
+    def verify(self, since: int) -> None:
+        """The rows changed since the marker ``since`` are equal on both sides; none is in quarantine."""
         waiting = Quarantine.objects.using(_alias()).filter(stream=self.stream).count()
         if waiting:
             raise NotEqual(f"stream {self.stream}: {waiting} rows could not be applied; see: strangler sync status")
-        since = self._row().verified_marker
         report = drift.check(self.stream, since_marker=since)
+        self._equal(report)
+        if report.in_flight:
+            raise NotEqual(f"after the drain {report.in_flight} rows of {self.stream} still change; who writes past the fence?")
+
+    def _equal(self, report: drift.DriftReport) -> None:
         if report.differing:
             collection, key, kind = report.differing[0]
             more = f" and {len(report.differing) - 1} more" if len(report.differing) > 1 else ""
             see = f"strangler sync verify {self.context.name}"
-            raise NotEqual(f"after the drain {collection}/{key} differs ({kind}){more}; see: {see}")
-        if report.in_flight:
-            raise NotEqual(f"after the drain {report.in_flight} rows of {self.stream} still change; who writes past the fence?")
+            raise NotEqual(f"{collection}/{key} differs between the sides ({kind}){more}; see: {see}")
 
     def _row(self) -> Stream:
         return Stream.objects.using(_alias()).get(name=self.stream)

@@ -30,7 +30,7 @@ from strangler.domain.gates import State, Verdict
 from strangler.domain.plan import Kind, Plan
 from strangler.domain.stages import Position, Side, Stage, next_position, previous_position
 from strangler.errors import LostLease, Misuse
-from strangler.sync import streams
+from strangler.sync import streams, wake
 from strangler.sync.models import Ownership
 
 ADVANCE, ROLLBACK, HOLD = "advance", "rollback", "hold"
@@ -178,17 +178,19 @@ class Workshop:
             ledger=self.ledger,
             judge=self.judge,
             drain=drain.to,
-            verify=drain.verify,
+            verify=lambda running: drain.verify(int(running.data["verified"])),
             streams=self._streams_of_owner,
             warm=lambda: self._warm(drain),
+            wake=lambda: wake.wake(self.context.reverse_stream),
             nudge=lambda: carry(self.context.reverse_stream, Side.SERVICE),
             max_pause_ms=self.context.gates.max_pause_ms,
         )
 
-    def _warm(self, drain: Drain) -> None:
-        """Connections to Redis, broker and service are open, and the stream is short, before a write is parked."""
+    def _warm(self, drain: Drain) -> dict[str, int]:
+        """Before a write is parked: connections to Redis, broker and service are open, and little is left to carry and compare."""
         self.plane.proxies.open()
         carry(drain.stream, drain.giver)
+        return {"verified": drain.freshen()}
 
     def _streams_of_owner(self, running: Running) -> None:
         """Step 7: the reverse mirror runs exactly while the service owns; the mirror to the service stays, and is idle then."""

@@ -76,10 +76,11 @@ class HandOver:
     ledger: Ledger
     judge: Callable[[Running], Sequence[Verdict]]
     drain: Callable[[int, float], None]  # (marker, seconds left): the taker has applied everything before the marker
-    verify: Callable[[], None]  # the keys changed since the last full check are equal on both sides, quarantine is empty
+    verify: Callable[[Running], None]  # the keys changed since the last check are equal on both sides, quarantine is empty
     streams: Callable[[Running], None]  # step 7: the streams that belong to the new owner
     nudge: Callable[[], object] = lambda: None  # afterwards, outside of any transaction: the new stream's first round
-    warm: Callable[[], object] = lambda: None  # right before the hold: whatever would cost time while writes are parked
+    warm: Callable[[], Mapping[str, Any]] = dict  # right before the hold: whatever would cost time while writes are parked
+    wake: Callable[[], object] = lambda: None  # the new owner's stream has just been started
     max_pause_ms: float = 500.0
     converge_s: float = 15.0
     clock: Callable[[], float] = time.time
@@ -122,8 +123,8 @@ class HandOver:
             raise GatesClosed(f"{running.context}: {running.at} → {running.to}", verdicts)
         if unsettled:
             raise unsettled
-        self.warm()
-        return {"verdicts": [verdict.to_json() for verdict in verdicts], "epoch": self.sides[Side.MONOLITH].read().epoch}
+        epoch = self.sides[Side.MONOLITH].read().epoch
+        return {"verdicts": [verdict.to_json() for verdict in verdicts], "epoch": epoch, **self.warm()}
 
     def _settle(self) -> StranglerError | None:
         """A change of owner that the service still has to hear of (an undo that it missed) is told first."""
@@ -152,7 +153,7 @@ class HandOver:
     def drained(self, running: Running) -> Mapping[str, Any]:
         self._in_time(running)
         self.drain(int(running.data["marker"]), self._left(running, DRAIN_SHARE))
-        self.verify()
+        self.verify(running)
         return {}
 
     def offer(self, running: Running) -> Mapping[str, Any]:
@@ -174,6 +175,10 @@ class HandOver:
         return {}
 
     def flip(self, running: Running) -> Mapping[str, Any]:
+        if self.taker is Side.SERVICE:  # the reverse mirror fills while the proxies learn of the flip
+            with self.ledger.guard(running):
+                self.streams(running)
+            self.wake()
         published = self.plane.publish(running, running.to)
         acknowledged = self.plane.converged(timeout_s=self.converge_s)
         return {**published, "proxies": dict(acknowledged), "pause_ms": self._parked_ms(running)}

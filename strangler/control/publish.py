@@ -157,7 +157,7 @@ def publish_current() -> RouteTableVersion:
 
 
 def redeclare() -> bool:
-    """A new table if ``strangler.toml`` says other than the newest one; an operation under way publishes its own. Gives whether."""
+    """A new table if ``strangler.toml`` says other than the newest one. Gives whether; an open operation publishes its own."""
     table = newest()
     if table is None or open_operation():
         return False

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from strangler import conf
+from strangler.control import publish
 from strangler.control.engine import context_named, position_of
 from strangler.domain.estate import Context
 from strangler.domain.stages import Side, Stage
@@ -191,6 +192,8 @@ def uninstall(options: argparse.Namespace) -> Answer:
             if at.stage is not Stage.MONOLITH:
                 raise StranglerError(f"{name} is {at}; take it back first: strangler rollback {name} --to monolith")
     install.uninstall(options.context)
+    if conf.side() == Side.MONOLITH:
+        publish.publish_current()  # without the epochs that are gone with it
     what = options.context or "every context"
     return Answer(
         {"context": options.context, "uninstalled": True}, [f"capture, fence and streams of {what} are gone from this side"]

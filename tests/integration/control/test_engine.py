@@ -78,8 +78,8 @@ def test_the_whole_way_there_and_back_leaves_nothing_behind(estate: SmallEstate)
     assert stage() == "retired"
     back = engine.travel("rollback", "payments", to="monolith", **WHO)
     assert [receipt.to_stage for receipt in back] == ["live", "canary", "shadow", "mirror", "monolith"]
-    assert stage() == "monolith"
-    assert (estate.service.row["owner"], estate.service.row["epoch"]) == ("monolith", 3)
+    assert_settled(estate, "monolith")
+    assert ownership.get("payments").epoch == 3  # the epoch stays, for requests that are stamped with it
     again = engine.advance("payments", to="live", **WHO)
     assert again.outcome == "done"
     assert_settled(estate, "service")
@@ -95,6 +95,13 @@ def test_a_cutover_measures_its_pause_and_names_the_proxies(canary: SmallEstate)
     assert streams.state("payments-reverse") == "live"
     held = [table["contexts"]["payments"]["hold"] for table in canary.proxy.tables]
     assert sum(hold is not None for hold in held) == 1
+
+
+def test_p20_no_table_that_was_ever_published_is_ahead_of_the_monolith(canary: SmallEstate) -> None:
+    """A stamp above the local epoch is refused as stale, so the ownership row must never be behind what proxies have."""
+    engine.travel("rollback", "payments", to="monolith", **WHO)
+    published = max(table["contexts"]["payments"]["epoch"] for table in canary.proxy.tables)
+    assert ownership.get("payments").epoch >= published
 
 
 def test_the_service_goes_on_with_greater_ids(canary: SmallEstate) -> None:

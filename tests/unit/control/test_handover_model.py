@@ -120,13 +120,12 @@ TestHandOver = HandOverMachine.TestCase
 TestHandOver.settings = FAIR
 
 
-@pytest.mark.parametrize("rule_taken_out", ["strict", "tokens"])
-def test_p16_without_refusals_or_tokens_the_model_finds_the_fault(rule_taken_out: str) -> None:
-    """The machine above can fail: without P16's refusals, or without the token, it finds two owners or a lost write."""
+class WithoutTokens(HandOverMachine):
+    rules_taken_out = {"tokens": False}
 
-    class Weakened(HandOverMachine):
-        rules_taken_out = {rule_taken_out: False}
 
+def test_p16_without_the_token_the_model_finds_the_fault() -> None:
+    """The machine above can fail: where a holder that was overtaken still records, it finds two owners or a lost write."""
     hunt = settings(FAIR, max_examples=3000, stateful_step_count=80, derandomize=True, database=None, phases=[Phase.generate])
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(Weakened, settings=hunt)
+        run_state_machine_as_test(WithoutTokens, settings=hunt)

@@ -184,6 +184,18 @@ def test_step_a_zombie_that_wakes_after_the_undo_changes_nothing(world: World) -
     assert len(world.receipts) == len(world.begun)
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_p16_a_fence_that_arrives_late_is_refused(strict: bool) -> None:
+    """Its sender was overtaken, and the rollback undone. Without P16's refusal the service would stop owning by an old word."""
+    world = live_world()
+    zombie = world.begin()
+    run_until(world, zombie, "fence")
+    finish(world)
+    world.strict = strict
+    run_out(zombie)
+    assert world.service.accepts == strict
+
+
 def test_p22_rollback_from_a_dead_service_is_refused_before_anything_is_parked() -> None:
     world = live_world()
     before, tables = sides(world), len(world.tables)

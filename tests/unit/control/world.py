@@ -189,7 +189,7 @@ class Holder:
             ledger=MemoryLedger(self),
             judge=lambda _: self.call(list),
             drain=lambda marker, _: self.call(lambda: self._drain(marker)),
-            verify=lambda: self.call(lambda: None),
+            verify=lambda _: self.call(lambda: None),
             streams=lambda _: None,
             clock=lambda: self.world.now,
         )
