@@ -34,7 +34,7 @@ from strangler.sync import streams, wake
 from strangler.sync.models import Ownership
 
 ADVANCE, ROLLBACK, HOLD = "advance", "rollback", "hold"
-TRIES = 3  # of a hand-over that undid itself because the moment was too busy
+TRIES = 5  # of a hand-over that undid itself because the moment was too busy
 BETWEEN_TRIES_S = 1.0
 
 
@@ -187,7 +187,7 @@ class Workshop:
         )
 
     def _warm(self, drain: Drain) -> dict[str, int]:
-        """Before a write is parked: connections to Redis, broker and service are open, and little is left to carry and compare."""
+        """Before a write is parked: connections to Redis, broker and service are open, little is left to carry and compare."""
         self.plane.proxies.open()
         carry(drain.stream, drain.giver)
         return {"verified": drain.freshen()}
