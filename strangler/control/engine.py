@@ -125,6 +125,9 @@ def back_command(context: str, target: Position) -> str:
 # ---- the wiring ---------------------------------------------------------------------------------------------------
 
 
+PATIENT_TRIES = 100  # for the owner's lock, where no write is parked meanwhile
+
+
 @dataclass
 class Workshop:
     """Everything that one operation on one context needs, wired."""
@@ -162,7 +165,7 @@ class Workshop:
             self.plane,
             self.ledger,
             self.judge,
-            self.monolith,
+            MonolithSide(self.context.name, tries=PATIENT_TRIES),
             self.service,
             said=lambda text: self.progress(Event("wait", running, text)),
             slice_s=self.slice_s,

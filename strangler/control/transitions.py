@@ -183,9 +183,10 @@ class Transition:
             epoch = self.monolith.read().epoch
             self.ledger.note(running, data={"epoch_kept": epoch})
         install.uninstall(self.context.name)
-        with self.ledger.guard(running):
-            ownership.prepare(self.context.name, Side.MONOLITH)
-            self.monolith.change(epoch=epoch, owner=Side.MONOLITH, operation=running.id)
+        if epoch:
+            with self.ledger.guard(running):
+                ownership.prepare(self.context.name, Side.MONOLITH)
+                self.monolith.change(epoch=epoch, owner=Side.MONOLITH, operation=running.id)
         return {}
 
     def loosen(self, running: Running) -> Mapping[str, Any]:

@@ -207,8 +207,17 @@ class Relay:
             self.limit = min(LIMIT, self.limit * 2)
 
 
-def run(stream: str, using: str | None = None, destination: Destination | None = None, budget_s: float = BUDGET_S) -> int:
+def run(
+    stream: str,
+    using: str | None = None,
+    destination: Destination | None = None,
+    budget_s: float = BUDGET_S,
+    *,
+    linger: bool = False,
+) -> int:
     """Rounds of the stream while there is work; the number of rounds. 0 where another holds it or it is not live.
+
+    ``linger``: stay a moment after the last round for whoever asks next (``wake.linger``).
 
     What goes wrong is recorded on the stream, which then backs off, and raised as ``StranglerError`` (``LostLease``: another has
     taken over and nothing need be done).
@@ -219,7 +228,7 @@ def run(stream: str, using: str | None = None, destination: Destination | None =
         held = lease.take(stream, using)
         if held is None:
             return rounds
-        rounds += _hold(held, destination, using, end)
+        rounds += _hold(held, destination, using, end, linger)
         if time.monotonic() >= end:
             wake.wake(stream)
             return rounds
@@ -227,7 +236,7 @@ def run(stream: str, using: str | None = None, destination: Destination | None =
             return rounds
 
 
-def _hold(held: Lease, destination: Destination | None, using: str | None, end: float) -> int:
+def _hold(held: Lease, destination: Destination | None, using: str | None, end: float, linger: bool) -> int:
     if destination is None:
         from strangler.sync.client import ServiceClient
 
@@ -239,7 +248,7 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
             more = relay.round()
             rounds += 1
             more = backfill.feed(held.stream, using) or more
-            if time.monotonic() >= end or not (more or wake.is_asked(held.stream)):
+            if time.monotonic() >= end or not (more or wake.is_asked(held.stream) or (linger and wake.linger(held.stream))):
                 held.release()
                 if held.token % 50 == 0:
                     rows(FORGET_ROUNDS, using=using)

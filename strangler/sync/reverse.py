@@ -102,16 +102,20 @@ class Puller:
             cursor.execute(CURED, [*map(list, zip(*done, strict=True)), stream])
 
 
-def run(stream: str, using: str | None = None, feed: Feed | None = None, budget_s: float = BUDGET_S) -> int:
+def run(
+    stream: str, using: str | None = None, feed: Feed | None = None, budget_s: float = BUDGET_S, *, linger: bool = False
+) -> int:
     """Pulls until there is nothing more; the number of rounds. 0 where another holds the stream or it is not live.
+
+    ``linger``: stay a moment after the last round for whoever asks next (``wake.linger``).
 
     What goes wrong is recorded on the stream, which then backs off, and raised as ``StranglerError``.
     """
-    return len(pull(stream, using, feed, budget_s)[1])
+    return len(pull(stream, using, feed, budget_s, linger=linger)[1])
 
 
 def pull(
-    stream: str, using: str | None = None, feed: Feed | None = None, budget_s: float = BUDGET_S
+    stream: str, using: str | None = None, feed: Feed | None = None, budget_s: float = BUDGET_S, *, linger: bool = False
 ) -> tuple[list[Event], list[int]]:
     """Like ``run``: the events of all rounds, and how many each of them had."""
     discard_broken(using)
@@ -122,7 +126,7 @@ def pull(
         held = lease.take(stream, using)
         if held is None:
             return events, sizes
-        _hold(held, feed, using, end, events, sizes)
+        _hold(held, feed, using, end, events, sizes, linger)
         if time.monotonic() >= end:
             wake.wake(stream)
             return events, sizes
@@ -130,7 +134,9 @@ def pull(
             return events, sizes
 
 
-def _hold(held: Lease, feed: Feed | None, using: str | None, end: float, events: list[Event], sizes: list[int]) -> None:
+def _hold(
+    held: Lease, feed: Feed | None, using: str | None, end: float, events: list[Event], sizes: list[int], linger: bool
+) -> None:
     if feed is None:
         from strangler.sync.client import ServiceClient
 
@@ -142,7 +148,7 @@ def _hold(held: Lease, feed: Feed | None, using: str | None, end: float, events:
             more, seen = puller.round()
             events += seen
             sizes.append(len(seen))
-            if time.monotonic() >= end or not (more or wake.is_asked(held.stream)):
+            if time.monotonic() >= end or not (more or wake.is_asked(held.stream) or (linger and wake.linger(held.stream))):
                 held.release()
                 if held.token % 50 == 0:
                     rows(FORGET_ROUNDS, using=using)

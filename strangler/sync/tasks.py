@@ -25,7 +25,7 @@ def run(stream: str) -> int:
         kind = value("SELECT kind FROM strangler_stream WHERE name = %s AND state = 'live'", [stream])
         if kind is None:
             return 0
-        return reverse.run(stream) if kind == "reverse" else relay.run(stream)
+        return (reverse if kind == "reverse" else relay).run(stream, linger=True)
     except LostLease:
         return 0
     except (StranglerError, Error, OSError) as error:

@@ -3,6 +3,9 @@
 At most one message is under way per stream: ``SET NX`` on a key that lives one second. The holder of the stream deletes the key
 at the start of each round and looks at it again before and after it gives the lease back. So a commit that found the key set is
 seen by a round that starts later than that commit, and one that found it absent sends a message.
+
+A message through the broker costs both ends milliseconds. So a holder that has nothing left to do lingers for a moment, and while it
+does, who asks pushes to a list that it waits on instead. If it dies there, that one nudge is lost, and the floor comes within a second.
 """
 
 from __future__ import annotations
@@ -15,14 +18,25 @@ from typing import Any
 import redis
 from celery import current_app
 
-from strangler.sync.broker import client
+from strangler.sync.broker import client, long_client
 
 log = logging.getLogger("strangler.sync")
 
 TASK = "strangler.run"
 QUEUE = "strangler"
 KEY = "strangler:wake:"
+LINGERING = "strangler:lingering:"
+NUDGE = "strangler:nudge:"
 LIFE_MS = 1000
+LINGER_S = 1.0
+# KEYS: asked, lingering, nudge. ARGV: milliseconds. Answers 0: asked already, 1: a lingering holder was nudged, 2: send a message.
+ASK = """
+if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then return 0 end
+if redis.call('EXISTS', KEYS[2]) == 0 then return 2 end
+redis.call('RPUSH', KEYS[3], 1)
+redis.call('PEXPIRE', KEYS[3], ARGV[1])
+return 1
+"""
 BACKOFF_S = 1.0
 # Kombu's Redis transport: no publisher waits longer than this for a broker that is away.
 QUICK = {"socket_connect_timeout": 0.05, "socket_timeout": 0.05, "max_retries": 0}
@@ -33,7 +47,7 @@ _local = threading.local()
 
 
 def wake(stream: str) -> bool:
-    """Ask for a run of the stream; True if a message was sent. Takes at most about 50 ms, never raises; failures are counted.
+    """Ask for a run of the stream; True if nobody had asked yet. Takes at most about 50 ms, never raises; failures are counted.
 
     After a failure this process asks nobody for a second, so that a broker that is down costs requests nothing.
     """
@@ -41,10 +55,10 @@ def wake(stream: str) -> bool:
     if time.monotonic() < _silent_until:
         return False
     try:
-        if not client().set(KEY + stream, 1, nx=True, px=LIFE_MS):
-            return False
-        _send(stream)
-        return True
+        asked = client().eval(ASK, 3, KEY + stream, LINGERING + stream, NUDGE + stream, LIFE_MS)
+        if asked == 2:
+            _send(stream)
+        return bool(asked)
     except Exception as error:  # whatever the broker's client raises: the committed request must not fail (P12)
         failures += 1
         _silent_until = time.monotonic() + BACKOFF_S
@@ -67,6 +81,25 @@ def clear(stream: str) -> None:
         client().delete(KEY + stream)
     except redis.RedisError as error:
         log.debug("wake.uncleared stream=%s error=%s", stream, error)
+
+
+def linger(stream: str, seconds: float = LINGER_S) -> bool:
+    """Wait until somebody asks, at the most so long; whether somebody did. For the holder of the stream."""
+    try:
+        client().set(LINGERING + stream, 1, px=int(seconds * 1000) + LIFE_MS)
+        try:
+            if is_asked(stream):  # before they could know of us
+                return True
+            return _patient().blpop([NUDGE + stream], timeout=seconds) is not None
+        finally:
+            client().delete(LINGERING + stream, NUDGE + stream)
+    except redis.RedisError:
+        return False
+
+
+def _patient() -> redis.Redis:
+    """A client that may wait as long as a holder lingers."""
+    return long_client(LINGER_S + 1.0)
 
 
 def _send(stream: str) -> None:
