@@ -196,3 +196,13 @@ def test_ids_go_on_where_the_other_side_stopped(estate):
     assert Account.objects.using(DESTINATION).create(handle="b").pk == made.pk + 51
     sequences.advance(CONTEXT, {"bank_account.id": 1}, DESTINATION)
     assert Account.objects.using(DESTINATION).create(handle="c").pk == made.pk + 52, "never back"
+
+
+def test_p05_an_origin_that_is_over_does_not_open_the_fence(estate):
+    """The session applied something before; its setting reads '' since, not NULL."""
+    with closing(program := connect(DESTINATION)):
+        with program.transaction():
+            program.execute("SELECT set_config('strangler.origin', 'bank', true)")
+            program.execute("INSERT INTO bank_code (code) VALUES ('applied')")
+        with pytest.raises(psycopg.Error, match="owned by monolith"):
+            program.execute("INSERT INTO bank_code (code) VALUES ('own write')")
