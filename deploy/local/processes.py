@@ -124,7 +124,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
     return (
         Process(
             name="monolith",
-            argv=_gunicorn(python, "monolith", ports.monolith, workers=8),
+            argv=_gunicorn(python, "monolith", ports.monolith, workers=4),
             env=monolith,
             cwd=ROOT,
             what="the shop, all five contexts",
@@ -133,7 +133,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
         ),
         Process(
             name="payments",
-            argv=_gunicorn(python, "payments_service", ports.payments, workers=4),
+            argv=_gunicorn(python, "payments_service", ports.payments, workers=2),
             env=payments,
             cwd=SERVICE_DIR,
             what="payments, lifted out of the shop",
@@ -184,10 +184,9 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
 
 
 def _gunicorn(python: str, app: str, port: int, *, workers: int) -> tuple[str, ...]:
-    """Processes that take one request at a time from one queue: no request waits behind a busy process while another is idle, as
-    happens where a kept connection belongs to a process, and no thread waits for another's interpreter after each query.
-    """
-    options = ("--workers", str(workers), "--worker-class", "sync", "--preload", "--graceful-timeout", "3", "--no-control-socket")
+    """Few threads a process: threads that share an interpreter wait for each other after every query."""
+    threads = ("--worker-class", "gthread", "--threads", "4", "--keep-alive", "75")
+    options = ("--workers", str(workers), *threads, "--preload", "--graceful-timeout", "3", "--no-control-socket")
     return (python, "-m", "gunicorn", *options, "--bind", f"{HOST}:{port}", f"{app}.wsgi:application")
 
 

@@ -29,7 +29,7 @@ from strangler.sync import collections as known
 from strangler.sync import ownership
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, connection, sqlstate
-from strangler.sync.lock import collection_key
+from strangler.sync.lock import collection_key, lock_key
 from strangler.sync.upsert import Refused, careful, plain
 
 Hook = Callable[[str, str, str], None]
@@ -43,6 +43,8 @@ INSERT INTO strangler_applied AS a (collection, key, epoch, token, round, delete
 SELECT e.collection, e.key, e.epoch, e.token, e.round, CASE WHEN e.deleted THEN now() END
 FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bool[])
      AS e(collection, key, epoch, token, round, deleted)
+WHERE NOT EXISTS (SELECT 1 FROM strangler_applied f WHERE f.collection = 'reset:' || e.collection AND f.key = ''
+                  AND (f.epoch, f.token, f.round) > (e.epoch, e.token, e.round))
 ORDER BY e.collection, e.key
 ON CONFLICT (collection, key) DO UPDATE
 SET epoch = EXCLUDED.epoch, token = EXCLUDED.token, round = EXCLUDED.round, deleted_at = EXCLUDED.deleted_at
@@ -50,10 +52,10 @@ WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.ro
 RETURNING a.collection, a.key
 """
 # Durable before it is answered, whatever the default: the source forgets what is acknowledged.
-ENTER = """
-SELECT set_config('session_replication_role', 'replica', true), set_config('strangler.origin', %s, true),
-       set_config('synchronous_commit', 'on', true)
-"""
+ENTER = (
+    "SELECT set_config('session_replication_role', 'replica', true), set_config('strangler.origin', %s, true), "
+    "set_config('synchronous_commit', 'on', true)"
+)
 LEAVE = "SELECT set_config('session_replication_role', 'origin', true), set_config('strangler.origin', '', true)"
 
 
@@ -178,14 +180,12 @@ def _attempt(
 ) -> Outcome:
     if not events:
         return Outcome()
-    _check_ownership(cursor, events, collections, using)
     resets = [event for event in events if event.op is Op.RESET]
-    names = {event.collection for event in events}
-    _lock_collections(cursor, names, {event.collection for event in resets})
-    cursor.execute(ENTER, [stream])
-    floors = _floors(cursor, names)
+    _enter(cursor, stream, events, collections)
+    _check_ownership(cursor, events, collections)
     changed: list[tuple[str, str, str]] = []
     outcome = Outcome()
+    floors = _floors(cursor, [event.collection for event in resets]) if resets else {}
     for event in resets:
         if event.version > floors.get(event.collection, Version(-1, 0, 0)):
             changed += _reset(cursor, collections[event.collection], event.version)
@@ -194,14 +194,15 @@ def _attempt(
         else:
             outcome.skipped.append(event.subject)
     rows = [event for event in events if event.op is not Op.RESET]
-    claimed = _claim(cursor, [event for event in rows if event.version >= floors.get(event.collection, event.version)])
+    claimed = _claim(cursor, rows)
     chosen = [event for event in rows if (event.collection, event.key) in claimed]
     outcome.skipped += [event.subject for event in rows if (event.collection, event.key) not in claimed]
     write = careful if is_careful else plain
     for name in sorted({event.collection for event in chosen}):
         write(cursor, collections[name], [event for event in chosen if event.collection == name], using)
     outcome.applied += [event.subject for event in chosen]
-    cursor.execute(LEAVE)
+    if _hooks:
+        cursor.execute(LEAVE)
     for collection, key, op in changed:
         _tell(collection, key, op)
     for event in chosen:
@@ -209,30 +210,38 @@ def _attempt(
     return outcome
 
 
-def _check_ownership(cursor: Any, events: Sequence[Event], collections: Mapping[str, Collection], using: str | None) -> None:
+def _enter(cursor: Any, stream: str, events: Sequence[Event], collections: Mapping[str, Collection]) -> None:
+    """The session's settings and all locks, in one statement; what the locks guard is read by later ones.
+
+    Shared: the ownership of each context, and each collection; exclusive: a collection that is reset. In a fixed order.
+    """
+    resets = {event.collection for event in events if event.op is Op.RESET}
+    locks = [("_shared", lock_key(context)) for context in _contexts(events, collections)]
+    for name in sorted({event.collection for event in events}, key=collection_key):
+        locks.append(("" if name in resets else "_shared", collection_key(name)))
+    taken = "".join(f", pg_advisory_xact_lock{mode}({key})" for mode, key in locks)
+    cursor.execute(ENTER + taken, [stream])
+
+
+def _contexts(events: Sequence[Event], collections: Mapping[str, Collection]) -> list[str]:
+    return sorted({collections[event.collection].context for event in events})
+
+
+def _check_ownership(cursor: Any, events: Sequence[Event], collections: Mapping[str, Collection]) -> None:
     """P10. Only contexts that this database has an ownership row for; a read copy of another context has none at its service."""
-    contexts = sorted({collections[event.collection].context for event in events})
-    for context in contexts:
-        ownership.lock_shared(cursor, context)
-    for context in contexts:
-        cursor.execute(ownership.READ, [context])
-        found = cursor.fetchone()
-        if found is None:
-            continue
+    cursor.execute(
+        "SELECT context, side, epoch, owner, operation FROM strangler_ownership WHERE context = ANY(%s)",
+        [_contexts(events, collections)],
+    )
+    for found in cursor.fetchall():
         held = ownership.Record(*found)
         if held.here:
             raise StaleEpoch(
-                f"{context} is owned by this side, the {held.side}, at epoch {held.epoch}; it takes no changes of it"
+                f"{held.context} is owned by this side, the {held.side}, at epoch {held.epoch}; it takes no changes of it"
             )
-        oldest = min(event.version.epoch for event in events if collections[event.collection].context == context)
+        oldest = min(event.version.epoch for event in events if collections[event.collection].context == held.context)
         if oldest < held.epoch:
-            raise StaleEpoch(f"{context} is at epoch {held.epoch} here; changes of epoch {oldest} are refused")
-
-
-def _lock_collections(cursor: Any, names: Iterable[str], resets: set[str]) -> None:
-    for name in sorted(names, key=collection_key):
-        mode = "" if name in resets else "_shared"
-        cursor.execute(f"SELECT pg_advisory_xact_lock{mode}(%s)", [collection_key(name)])
+            raise StaleEpoch(f"{held.context} is at epoch {held.epoch} here; changes of epoch {oldest} are refused")
 
 
 def _floors(cursor: Any, names: Iterable[str]) -> dict[str, Version]:

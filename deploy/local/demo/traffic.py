@@ -29,12 +29,12 @@ TIMEOUT_S = 20.0
 class Mix:
     """How often each scenario is begun, relative to the others."""
 
-    browse: int = 20
+    browse: int = 22
     storefront: int = 6
     own_pages: int = 7
-    checkout: int = 15
-    pay_later: int = 13
-    refund: int = 12
+    checkout: int = 14
+    pay_later: int = 8
+    refund: int = 16
     log_in: float = 0.3
 
     def __str__(self) -> str:
@@ -181,6 +181,11 @@ class User:
         self.refundable.append(payment)
 
 
+async def skus_of(session: aiohttp.ClientSession, page: int) -> list[str]:
+    async with session.get(f"/api/products/?page={page}") as answer:
+        return [str(product["sku"]) for product in (await answer.json())["results"]]
+
+
 async def token_of(session: aiohttp.ClientSession, number: int, journal: Journal, pacer: Pacer) -> str:
     await pacer.slot()
     credentials = {"email": f"user{number:04}@example.com", "password": "demo"}
@@ -239,8 +244,7 @@ class Traffic:
         jar = aiohttp.DummyCookieJar()  # API clients: known by their credential alone
         async with aiohttp.ClientSession(self.url, connector=connector, timeout=timeout, cookie_jar=jar) as session:
             tokens = [await token_of(session, number, self.journal, pacer) for number in range(1, self.users + 1)]
-            async with session.get("/api/products/?page=1") as answer:
-                skus = [product["sku"] for product in (await answer.json())["results"]]
+            skus = [sku for page in range(1, 6) for sku in await skus_of(session, page)]
             users = [
                 User(number, token, session, pacer, self.journal, skus, random=random.Random(number))
                 for number, token in enumerate(tokens, 1)
