@@ -45,7 +45,9 @@ def load() -> tuple[Estate, list[Problem]]:
     except FileNotFoundError:
         problem = Problem("strangler.E001", str(path), "does not exist", "Point STRANGLER['ESTATE'] at your strangler.toml.")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problem = Problem("strangler.E001", str(path), f"is not TOML: {error}", "Mend that line; `manage.py check` tells when it is right.")
+        problem = Problem(
+            "strangler.E001", str(path), f"is not TOML: {error}", "Mend that line; `manage.py check` tells when it is right."
+        )
     return Estate(), [problem]
 
 

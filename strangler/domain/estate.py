@@ -142,7 +142,9 @@ class _Reader:
         urls = self.strings(raw, name, key, default)
         for url in urls:
             if not re.match(r"^https?://[^/\s]+$", url):
-                self.problem(5, f"{key}.{name}", f"{url!r} is not an origin", 'Write scheme, host and port: "http://127.0.0.1:8105".')
+                self.problem(
+                    5, f"{key}.{name}", f"{url!r} is not an origin", 'Write scheme, host and port: "http://127.0.0.1:8105".'
+                )
         return urls
 
     def number(self, raw: Mapping[str, Any], name: str, key: str, default: float, low: float, high: float) -> float:
@@ -224,7 +226,13 @@ class _Reader:
     def gates(self, context: Mapping[str, Any], key: str) -> Gates:
         raw = self.table(context, "gates", key)
         defaults = Gates()
-        limits = {"parity": (0, 1), "min_samples": (1, 1e9), "lag_p99_ms": (1, 1e7), "max_pause_ms": (1, 1e6), "max_drift_age_s": (1, 1e7)}
+        limits = {
+            "parity": (0, 1),
+            "min_samples": (1, 1e9),
+            "lag_p99_ms": (1, 1e7),
+            "max_pause_ms": (1, 1e6),
+            "max_drift_age_s": (1, 1e7),
+        }
         self.unknown(raw, set(limits), key)
         values = {name: self.number(raw, name, key, getattr(defaults, name), *limits[name]) for name in limits}
         return Gates(**{**values, "min_samples": int(values["min_samples"])})  # type: ignore[arg-type]
@@ -260,7 +268,9 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
     for context in contexts.values():
         for app in context.apps:
             if app in owners:
-                reader.problem(17, f"contexts.{context.name}.apps", f"{app} belongs to {owners[app]} too", "An app has one context.")
+                reader.problem(
+                    17, f"contexts.{context.name}.apps", f"{app} belongs to {owners[app]} too", "An app has one context."
+                )
             owners[app] = context.name
     if "platform" in contexts:
         reader.problem(18, "contexts.platform", "is implicit and never moves", "Take it out of the file.")

@@ -4,8 +4,9 @@ At most one message is under way per stream: ``SET NX`` on a key that lives one 
 at the start of each round and looks at it again before and after it gives the lease back. So a commit that found the key set is
 seen by a round that starts later than that commit, and one that found it absent sends a message.
 
-A message through the broker costs both ends milliseconds. So a holder that has nothing left to do lingers for a moment, and while it
-does, who asks pushes to a list that it waits on instead. If it dies there, that one nudge is lost, and the floor comes within a second.
+A message through the broker costs both ends milliseconds. So a holder that has nothing left to do lingers for a moment, and while
+it does, who asks pushes to a list that it waits on. If it dies there, that one nudge is lost, and the floor comes within a
+second.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ LINGERING = "strangler:lingering:"
 NUDGE = "strangler:nudge:"
 LIFE_MS = 1000
 LINGER_S = 1.0
-# KEYS: asked, lingering, nudge. ARGV: milliseconds. Answers 0: asked already, 1: a lingering holder was nudged, 2: send a message.
+# KEYS: asked, lingering, nudge. ARGV: milliseconds. Answers 0: asked already, 1: a holder was nudged, 2: tell the broker.
 ASK = """
 if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then return 0 end
 if redis.call('EXISTS', KEYS[2]) == 0 then return 2 end
