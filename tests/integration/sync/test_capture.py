@@ -212,3 +212,35 @@ def test_p01_a_writer_from_before_the_trigger_is_waited_for(estate, threads):
         threads.join()
         early.execute("UPDATE bank_code SET meaning = 'm'")
     assert estate.pointers() == [("bank.Code", "early")]
+
+
+def test_p02_a_system_check_names_the_table_and_the_command(estate):
+    from strangler.sync.checks import check_tables
+
+    assert check_tables(databases=[SOURCE]) == []
+    assert check_tables(databases=None) == []
+    rows("ALTER TABLE bank_code DISABLE TRIGGER strangler_fence", using=SOURCE)
+    rows(
+        "CREATE TABLE spare (LIKE bank_pair); ALTER TABLE bank_pair RENAME TO kept; ALTER TABLE spare RENAME TO bank_pair",
+        using=SOURCE,
+    )
+    collections.forget()
+    try:
+        assert [(message.id, message.msg) for message in check_tables(databases=[SOURCE])] == [
+            (
+                "strangler.E030",
+                "contexts.bank: the table bank_pair of bank.Pair has no primary key and can't be mirrored; "
+                "give it one, or a unique index over columns that are not null",
+            )
+        ]
+        rows("DROP TABLE bank_pair; ALTER TABLE kept RENAME TO bank_pair", using=SOURCE)
+        collections.forget()
+        (found,) = check_tables(databases=[SOURCE])
+        assert (found.id, found.msg, found.hint) == (
+            "strangler.W031",
+            "contexts.bank: bank_code is not fenced",
+            "Run: strangler sync install bank",
+        )
+    finally:
+        collections.forget()
+        install.install(CONTEXT, using=SOURCE)
