@@ -2,7 +2,7 @@
 
 A row's canonical text has its fields in order of name, each ``name=value;``, where a NULL is ``-`` and any other value is
 ``LENGTH:TEXT`` (length in UTF-8 bytes). Its digest is the first 8 bytes of the SHA-256, unsigned, big-endian. A range's
-digest is the sum modulo 2^64, with the count; so ranges can be cut and joined. Vectors: ``extracted/contract/vectors/digest.json``.
+digest is the sum modulo 2^64, with the count (so ranges can be cut and joined). See ``extracted/contract/vectors/digest.json``.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class StampMiddleware:
             stamp = Stamp.of(request.headers, request.method or "")
         except ValueError as error:
             return problem(400, "The stamp makes no sense", str(error))
-        if stamp is None:
+        if stamp is None or _stays(stamp):
             return self.get_response(request)
         local = self._local(stamp.context)
         if accepts(stamp, local):
@@ -50,6 +50,12 @@ class StampMiddleware:
     def _local(self, context: str) -> Owner:
         """What this side knows. Where nothing is written the monolith owns; a service knows nothing of other contexts."""
         return read(context) or Owner(context, 0, "monolith", conf.side())
+
+
+def _stays(stamp: Stamp) -> bool:
+    """Whether the context is one that declares no service, and so never had another owner: nothing to ask the database."""
+    declared = conf.load()[0].contexts.get(stamp.context)
+    return stamp.epoch == 0 and conf.side() == "monolith" and declared is not None and not declared.service_urls
 
 
 def misdirected(local: Owner) -> HttpResponseBase:
