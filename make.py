@@ -40,6 +40,12 @@ LINT = (
     ("import contracts", ["-c", "from importlinter.cli import lint_imports_command as run; run()"]),
 )
 
+TESTS = (
+    ("tests of the parts", ["-m", "pytest", "-q", "tests/unit", "tests/integration"]),
+    # Apart, because Playwright keeps an event loop running in its process, in which Django's ORM refuses to work.
+    ("tests of whole estates", ["-m", "pytest", "-q", "tests/e2e", "tests/faults"]),
+)
+
 
 class Stop(Exception):
     """The sentence to print before ending with ``code``."""
@@ -72,7 +78,9 @@ def main(words):
     if target == "lint":
         return check(LINT)
     need_browser()
-    return check(LINT + (("pytest", ["-m", "pytest", "-q"] + extra),))
+    if extra:
+        return check(LINT + (("pytest", ["-m", "pytest", "-q"] + extra),))
+    return check(LINT + TESTS)
 
 
 def show_help():

@@ -58,6 +58,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         super().set_password(raw_password)
         self.session_stamp = uuid.uuid4()
 
+    def check_password(self, raw_password: str) -> bool:
+        """A hash that is upgraded at log-in (Django sets the password again) is no new password: sessions go on."""
+        stamp = self.session_stamp
+        matches = super().check_password(raw_password)
+        self.session_stamp = stamp
+        return matches
+
     def get_session_auth_hash(self) -> str:
         return self._session_hash(None)
 

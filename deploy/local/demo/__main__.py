@@ -140,7 +140,7 @@ class Demo:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__, epilog="example: make demo ARGS='--rate 150'")
     parser.add_argument("--rate", type=float, default=108, help="requests a second (default 108)")
-    parser.add_argument("--users", type=int, default=32, help="users at once (default 32)")
+    parser.add_argument("--users", type=int, default=12, help="users at once (default 12)")
     parser.add_argument("--dwell", type=float, default=5, help="seconds in each stage (default 5)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()

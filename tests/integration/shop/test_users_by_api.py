@@ -5,6 +5,8 @@ import time
 
 import jwt
 import pytest
+from django.contrib.auth.hashers import make_password
+from django.test import Client
 from rest_framework.test import APIClient
 
 from monolith.users import keys, tokens
@@ -89,3 +91,10 @@ def test_products_are_open_to_everyone(products: list[object]) -> None:
     page = APIClient().get("/api/products/?page=1").json()
     assert (page["count"], page["results"][0]["sku"], page["results"][0]["price"]) == (3, "SKU-1", "10.00")
     assert APIClient().get("/api/products/SKU-2/").json()["name"] == "Thing 2"
+
+
+def test_a_hash_that_is_upgraded_at_log_in_does_not_end_the_session(user: User, client: Client) -> None:
+    User.objects.filter(pk=user.pk).update(password=make_password("correct horse", hasher="pbkdf2_sha256"))
+    client.post("/login/", {"username": user.email, "password": "correct horse"})
+    assert User.objects.get(pk=user.pk).password.startswith("argon2"), "it was upgraded"
+    assert "Log out" in client.get("/").content.decode()

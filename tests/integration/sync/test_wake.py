@@ -9,9 +9,9 @@ from celery import current_app
 from django.conf import settings
 from django.test import override_settings
 
-from strangler.sync import tasks, wake
+from strangler.sync import broker, tasks, wake
 from tests.integration.sync.bank.models import Code
-from tests.integration.sync.estate import CONTEXT, SOURCE
+from tests.integration.sync.estate import CONTEXT, SOURCE, wait_for
 
 STREAM = CONTEXT
 
@@ -105,3 +105,27 @@ def test_the_task_never_fails_and_leaves_the_reason_on_the_stream(estate):
     assert tasks.run(STREAM) == 0
     assert "does not answer" in estate.stream()["last_error"]
     assert tasks.run("no such stream") == 0
+
+
+def test_p12_a_lingering_holder_is_nudged_without_a_message(estate, sent, threads):
+    """Between two rounds the holder waits on a list; who asks meanwhile costs the broker nothing."""
+    heard: list[bool] = []
+    threads.start(lambda: heard.append(wake.linger(STREAM, 5.0)))
+    wait_for(lambda: broker.client().exists(wake.LINGERING + STREAM), "the holder lingering")
+    assert wake.wake(STREAM)
+    threads.join()
+    assert (heard, sent) == ([True], [])
+    assert not broker.client().exists(wake.LINGERING + STREAM), "and nobody takes it for lingering any more"
+
+
+def test_p12_who_asked_before_the_holder_lingers_is_heard_at_once(estate, sent):
+    wake.wake(STREAM)
+    started = time.perf_counter()
+    assert wake.linger(STREAM, 5.0)
+    assert time.perf_counter() - started < 2
+
+
+def test_p12_a_holder_that_nobody_asks_goes(estate, sent):
+    assert not wake.linger(STREAM, 0.05)
+    assert wake.wake(STREAM)
+    assert sent == [STREAM], "from now on a message is needed again"
