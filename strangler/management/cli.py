@@ -6,11 +6,13 @@ Ends with 0 when all is well, 1 when a check failed or the estate refused, 2 whe
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,8 @@ def run(argv: Sequence[str], prog: str = "strangler") -> int:
         return int(stop.code or 0)
     try:
         _on_the_right_side(options)
-        answer = options.run(options)
+        with _events_to(os.environ.get("STRANGLER_LOG_LEVEL", "CRITICAL")):
+            answer = options.run(options)
     except KeyboardInterrupt:
         return _say("stopped by hand", FAILED, options.json)
     except Exception as error:
@@ -48,6 +51,18 @@ def run(argv: Sequence[str], prog: str = "strangler") -> int:
         return _say(said[0], said[1], options.json, error)
     _show(answer, options.json)
     return answer.code
+
+
+@contextlib.contextmanager
+def _events_to(level: str) -> Iterator[None]:
+    """A person at a terminal reads progress and answer; the log's events only when asked for, by ``STRANGLER_LOG_LEVEL=INFO``."""
+    log = logging.getLogger("strangler")
+    before = log.level
+    log.setLevel(level.upper())
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _on_the_right_side(options: argparse.Namespace) -> None:
