@@ -52,7 +52,7 @@ class Workload:
                             self._one(program, generator, may_truncate=not is_late)
                         if is_late:
                             self._wait_for_the_others()
-                except (psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
+                except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.UniqueViolation):
                     continue
                 self.acknowledged += 1
 
