@@ -28,7 +28,7 @@ from deploy.local.restarts import Restarts
 from deploy.local.setup import ensure_answers, set_up
 from deploy.local.valkey import Valkey
 
-STATE_DIR = ROOT / ".run"
+STATE_DIR = Path(os.environ.get("STRANGLER_STATE_DIR") or ROOT / ".run")
 WATCH_INTERVAL = 0.2
 GRACE_S = {"applications": 3.0, "servers": 2.5}  # proxy, applications, servers: three waves, 10 s in all at the most
 

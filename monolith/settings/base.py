@@ -11,7 +11,7 @@ import environ
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parents[2]
 if "DATABASE_URL" not in os.environ:  # a running `make up` tells commands in another terminal where it is
-    env.read_env(BASE_DIR / ".run" / "estate.env")
+    env.read_env(Path(env("STRANGLER_STATE_DIR", default=str(BASE_DIR / ".run"))) / "estate.env")
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env("SECRET_KEY", default="insecure-for-development-only-0123456789abcdef" if DEBUG else environ.Env.NOTSET)

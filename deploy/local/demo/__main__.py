@@ -20,7 +20,7 @@ from deploy.local.demo import display, proof
 from deploy.local.demo.journal import Journal
 from deploy.local.demo.traffic import Mix, Traffic
 from deploy.local.errors import CannotStart
-from deploy.local.supervisor import Estate, clear
+from deploy.local.supervisor import STATE_DIR, Estate, clear
 
 ROOT = Path(__file__).resolve().parents[3]
 THERE = ("mirror", "shadow", "canary 10", "canary 50", "canary 100", "live")
@@ -145,7 +145,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
     console = Console(stderr=options.json, highlight=False)
-    state = ROOT / ".run" / "demo"
+    state = STATE_DIR / "demo"
     if "DATABASE_URL" in os.environ:
         console.print("make demo starts from an empty shop of its own: unset DATABASE_URL.")
         return 2
