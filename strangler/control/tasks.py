@@ -48,7 +48,7 @@ def deployed(**_: object) -> None:
         log.warning("table.redeclare_failed reason=%s", error)
 
 
-@shared_task(name="strangler.tick", ignore_result=True, queue="strangler")
+@shared_task(name="strangler.tick", ignore_result=True)
 def tick() -> None:
     """Each part on its own: one that fails (Redis away, service away) doesn't keep the others from running."""
     for part in _parts():

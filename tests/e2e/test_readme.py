@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.ports import Ports
+from deploy.local.processes import OURS
 from tests.operator import ROOT
 
 pytestmark = [pytest.mark.estate, pytest.mark.timeout(400)]
@@ -25,6 +26,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("$ ")
 ]
+THEIRS = (*OURS, "DEBUG", "JWT_PRIVATE_KEY")  # what the tests' own servers have put into the environment
 TARGETS = re.findall(r"^\| `make ([\w-]+)`", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
@@ -33,10 +35,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of both terminals: ports of this test's own, and no server given."""
     ports = Ports.free()
     chosen = {f"{name.upper()}_PORT": str(port) for name, port in vars(ports).items()}
-    theirs = ("DATABASE_URL", "PAYMENTS_DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "STRANGLER_SERVICE_TOKEN")
-    kept = {
-        name: value for name, value in os.environ.items() if name not in (*theirs, "DJANGO_SETTINGS_MODULE", "JWT_PRIVATE_KEY")
-    }
+    kept = {name: value for name, value in os.environ.items() if name not in THEIRS}
     state = tmp_path_factory.mktemp("up")
     state.chmod(0o711)
     return {**kept, **chosen, "STRANGLER_STATE_DIR": str(state)}
