@@ -34,7 +34,7 @@ from strangler.sync import streams, wake
 from strangler.sync.models import Ownership
 
 ADVANCE, ROLLBACK, HOLD = "advance", "rollback", "hold"
-TRIES = 5  # of a hand-over that undid itself because the moment was too busy
+TRIES = 8  # of a hand-over that undid itself because the moment was too busy
 BETWEEN_TRIES_S = 1.0
 
 

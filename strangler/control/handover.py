@@ -26,7 +26,7 @@ log = logging.getLogger("strangler.control")
 
 PAUSED = ("hold", "fence", "drain", "offer", "commit")  # the steps that `max_pause_ms` bounds
 # Of the longest pause: when the hold, the drain and the commit must be through, so that the rest, or turning back, fits too.
-HOLD_SHARE, DRAIN_SHARE, COMMIT_SHARE = 0.65, 0.8, 0.85
+HOLD_SHARE, DRAIN_SHARE, COMMIT_SHARE = 0.5, 0.65, 0.72
 
 
 @dataclass(frozen=True)
