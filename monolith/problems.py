@@ -40,6 +40,13 @@ class KeyReused(Problem):
     title = "Idempotency key reused"
 
 
+class NotYetKnown(Problem):
+    """What was asked for may exist: the read copy that was asked is behind."""
+
+    status = 503
+    title = "Not known here yet"
+
+
 def document(status: int, detail: str, *, title: str = "", **more: Any) -> dict[str, Any]:
     return {"type": "about:blank", "title": title or HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
 
@@ -49,6 +56,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     headers: dict[str, str] = {}
     if isinstance(error, Problem):
         body = document(error.status, error.detail, title=error.title, **error.more)
+        headers = {"Retry-After": "1"} if error.status == 503 else {}
     elif isinstance(error, exceptions.ValidationError):
         body = document(400, "The request is not valid.", title="Not valid", errors=error.detail)
     elif isinstance(error, exceptions.APIException):

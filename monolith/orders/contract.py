@@ -95,6 +95,9 @@ class PaymentDeclined(Problem):
 
 
 class Orders(Protocol):
+    def newest_id(self) -> int:
+        """The greatest id of an order that is known here; 0 where there is none. A read copy may be behind."""
+
     def summary(self, *, order_id: int) -> OrderSummary | None:
         """The order's own row, or ``None``."""
 

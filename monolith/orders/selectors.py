@@ -18,6 +18,10 @@ def summary(*, order_id: int) -> OrderSummary | None:
     return OrderSummary(*found) if found else None
 
 
+def newest_id() -> int:
+    return Order.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
 def visible_to(*, user_id: int, is_staff: bool = False) -> QuerySet[Order]:
     """With all that ``records`` needs, newest first. A user sees their own orders, staff all."""
     # planted: select_related across contexts, orders → customers

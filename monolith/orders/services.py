@@ -20,6 +20,9 @@ NOT_NOW = (SeamUnavailable, SeamTimeout, NotOwner, Fenced, PaymentRefused)
 
 
 class LocalOrders:
+    def newest_id(self) -> int:
+        return selectors.newest_id()
+
     def summary(self, *, order_id: int) -> OrderSummary | None:
         return selectors.summary(order_id=order_id)
 

@@ -10,7 +10,7 @@ from monolith.orders.contract import OrderSummary, orders
 from monolith.payments import services
 from monolith.payments.contract import PaymentRecord, PaymentRefused
 from monolith.payments.models import IdempotencyKey, Payment
-from monolith.problems import KeyReused, NotFound
+from monolith.problems import KeyReused, NotFound, NotYetKnown
 from strangler.seams import Claim, resolve
 
 COPY_PATIENCE_S = 2.0
@@ -30,7 +30,7 @@ def answered(*, user_id: int, key: str, order: int, **asked: Any) -> dict[str, A
 def charge(*, user_id: int, key: str, trusted: bool, asked: Mapping[str, Any]) -> PaymentRecord:
     """Charge what the user asked for. ``trusted``: the caller owns the orders and has looked itself.
 
-    Raises ``NotFound``, ``PaymentRefused``, ``KeyReused``.
+    Raises ``NotFound``, ``NotYetKnown``, ``PaymentRefused``, ``KeyReused``.
     """
     begun = Payment.objects.filter(user_id=user_id, idempotency_key=key).exists()
     if not begun and not trusted:
@@ -46,13 +46,18 @@ def charge(*, user_id: int, key: str, trusted: bool, asked: Mapping[str, Any]) -
 
 
 def _order(order_id: int) -> OrderSummary | None:
-    """The order; where it is a read copy, one that was placed a moment ago may still be on its way."""
+    """The order; where it is a read copy, one that was placed a moment ago may still be on its way.
+
+    Raises ``NotYetKnown`` where it did not come in time and is newer than all that came: that it doesn't exist can't be said.
+    """
     found = orders.summary(order_id=order_id)
     if found is None and resolve("orders") is Claim.REMOTE:
         deadline = time.monotonic() + COPY_PATIENCE_S
         while found is None and time.monotonic() < deadline:
             time.sleep(COPY_PAUSE_S)
             found = orders.summary(order_id=order_id)
+        if found is None and order_id > orders.newest_id():
+            raise NotYetKnown(f"Order {order_id} is not known here yet. Send it again with the same key.", order=order_id)
     return found
 
 
