@@ -7,6 +7,7 @@ from django.db import connection
 
 from strangler.control import engine, faultpoints, publish, reconcile, saga, tasks
 from strangler.control.errors import Busy, GatesClosed, StillRunning, Undone
+from strangler.control.handover import DRAIN_SHARE
 from strangler.control.ledger import open_operation
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
 from strangler.domain.plan import Plan
@@ -230,7 +231,7 @@ def test_step_drain_that_is_too_slow_undoes_itself_and_says_so(canary: SmallEsta
     with pytest.raises(Undone, match="stream payments is at marker"):
         engine.advance("payments", **WHO)
     assert_settled(canary, "monolith")
-    assert Receipt.objects.latest("id").pause_ms >= 1500
+    assert Receipt.objects.latest("id").pause_ms >= DRAIN_SHARE * 2000
 
 
 # ---- sides that are away ------------------------------------------------------------------------------------------

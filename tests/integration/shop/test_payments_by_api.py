@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from monolith.payments import services
+from monolith.orders.models import Order
+from monolith.payments import intake, services
 from monolith.payments.models import Payment, Refund
 from monolith.users.models import User
+from strangler.seams import Claim
 from tests.integration.shop.shopping import Buy, client_of
 
 pytestmark = pytest.mark.django_db
@@ -166,3 +168,15 @@ def test_a_list_of_payments_needs_no_join(api: APIClient, order: dict[str, Any],
     with django_assert_num_queries(3) as captured:  # the user, the count, the payments
         api.get("/api/payments/")
     assert "JOIN" not in captured.captured_queries[-1]["sql"]
+
+
+@pytest.mark.parametrize(("step", "status"), [(1, 503), (-1, 404)])
+def test_a_read_copy_says_of_an_order_newer_than_all_it_has_only_that_it_is_not_known_yet(
+    api: APIClient, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, step: int, status: int
+) -> None:
+    monkeypatch.setattr(intake, "resolve", lambda context: Claim.REMOTE)  # here as on a service, where orders is a copy
+    monkeypatch.setattr(intake, "COPY_PATIENCE_S", 0.0)
+    Order.objects.filter(pk=order["id"] - 1).delete()
+    answer = pay(api, {**order, "id": order["id"] + step})
+    assert answer.status_code == status
+    assert answer.headers.get("Retry-After") == ("1" if status == 503 else None)
