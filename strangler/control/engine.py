@@ -30,6 +30,7 @@ from strangler.domain.gates import State, Verdict
 from strangler.domain.plan import Kind, Plan
 from strangler.domain.stages import Position, Side, Stage, next_position, previous_position
 from strangler.errors import LostLease, Misuse
+from strangler.seams import sweep_orphans
 from strangler.sync import streams, wake
 from strangler.sync.models import Ownership
 
@@ -201,6 +202,7 @@ class Workshop:
             streams.start(self.context.reverse_stream)
         else:
             streams.stop(self.context.reverse_stream)
+            sweep_orphans(self.context.name)  # parents deleted between the two owners: their delete event was followed by nobody
 
 
 # ---- the verbs ----------------------------------------------------------------------------------------------------
