@@ -144,7 +144,7 @@ def main() -> int:
     parser.add_argument("--dwell", type=float, default=5, help="seconds in each stage (default 5)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
-    console = Console(stderr=options.json, highlight=False)
+    console = Console(stderr=options.json, highlight=False, width=None if sys.stdout.isatty() else 110)
     state = STATE_DIR / "demo"
     if "DATABASE_URL" in os.environ:
         console.print("make demo starts from an empty shop of its own: unset DATABASE_URL.")
