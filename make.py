@@ -43,7 +43,8 @@ LINT = (
 TESTS = (
     ("tests of the parts", ["-m", "pytest", "-q", "tests/unit", "tests/integration"]),
     # Apart, because Playwright keeps an event loop running in its process, in which Django's ORM refuses to work.
-    ("tests of whole estates", ["-m", "pytest", "-q", "tests/e2e", "tests/faults"]),
+    ("the README", ["-m", "pytest", "-q", "tests/e2e/test_readme.py"]),
+    ("tests of whole estates", ["-m", "pytest", "-q", "tests/e2e", "tests/faults", "--ignore=tests/e2e/test_readme.py"]),
 )
 
 
