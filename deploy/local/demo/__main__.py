@@ -125,7 +125,8 @@ class Demo:
         """The estate kept up: with the default rate at least 100 requests a second, 20 of them writes to payments."""
         requests = self.journal.requests / self.seconds
         writes = sum(figures.payment_writes for figures in self.journal.figures.values()) / self.seconds
-        least, least_writes = min(MIN_RATE, 0.9 * self.rate), min(MIN_PAYMENT_WRITES, 0.18 * self.rate)
+        share = 1.0 if self.rate > MIN_RATE else 0.8 * self.rate / MIN_RATE
+        least, least_writes = MIN_RATE * share, MIN_PAYMENT_WRITES * share
         bad = [] if requests >= least and writes >= least_writes else [f"{requests:.1f} and {writes:.1f}; is the machine busy?"]
         claim = f"{requests:.0f} requests/s, {writes:.0f} writes/s to payments (≥ {least:.0f}, ≥ {least_writes:.0f})"
         return proof.Finding(claim, bad)
