@@ -20,6 +20,7 @@ import redis
 from deploy.local.errors import CannotStart
 from deploy.local.keyring import write_private
 from deploy.local.processes import ROOT, SERVICE_DIR, UNITS, Place, environment
+from strangler.domain.channels import TABLE
 
 # What each unit's database is made from; the service's also from the code that installs capture and fence, and from the estate.
 SOURCES = {
@@ -123,7 +124,7 @@ def _forget_old_addresses(place: Place) -> None:
     ports: list[object] = [place.ports.monolith, place.ports.payments]
     if _stamps(place).get("ports", ports) != ports:
         client = redis.Redis.from_url(place.redis_url(), socket_connect_timeout=3, socket_timeout=3)
-        client.delete("strangler:table")
+        client.delete(TABLE)
         client.close()
         (place.state_dir / "proxy-table.json").unlink(missing_ok=True)
     _stamp(place, "ports", ports)

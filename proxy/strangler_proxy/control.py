@@ -1,7 +1,6 @@
 """The line to the control plane, over Redis: tables and markers come in, acknowledgements and heart-beats go out.
 
-The proxy serves without it. Names: key and channel ``strangler:table``, hash and channel ``strangler:markers``, hash
-``strangler:proxies`` (a field for each worker) and channel ``strangler:acks``.
+The proxy serves without it.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from strangler.domain.channels import ACKS, MARKERS, PROXIES, TABLE
 from strangler_proxy.access_log import event
 from strangler_proxy.plane import Plane
 
-TABLE, MARKERS, PROXIES, ACKS = "strangler:table", "strangler:markers", "strangler:proxies", "strangler:acks"
 BEAT = 1.0
 _WITHIN = 2.0
 _BACK_OFF = (0.05, 0.1, 0.2, 0.5, 1.0)

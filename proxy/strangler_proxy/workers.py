@@ -18,9 +18,9 @@ from types import FrameType
 import redis
 from redis.exceptions import RedisError
 
+from strangler.domain.channels import PROXIES
 from strangler_proxy import worker
 from strangler_proxy.access_log import event
-from strangler_proxy.control import PROXIES
 from strangler_proxy.settings import BadSettings, Settings
 from strangler_proxy.worker import Place
 

@@ -188,6 +188,7 @@ class Workshop:
             wake=lambda: wake.wake(self.context.reverse_stream),
             nudge=lambda: carry(self.context.reverse_stream, Side.SERVICE),
             max_pause_ms=self.context.gates.max_pause_ms,
+            max_task_wait_s=self.context.gates.max_task_wait_s,
         )
 
     def _warm(self, drain: Drain) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The hand-over of ownership from one side to the other: the cut-over, and the same dance back (PROTOCOL, Cut-over; P16, P22).
 
-    gates → hold → fence → drain → offer (5a) → commit (5b) → confirm (5c) → flip → reverse (7)
+    gates → pause → hold → fence → drain → offer (5a) → commit (5b) → confirm (5c) → flip → reverse (7)
 
 ``commit`` is the point of no return: one transaction on the monolith's database writes the owner and the step. A failure
 before it turns back with the giver as owner at a higher epoch; from it on the hand-over only goes forward. Why a stale
@@ -54,10 +54,13 @@ class Owning(Protocol):
 
 
 class Plane(Protocol):
-    """The proxies, through the published route table."""
+    """Proxies and workers, through the published route table."""
 
-    def publish(self, running: Running, position: Position, *, hold_ms: int = 0) -> Mapping[str, Any]:
-        """A new table, written in a transaction that checks the token. ``hold_ms``: writes of the context are parked."""
+    def publish(self, running: Running, position: Position, *, hold_ms: int = 0, pause_ms: int = 0) -> Mapping[str, Any]:
+        """A new table, written in a transaction that checks the token. For so long writes are parked, and tasks set aside."""
+
+    def paused(self, running: Running, *, timeout_s: float) -> None:
+        """Every live worker sets the context's tasks aside for this operation and runs none. Raises ``NotConverged``."""
 
     def held(self, running: Running, *, timeout_s: float) -> None:
         """Every live proxy parks writes for this operation and has no older one in flight. Raises ``NotConverged``."""
@@ -82,6 +85,7 @@ class HandOver:
     warm: Callable[[], Mapping[str, Any]] = dict  # right before the hold: whatever would cost time while writes are parked
     wake: Callable[[], object] = lambda: None  # the new owner's stream has just been started
     max_pause_ms: float = 500.0
+    max_task_wait_s: float = 30.0
     converge_s: float = 15.0
     clock: Callable[[], float] = time.time
 
@@ -92,6 +96,7 @@ class HandOver:
         return Saga(
             actions={
                 "gates": self.gates,
+                "pause": self.pause,
                 "hold": self.hold,
                 "fence": self.fence,
                 "drain": self.drained,
@@ -102,7 +107,7 @@ class HandOver:
                 "reverse": self.reverse,
             },
             undo=back,
-            turning={"hold": "release", **dict.fromkeys(("fence", "drain", "offer", "commit"), "undo-owner")},
+            turning={"pause": "release", "hold": "release", **dict.fromkeys(("fence", "drain", "offer", "commit"), "undo-owner")},
             # The monolith's fence and its record are one transaction too: who lost the token can't fence, and a fence that was
             # not to be had has left nothing to undo.
             atomic=frozenset({"commit", "fence"} if self.giver is Side.MONOLITH else {"commit"}),
@@ -124,7 +129,7 @@ class HandOver:
         if unsettled:
             raise unsettled
         epoch = self.sides[Side.MONOLITH].read().epoch
-        return {"verdicts": [verdict.to_json() for verdict in verdicts], "epoch": epoch, **self.warm()}
+        return {"verdicts": [verdict.to_json() for verdict in verdicts], "epoch": epoch}
 
     def _settle(self) -> StranglerError | None:
         """A change of owner that the service still has to hear of (an undo that it missed) is told first."""
@@ -136,9 +141,15 @@ class HandOver:
             return error
         return None
 
+    def pause(self, running: Running) -> Mapping[str, Any]:
+        """No task of the context is begun any more, and those under way end, before a single write is parked."""
+        published = self.plane.publish(running, running.at, pause_ms=self._pause_ms)
+        self.plane.paused(running, timeout_s=self.max_task_wait_s)
+        return {**published, **self.warm()}
+
     def hold(self, running: Running) -> Mapping[str, Any]:
         running = self.ledger.note(running, data={"held_at": self.clock()})
-        published = self.plane.publish(running, running.at, hold_ms=int(self.max_pause_ms * 2 + 2000))
+        published = self.plane.publish(running, running.at, hold_ms=self._hold_ms, pause_ms=self._pause_ms)
         self.plane.held(running, timeout_s=self._left(running, HOLD_SHARE))
         self._in_time(running)
         return published
@@ -224,6 +235,16 @@ class HandOver:
         return {**result, "pause_ms": self._parked_ms(running)}
 
     # ---- time -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _hold_ms(self) -> int:
+        """After so long proxies end a hold by themselves."""
+        return int(self.max_pause_ms * 2 + 2000)
+
+    @property
+    def _pause_ms(self) -> int:
+        """After so long workers go on with the tasks by themselves: a pause outlasts its hold."""
+        return int(self.max_task_wait_s * 1000) + self._hold_ms + 5000
 
     def _parked_ms(self, running: Running) -> float | None:
         held_at = running.data.get("held_at")

@@ -12,8 +12,8 @@ from django.utils import timezone
 from strangler import conf
 from strangler.control import publish
 from strangler.control.drain import carry
+from strangler.control.followers import Proxies
 from strangler.control.handover import Known, Owning
-from strangler.control.proxies import Proxies
 from strangler.domain import gates, plan
 from strangler.domain.estate import Context
 from strangler.domain.gates import DriftSeen, StreamSeen, Verdict

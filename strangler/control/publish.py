@@ -8,7 +8,7 @@ newer than the one it has, so a publisher that was delayed changes nothing. Wher
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +18,14 @@ from django.utils import timezone
 
 from strangler import conf
 from strangler.control.errors import RedisUnavailable
+from strangler.control.followers import Follower, Proxies, Workers, connect, reachable
 from strangler.control.ledger import DatabaseLedger, open_operation
 from strangler.control.models import Migration, RouteTableVersion
-from strangler.control.proxies import Proxies, Proxy, connect, reachable
 from strangler.control.saga import Running
+from strangler.domain.channels import TABLE
 from strangler.domain.estate import Context, Estate, Route
 from strangler.domain.stages import Position, Side, Stage
 from strangler.sync.models import Ownership
-
-KEY = "strangler:table"
-CHANNEL = "strangler:table"
 
 # KEYS: the table. ARGV: its text, generation, version. Answers 1 if it was taken.
 PUT_NEWER = """
@@ -56,7 +54,9 @@ def _match(route: Route) -> dict[str, Any]:
     return {"methods": list(route.methods), kind: getattr(route, kind)}
 
 
-def _context(context: Context, estate: Estate, migration: Migration | None, owned: Ownership | None, hold: Any) -> dict[str, Any]:
+def _context(
+    context: Context, estate: Estate, migration: Migration | None, owned: Ownership | None, parked: Any
+) -> dict[str, Any]:
     return {
         "stage": migration.stage if migration else str(Stage.MONOLITH),
         "percent": migration.percent if migration else 0,
@@ -71,12 +71,16 @@ def _context(context: Context, estate: Estate, migration: Migration | None, owne
             "reverse": context.reverse_stream,
         },
         "shadow": {"share": context.shadow_share},
-        "hold": hold,
+        "hold": parked.get("hold"),
+        "pause": parked.get("pause"),
     }
 
 
-def body(estate: Estate, holds: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The snapshot without its number, as the database stands in this transaction."""
+def body(estate: Estate, parked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The snapshot without its number, as the database stands in this transaction.
+
+    ``parked``: context → what waits there, ``hold`` (writes, at the proxies) or ``pause`` (tasks, at the workers).
+    """
     migrations = {row.context: row for row in Migration.objects.using(_alias()).all()}
     owned = {row.context: row for row in Ownership.objects.using(_alias()).all()}
     contexts = estate.contexts.values()
@@ -84,7 +88,7 @@ def body(estate: Estate, holds: Mapping[str, Any] | None = None) -> dict[str, An
         "default": {"targets": list(estate.monolith_urls)},
         "contexts": {
             context.name: _context(
-                context, estate, migrations.get(context.name), owned.get(context.name), (holds or {}).get(context.name)
+                context, estate, migrations.get(context.name), owned.get(context.name), (parked or {}).get(context.name, {})
             )
             for context in contexts
         },
@@ -116,7 +120,7 @@ def known(client: redis.Redis) -> tuple[int, int]:
 def carried(client: redis.Redis) -> tuple[int, int]:
     """What Redis has now; (0, 0) for nothing, or for rubbish."""
     with reachable():
-        raw = client.get(KEY)
+        raw = client.get(TABLE)
     try:
         said = json.loads(raw) if raw else {}  # type: ignore[arg-type]
         return int(said["generation"]), int(said["version"])
@@ -140,7 +144,7 @@ def send(client: redis.Redis, table: RouteTableVersion) -> bool:
     """Hands the table to Redis unless it has a newer one. Gives whether it was taken."""
     text = json.dumps(table.snapshot, separators=(",", ":"))
     with reachable():
-        return bool(client.eval(PUT_NEWER, 1, KEY, text, table.generation, table.version))
+        return bool(client.eval(PUT_NEWER, 1, TABLE, text, table.generation, table.version))
 
 
 def publish_current() -> RouteTableVersion:
@@ -191,8 +195,9 @@ class ProxyPlane:
     ledger: DatabaseLedger
     estate: Estate = field(default_factory=conf.estate)
     proxies: Proxies = field(default_factory=Proxies)
+    workers: Workers = field(default_factory=Workers)
 
-    def publish(self, running: Running, position: Position, *, hold_ms: int = 0) -> dict[str, Any]:
+    def publish(self, running: Running, position: Position, *, hold_ms: int = 0, pause_ms: int = 0) -> dict[str, Any]:
         """Writes stage and table in one transaction that holds the operation's token, then tells Redis."""
         unreachable: RedisUnavailable | None = None
         above = (0, 0)
@@ -203,20 +208,24 @@ class ProxyPlane:
             unreachable = error  # stored all the same: the tick hands it on as soon as Redis is back
         with self.ledger.guard(running):
             _stand(running.context, position)
-            holds = {running.context: {"operation": running.id, "for_ms": hold_ms}} if hold_ms else {}
-            table = store(body(self.estate, holds), above)
+            asked = {"hold": hold_ms, "pause": pause_ms}
+            parked = {what: {"operation": running.id, "for_ms": for_ms} for what, for_ms in asked.items() if for_ms}
+            table = store(body(self.estate, {running.context: parked}), above)
         if unreachable:
             raise unreachable
         send(self.proxies.client, table)
         return {"table": [table.generation, table.version]}
 
     def held(self, running: Running, *, timeout_s: float) -> None:
+        self.proxies.wait(self._drained(running), timeout_s=timeout_s, what="the hold with no older write in flight", least=1)
+
+    def paused(self, running: Running, *, timeout_s: float) -> None:
+        what = f"the pause with no task of {running.context} running"
+        self.workers.wait(self._drained(running), timeout_s=timeout_s, what=what)
+
+    def _drained(self, running: Running) -> Callable[[Follower], bool]:
         wanted = self._newest()
-
-        def holds(proxy: Proxy) -> bool:
-            return proxy.table >= wanted and proxy.drained(running.context, running.id)
-
-        self.proxies.wait(holds, timeout_s=timeout_s, what="the hold with no older write in flight", least=1)
+        return lambda one: one.table >= wanted and one.drained(running.context, running.id)
 
     def converged(self, *, timeout_s: float) -> dict[str, str]:
         wanted = self._newest()
@@ -227,6 +236,7 @@ class ProxyPlane:
 
     def close(self) -> None:
         self.proxies.close()
+        self.workers.close()
 
     @staticmethod
     def _newest() -> tuple[int, int]:
@@ -241,7 +251,7 @@ def _stand(context: str, position: Position) -> None:
     )
 
 
-def behind(live: list[Proxy]) -> dict[str, str]:
+def behind(live: list[Follower]) -> dict[str, str]:
     """The live proxies that don't have the newest table: id → what they have."""
     table = newest()
     wanted = (table.generation, table.version) if table else (0, 0)

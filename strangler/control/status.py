@@ -12,10 +12,10 @@ from django.utils import timezone
 from strangler import conf
 from strangler.control import observe, publish
 from strangler.control.engine import way_back, way_forward
+from strangler.control.followers import Proxies
 from strangler.control.ledger import describe, open_operation
 from strangler.control.models import Migration, Operation
 from strangler.control.observe import Observer
-from strangler.control.proxies import Proxies
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.domain import plan
 from strangler.domain.estate import Context

@@ -59,6 +59,7 @@ class Gates:
     lag_p99_ms: float = 500.0
     max_pause_ms: float = 500.0
     max_drift_age_s: float = 300.0
+    max_task_wait_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,7 @@ class _Reader:
             "lag_p99_ms": (1, 1e7),
             "max_pause_ms": (1, 1e6),
             "max_drift_age_s": (1, 1e7),
+            "max_task_wait_s": (0, 3600),
         }
         self.unknown(raw, set(limits), key)
         values = {name: self.number(raw, name, key, getattr(defaults, name), *limits[name]) for name in limits}

@@ -41,6 +41,11 @@ class OwnerTask(Task):  # type: ignore[misc]
     context = ""
     max_retries = None
 
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """A worker of this app pauses such tasks while their context is handed over."""
+        app.steps["consumer"].add("strangler.seams.pausing:Pausing")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.request.called_directly:
             return self.run(*args, **kwargs)

@@ -11,13 +11,12 @@ from typing import cast
 
 import redis
 
+from strangler.domain.channels import MARKERS
 from strangler.sync.broker import client
 from strangler.sync.database import value
 
 log = logging.getLogger("strangler.sync")
 
-HASH = "strangler:markers"
-CHANNEL = "strangler:markers"
 RAISE = """
 local held = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
 if tonumber(ARGV[2]) > held then
@@ -47,19 +46,19 @@ def position(using: str | None = None) -> int:
 def publish(stream: str, marker: int) -> None:
     """Tell the proxies; never lowers what is published. Redis being away delays freshness, it does not fail the round."""
     try:
-        client().eval(RAISE, 2, HASH, CHANNEL, stream, marker)
+        client().eval(RAISE, 2, MARKERS, MARKERS, stream, marker)
     except redis.RedisError as error:
         log.warning("marker.unpublished stream=%s marker=%d error=%s", stream, marker, error)
 
 
 def published() -> dict[str, int]:
     """Stream → marker as the proxies see it. Raises ``redis.RedisError``."""
-    return {name.decode(): int(raw) for name, raw in cast(dict[bytes, bytes], client().hgetall(HASH)).items()}
+    return {name.decode(): int(raw) for name, raw in cast(dict[bytes, bytes], client().hgetall(MARKERS)).items()}
 
 
 def forget(stream: str) -> None:
     """Before a stream starts: what was published for an earlier life of it says nothing about this one."""
     try:
-        client().hdel(HASH, stream)
+        client().hdel(MARKERS, stream)
     except redis.RedisError as error:
         log.warning("marker.unforgotten stream=%s error=%s", stream, error)

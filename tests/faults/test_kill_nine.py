@@ -23,7 +23,7 @@ from tests.operator import Operator
 
 pytestmark = [pytest.mark.estate, pytest.mark.timeout(240)]
 
-STEPS = ("gates", "hold", "fence", "drain", "offer", "commit", "confirm", "flip", "reverse")
+STEPS = ("gates", "pause", "hold", "fence", "drain", "offer", "commit", "confirm", "flip", "reverse")
 VICTIMS = ("worker", "payments", "proxy", "valkey", "operator")
 CASES = [(verb, step, victim) for verb in ("advance", "rollback") for step in STEPS for victim in VICTIMS]
 SHORT = [

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
 from django.db import connection
 
+from monolith.payments.models import Payment
 from strangler.control import engine, faultpoints, publish, reconcile, saga, tasks
 from strangler.control.errors import Busy, GatesClosed, StillRunning, Undone
 from strangler.control.handover import DRAIN_SHARE
 from strangler.control.ledger import open_operation
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
+from strangler.domain.channels import WORKERS
 from strangler.domain.plan import Plan
 from strangler.errors import Misuse
 from strangler.sync import ownership, streams
 from strangler.sync.lock import lock_key
 from tests.integration.control.conftest import SmallEstate
 from tests.integration.control.service import FakeService
+from tests.integration.seams.shop import make_order, make_payment
 
-STEPS = ("gates", "hold", "fence", "drain", "offer", "commit", "confirm", "flip", "reverse")
+STEPS = ("gates", "pause", "hold", "fence", "drain", "offer", "commit", "confirm", "flip", "reverse")
 FORWARD = ("confirm", "flip", "reverse")
 WHO = {"who": "ada", "why": "a test", "tries": 1}
 
@@ -162,6 +168,39 @@ def test_step_fence_behind_an_open_writer_is_undone_and_names_it(canary: SmallEs
         assert ownership.get("payments").epoch == 1  # nothing was fenced, so nothing had to be undone
     finally:
         writer.close()
+
+
+def test_step_pause_waits_for_a_running_task_and_parks_no_write_meanwhile(canary: SmallEstate) -> None:
+    busy = {"id": "celery@a", "at": time.time(), "table": [9, 9], "held": {}, "error": "it runs payments.settle [7] for 41 s"}
+    canary.redis.hset(WORKERS, "celery@a", json.dumps(busy))
+    published = len(canary.proxy.tables)
+    with pytest.raises(Undone, match=r"1 of 1 workers did not .* no task of payments running .* payments.settle \[7\] for 41 s"):
+        engine.advance("payments", **{**WHO, "tries": 3})
+    assert_settled(canary, "monolith")
+    assert ownership.get("payments").epoch == 1
+    assert Receipt.objects.filter(to_stage="live").count() == 1  # more tries would wait for the same task
+    parked = [table["contexts"]["payments"] for table in canary.proxy.tables[published:]]
+    assert [(bool(one["pause"]), bool(one["hold"])) for one in parked] == [(True, False), (False, False)]
+
+
+def test_step_pause_does_not_wait_for_a_worker_that_is_gone(canary: SmallEstate) -> None:
+    silent = {"id": "celery@a", "at": time.time() - 6, "table": [1, 1], "held": {}, "error": ""}
+    canary.redis.hset(WORKERS, "celery@a", json.dumps(silent))
+    assert engine.advance("payments", **WHO).outcome == "done"
+
+
+def test_p25_a_rollback_follows_deletes_that_fell_between_the_owners(live: SmallEstate, monkeypatch) -> None:
+    """A parent whose delete came when the service owned no more and the monolith not yet: nobody heard of it."""
+
+    def reach(step: str) -> None:
+        if step == "reverse":
+            orphan = make_payment(make_order())
+            with connection.cursor() as cursor:
+                cursor.execute("DELETE FROM orders_order WHERE id = %s", [orphan.order_id])
+
+    monkeypatch.setattr(faultpoints, "reach", reach)
+    assert engine.rollback("payments", **WHO).outcome == "done"
+    assert not Payment.objects.exists()
 
 
 # ---- the seven steps, with a process that dies in each ------------------------------------------------------------

@@ -12,8 +12,9 @@ from strangler.control import publish
 from strangler.control.errors import NotConverged, RedisUnavailable
 from strangler.control.ledger import DatabaseLedger
 from strangler.control.models import Migration, RouteTableVersion
-from strangler.control.publish import CHANNEL, KEY, ProxyPlane
+from strangler.control.publish import ProxyPlane
 from strangler.domain import table
+from strangler.domain.channels import TABLE
 from strangler.domain.stages import Position, Stage
 from strangler.errors import LostLease
 from tests.integration.control.proxy import FakeProxy
@@ -36,7 +37,7 @@ def running(plane: ProxyPlane):
 
 
 def carried(valkey: redis.Redis) -> dict:
-    return json.loads(valkey.get(KEY))
+    return json.loads(valkey.get(TABLE))
 
 
 def test_what_is_published_compiles_and_says_where_each_context_stands(valkey: redis.Redis, plane: ProxyPlane, running) -> None:
@@ -51,7 +52,7 @@ def test_what_is_published_compiles_and_says_where_each_context_stands(valkey: r
 
 def test_each_table_has_a_higher_number_and_is_announced(valkey: redis.Redis, plane: ProxyPlane, running) -> None:
     pubsub = valkey.pubsub(ignore_subscribe_messages=True)
-    pubsub.subscribe(CHANNEL)
+    pubsub.subscribe(TABLE)
     pubsub.get_message(timeout=1)
     numbers = [tuple(plane.publish(running, MIRROR)["table"]) for _ in range(3)]
     assert numbers == sorted(set(numbers))
@@ -72,7 +73,7 @@ def test_p21_a_stale_holder_publishes_nothing(valkey: redis.Redis, plane: ProxyP
     with pytest.raises(LostLease):
         plane.publish(running, SHADOW)
     assert RouteTableVersion.objects.count() == 0
-    assert valkey.get(KEY) is None
+    assert valkey.get(TABLE) is None
     assert Migration.objects.get(context="payments").stage == "mirror"
 
 
@@ -88,9 +89,9 @@ def test_p21_a_redis_that_fell_back_or_lost_the_table_gets_the_newest_again(
     valkey: redis.Redis, plane: ProxyPlane, running
 ) -> None:
     plane.publish(running, MIRROR)
-    fallen_back = valkey.get(KEY)
+    fallen_back = valkey.get(TABLE)
     plane.publish(running, SHADOW)
-    valkey.set(KEY, fallen_back)
+    valkey.set(TABLE, fallen_back)
     assert publish.republish()
     assert carried(valkey)["version"] == 2
     valkey.flushdb()
@@ -146,7 +147,7 @@ def test_held_wants_no_older_write_in_flight(valkey_url: str, plane: ProxyPlane,
 
 def test_held_by_nobody_is_not_held(plane: ProxyPlane, running) -> None:
     plane.publish(running, MIRROR, hold_ms=3000)
-    with pytest.raises(NotConverged, match="no live proxy is left"):
+    with pytest.raises(NotConverged, match="none of the proxies is left"):
         plane.held(running, timeout_s=0.2)
 
 

@@ -8,8 +8,8 @@ from strangler.domain.stages import Side
 from tests.unit.control.world import CANARY, KILLED, KILLED_AFTER, LIVE, LOST, OK, REFUSED, Holder, World
 
 FORWARD = ("confirm", "flip", "reverse")
-STEPS = ("gates", "hold", "fence", "drain", "offer", "commit", *FORWARD)
-BEFORE = STEPS[:6]
+STEPS = ("gates", "pause", "hold", "fence", "drain", "offer", "commit", *FORWARD)
+BEFORE = STEPS[:7]
 
 
 def run_until(world: World, holder: Holder, step: str) -> None:
@@ -53,11 +53,26 @@ def test_step_1_gates_change_nothing(world: World) -> None:
     assert sides(world) == before
 
 
+def test_step_2_tasks_are_set_aside_and_end_before_a_write_is_parked(world: World) -> None:
+    run_until(world, world.begin(), "hold")
+    assert world.parked[-1] == {"tasks"}
+
+
 def test_step_2_hold_parks_writes_before_anything_is_fenced(world: World) -> None:
-    before, tables = sides(world), len(world.tables)
+    before = sides(world)
     run_until(world, world.begin(), "fence")
     assert sides(world) == before
-    assert len(world.tables) == tables + 1
+    assert world.parked[-1] == {"tasks", "writes"}
+
+
+@pytest.mark.parametrize("verdict", [OK, REFUSED])
+def test_step_7_whatever_comes_of_it_tasks_and_writes_go_on(world: World, verdict: str) -> None:
+    holder = world.begin()
+    run_until(world, holder, "drain")
+    holder.step(verdict)
+    run_out(holder)
+    finish(world)
+    assert world.parked[-1] == set()
 
 
 def test_step_3_fence_leaves_nobody_an_owner_on_the_givers_side(world: World) -> None:

@@ -61,6 +61,7 @@ class World:
     receipts: list[tuple[str, str]] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
     tables: list[Position] = field(default_factory=lambda: [CANARY])
+    parked: list[set[str]] = field(default_factory=list)  # by table: what waits, tasks or writes
     now: float = 1000.0
     acknowledged: int = 0
     holders: list[Holder] = field(default_factory=list)
@@ -288,10 +289,14 @@ class MemoryLedger:
 class MemoryPlane:
     holder: Holder
 
-    def publish(self, running: Running, position: Position, *, hold_ms: int = 0) -> dict[str, Any]:
+    def publish(self, running: Running, position: Position, *, hold_ms: int = 0, pause_ms: int = 0) -> dict[str, Any]:
         with MemoryLedger(self.holder).guard(running):
             self.holder.world.tables.append(position)
+            self.holder.world.parked.append({what for what, ms in (("tasks", pause_ms), ("writes", hold_ms)) if ms})
         return {}
+
+    def paused(self, running: Running, *, timeout_s: float) -> None:
+        self.holder.call(lambda: None)
 
     def held(self, running: Running, *, timeout_s: float) -> None:
         self.holder.call(lambda: None)

@@ -1,6 +1,6 @@
-"""The live proxies, as they report themselves in Redis: what table each has, and whether it holds writes.
+"""Who follows the route table, and reports in Redis: the proxies, which hold writes, and the Celery workers, which pause tasks.
 
-Hash ``strangler:proxies`` (proxy id → JSON) is the state, channel ``strangler:acks`` says that it changed.
+A hash (id → JSON) is the state, a channel says that it changed.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import redis
 
 from strangler import conf
 from strangler.control.errors import NotConverged, RedisUnavailable
+from strangler.domain.channels import ACKS, PROXIES, WORKERS
 
-HASH, ACKS = "strangler:proxies", "strangler:acks"
 ALIVE_S = 5.0
+FORGOTTEN_S = 3600.0  # after so long a silence a report is thrown away
 FLOOR_S = 0.1  # how often the hash is read although no message came
 
 
 @dataclass(frozen=True)
-class Proxy:
-    """What one worker of a proxy said last."""
+class Follower:
+    """What one worker of a proxy, or one Celery worker, said last. ``held``: context → operation, and whether it is drained."""
 
     id: str
     at: float
@@ -33,7 +34,7 @@ class Proxy:
     error: str = ""
 
     @classmethod
-    def parse(cls, raw: bytes | str) -> Proxy | None:
+    def parse(cls, raw: bytes | str) -> Follower | None:
         """None for rubbish: a report that can't be read proves nothing."""
         try:
             said = json.loads(raw)
@@ -63,19 +64,23 @@ def reachable() -> Iterator[None]:
         raise RedisUnavailable(f"Redis at {where} does not answer ({error}); start it, then repeat the command") from error
 
 
-class Proxies:
-    """A view of the proxies that follows their acknowledgements. Subscribe (``open``) before you publish."""
+class Followers:
+    """A view of them that follows their acknowledgements. Subscribe (``open``) before you publish."""
+
+    hash: ClassVar[str]
+    acks: ClassVar[str]
+    noun: ClassVar[str]
 
     def __init__(self, client: redis.Redis | None = None) -> None:
         self.client = client or connect()
         self._pubsub: Any = None
-        self._known: dict[str, Proxy] = {}
+        self._known: dict[str, Follower] = {}
 
     def open(self) -> None:
         if self._pubsub is None:
             with reachable():
                 pubsub = self.client.pubsub(ignore_subscribe_messages=True)
-                pubsub.subscribe(ACKS)
+                pubsub.subscribe(self.acks)
                 self._pubsub = pubsub
 
     def close(self) -> None:
@@ -84,45 +89,54 @@ class Proxies:
             self._pubsub = None
         self.client.close()
 
-    def live(self) -> list[Proxy]:
+    def live(self) -> list[Follower]:
         """Those that reported themselves in the last five seconds."""
         with reachable():
-            raw = self.client.hgetall(HASH)
-        self._known = {proxy.id: proxy for proxy in map(Proxy.parse, raw.values()) if proxy}
+            raw = self.client.hgetall(self.hash)
+        self._known = {one.id: one for one in map(Follower.parse, raw.values()) if one}
+        silent = [one.id for one in self._known.values() if one.at < time.time() - FORGOTTEN_S]
+        if silent:
+            with reachable():
+                self.client.hdel(self.hash, *silent)
         return self._alive()
 
-    def _alive(self) -> list[Proxy]:
+    def _alive(self) -> list[Follower]:
         oldest = time.time() - ALIVE_S
-        return sorted((proxy for proxy in self._known.values() if proxy.at >= oldest), key=lambda proxy: proxy.id)
+        return sorted((one for one in self._known.values() if one.at >= oldest), key=lambda one: one.id)
 
-    def wait(self, done: Callable[[Proxy], bool], *, timeout_s: float, what: str, least: int = 0) -> list[Proxy]:
-        """Until ``done`` holds for every live proxy and at least ``least`` are live. Raises ``NotConverged``, naming the late."""
+    def wait(self, done: Callable[[Follower], bool], *, timeout_s: float, what: str, least: int = 0) -> list[Follower]:
+        """Until ``done`` holds for every live one and at least ``least`` are live. Raises ``NotConverged``, naming the late."""
         self.open()
         deadline = time.monotonic() + timeout_s
         while True:
             live = self.live()
             looked = time.monotonic()
             while True:
-                late = [proxy for proxy in live if not done(proxy)]
+                late = [one for one in live if not done(one)]
                 if not late and len(live) >= least:
                     return live
                 now = time.monotonic()
                 if now >= deadline:
-                    raise NotConverged(_late(what, late, live, timeout_s))
+                    raise NotConverged(self._late(what, late, live, timeout_s))
                 if now - looked >= FLOOR_S:
                     break
                 with reachable():
                     message = self._pubsub.get_message(timeout=min(FLOOR_S, deadline - now))
-                said = Proxy.parse(message["data"]) if message else None
+                said = Follower.parse(message["data"]) if message else None
                 if said:
                     self._known[said.id] = said
                     live = self._alive()
 
+    def _late(self, what: str, late: list[Follower], live: list[Follower], timeout_s: float) -> str:
+        if not live:
+            return f"none of the {self.noun} is left alive to acknowledge {what}"
+        names = ", ".join(f"{one.id} (table {one.table[0]}.{one.table[1]}{one.error and ': '}{one.error})" for one in late)
+        return f"{len(late)} of {len(live)} {self.noun} did not acknowledge {what} within {timeout_s * 1000:.0f} ms: {names}"
 
-def _late(what: str, late: list[Proxy], live: list[Proxy], timeout_s: float) -> str:
-    if not live:
-        return f"no live proxy is left to acknowledge {what}"
-    names = ", ".join(
-        f"{proxy.id} (table {proxy.table[0]}.{proxy.table[1]}{proxy.error and ': '}{proxy.error})" for proxy in late
-    )
-    return f"{len(late)} of {len(live)} proxies did not acknowledge {what} within {timeout_s * 1000:.0f} ms: {names}"
+
+class Proxies(Followers):
+    hash, acks, noun = PROXIES, ACKS, "proxies"
+
+
+class Workers(Followers):
+    hash, acks, noun = WORKERS, WORKERS, "workers"

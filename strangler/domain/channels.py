@@ -1,0 +1,7 @@
+"""Where the control plane, the proxies and the workers meet in Redis, which only carries what the database knows."""
+
+TABLE = "strangler:table"  # key: the newest route table; channel: its number, when it changes
+MARKERS = "strangler:markers"  # hash: stream → marker; channel: "stream marker"
+PROXIES = "strangler:proxies"  # hash: worker of a proxy → its report as JSON
+ACKS = "strangler:acks"  # channel: the same reports
+WORKERS = "strangler:workers"  # hash: Celery worker → its report as JSON; channel: the same
