@@ -90,7 +90,7 @@ class Observer:
             "copies": lambda: self._steadily(self.context.copies_stream, lambda _: self.copies()),
             "drift": lambda: self.drift(at, fresh_s=HANDOVER_FRESH_S if moves else limits.max_drift_age_s),
             "quarantine": lambda: gates.quarantine(self._streams(at)),
-            "proxies": lambda: self._patiently(self.live_proxies, ALIVE_S + 1, meanwhile=lambda: bool(self.proxies.live())),
+            "proxies": lambda: self._patiently(self.live_proxies, ALIVE_S + 1, meanwhile=self._a_proxy_is_behind),
             "loose keys": self.loose_keys,
             "orphans": self.orphans,
             "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
@@ -178,6 +178,9 @@ class Observer:
         except StranglerError as error:
             return Verdict("proxies", gates.State.UNKNOWN, "unknown", "all have the newest table", str(error))
         return gates.proxies([proxy.id for proxy in live], publish.behind(live))
+
+    def _a_proxy_is_behind(self) -> bool:
+        return self.live_proxies().state is gates.State.FAIL
 
     def loose_keys(self) -> Verdict:
         return gates.loose_keys(loose_keys.tight(self.context.name), loose_keys.orphans(self.context.name))
