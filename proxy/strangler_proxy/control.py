@@ -74,12 +74,16 @@ class Control:
                 await self._poll(redis)
             self._plane.credentials.redis = redis
             self._plane.touched.set()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(redis, pubsub))
-                tasks.create_task(self._acknowledge(redis))
-                tasks.create_task(self._beat(redis))
-        except* _TROUBLE as trouble:
-            raise trouble.exceptions[0] if isinstance(trouble.exceptions[0], Exception) else OSError(str(trouble)) from None
+            works = (self._listen(redis, pubsub), self._acknowledge(redis), self._beat(redis))
+            tasks = [asyncio.create_task(work) for work in works]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             await _closed(pubsub)
 
