@@ -19,6 +19,8 @@ from strangler.domain.estate import Context
 from strangler.domain.gates import DriftSeen, StreamSeen, Verdict
 from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import StranglerError
+from strangler.seams.receivers import crossing
+from strangler.seams.tasks import astray
 from strangler.sync import drift, lock, loose_keys
 from strangler.sync.client import ServiceClient
 from strangler.sync.models import Backfill, Outbox, Quarantine, Stream
@@ -93,6 +95,8 @@ class Observer:
             "proxies": self.live_proxies,
             "loose keys": self.loose_keys,
             "orphans": self.orphans,
+            "receivers": self.receivers,
+            "tasks": lambda: gates.tasks(astray(self.context)),
             "transactions": self._once_short,
             "ownership": lambda: self.ownership(at.stage.owner),
         }
@@ -171,6 +175,17 @@ class Observer:
 
     def orphans(self) -> Verdict:
         return gates.loose_keys([], loose_keys.orphans(self.context.name))
+
+    def receivers(self) -> Verdict:
+        declared = self.context.receivers
+        found = crossing(self.context.name)
+        kept = {"monolith": False, "service": True}  # what stays behind, or comes along, although the signal is sent elsewhere
+        unheard = [one for one in found if kept.get(declared.get(one.path, "")) is one.inbound and not one.replays]
+        return gates.receivers(
+            sorted({one.path for one in found} - set(declared)),
+            sorted({f"{one.path} ({one.signal})" for one in unheard}),
+            sorted(set(declared) - {one.path for one in found}),
+        )
 
     def _once_short(self) -> Verdict:
         """A transaction that is long for a moment may end; one that stays holds the hand-over back."""
