@@ -1,4 +1,4 @@
-"""P28: the monolith's admin of a context that has moved is read-only and says who the owner is; a command says it in one sentence."""
+"""P28: the monolith's admin of a context that has moved is read-only and says who owns it; a command says it in one sentence."""
 
 from __future__ import annotations
 
