@@ -12,7 +12,7 @@ from django.utils import timezone
 from strangler import conf
 from strangler.control import publish
 from strangler.control.drain import carry
-from strangler.control.followers import Proxies
+from strangler.control.followers import ALIVE_S, Proxies
 from strangler.control.handover import Known, Owning
 from strangler.domain import gates, plan
 from strangler.domain.estate import Context
@@ -92,23 +92,36 @@ class Observer:
             "copies": lambda: self._steadily(self.context.copies_stream, lambda _: self.copies()),
             "drift": lambda: self.drift(at, fresh_s=HANDOVER_FRESH_S if moves else limits.max_drift_age_s),
             "quarantine": lambda: gates.quarantine(self._streams(at)),
-            "proxies": self.live_proxies,
+            "proxies": lambda: self._patiently(self.live_proxies, ALIVE_S + 1, meanwhile=self._a_proxy_is_behind),
             "loose keys": self.loose_keys,
             "orphans": self.orphans,
             "receivers": self.receivers,
             "tasks": lambda: gates.tasks(astray(self.context)),
-            "transactions": self._once_short,
+            "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
             "ownership": lambda: self.ownership(at.stage.owner),
         }
         return [judges[name]() for name in plan.gates_of(at, to)]
 
     def _steadily(self, name: str, look: Callable[[str], Verdict]) -> Verdict:
         """A stream that is behind for a moment is carried and looked at again; one that stays behind does not pass."""
-        deadline = time.monotonic() + (LOOK_AGAIN_S if self.verify else 0.0)
-        while not (verdict := look(name)).passes and self._stream(name).live and time.monotonic() < deadline:
+
+        def carried() -> bool:
+            if not self._stream(name).live:
+                return False
             carry(name, Side.SERVICE if name == self.context.reverse_stream else Side.MONOLITH)
-            time.sleep(PAUSE_S)
             self._seen.clear()
+            return True
+
+        return self._patiently(lambda: look(name), LOOK_AGAIN_S, meanwhile=carried)
+
+    def _patiently(self, look: Callable[[], Verdict], seconds: float, meanwhile: Callable[[], bool] = lambda: True) -> Verdict:
+        """Looks again for so long, as far as ``meanwhile`` sees a point in it; only once for a mere look.
+
+        A transaction that is long for a moment may end, and a proxy that was killed is soon no longer counted as alive.
+        """
+        deadline = time.monotonic() + (seconds if self.verify else 0.0)
+        while not (verdict := look()).passes and time.monotonic() < deadline and meanwhile():
+            time.sleep(PAUSE_S)
         return verdict
 
     def lag(self, name: str) -> Verdict:
@@ -170,6 +183,9 @@ class Observer:
             return Verdict("proxies", gates.State.UNKNOWN, "unknown", "all have the newest table", str(error))
         return gates.proxies([proxy.id for proxy in live], publish.behind(live))
 
+    def _a_proxy_is_behind(self) -> bool:
+        return self.live_proxies().state is gates.State.FAIL
+
     def loose_keys(self) -> Verdict:
         return gates.loose_keys(loose_keys.tight(self.context.name), loose_keys.orphans(self.context.name))
 
@@ -186,13 +202,6 @@ class Observer:
             sorted({f"{one.path} ({one.signal})" for one in unheard}),
             sorted(set(declared) - {one.path for one in found}),
         )
-
-    def _once_short(self) -> Verdict:
-        """A transaction that is long for a moment may end; one that stays holds the hand-over back."""
-        deadline = time.monotonic() + (LOOK_AGAIN_S if self.verify else 0.0)
-        while not (verdict := self.transactions()).passes and time.monotonic() < deadline:
-            time.sleep(PAUSE_S)
-        return verdict
 
     def transactions(self) -> Verdict:
         key = lock.lock_key(self.context.name)

@@ -16,7 +16,7 @@ from strangler.control.errors import Busy, GatesClosed, StillRunning, Undone
 from strangler.control.handover import DRAIN_SHARE
 from strangler.control.ledger import open_operation
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
-from strangler.domain.channels import WORKERS
+from strangler.domain.channels import PROXIES, WORKERS
 from strangler.domain.plan import Plan
 from strangler.errors import Misuse
 from strangler.sync import ownership, streams
@@ -162,6 +162,12 @@ def test_a_proxy_with_a_write_in_flight_delays_the_cutover_until_it_is_undone(ca
     assert stage() == "canary 100"
     assert_settled(canary, "monolith")
     assert ownership.get("payments").epoch == 1  # turned back from the hold: nothing was fenced
+
+
+def test_a_proxy_that_was_killed_a_moment_ago_is_not_waited_for_long(canary: SmallEstate) -> None:
+    killed = {"id": "proxy:9", "at": time.time() - 4, "table": [1, 1], "held": {}, "error": ""}
+    canary.redis.hset(PROXIES, "proxy:9", json.dumps(killed))
+    assert engine.advance("payments", **WHO).outcome == "done"
 
 
 def test_a_cutover_that_found_a_busy_moment_is_tried_again_with_a_receipt_each(canary: SmallEstate, monkeypatch) -> None:
