@@ -9,7 +9,9 @@ class StranglerConfig(AppConfig):
 
     def ready(self) -> None:
         from strangler import checks  # noqa: F401  (registers the system checks)
-        from strangler.seams import loose
+        from strangler.seams import loose, receivers, staff
         from strangler.sync import checks as table_checks  # noqa: F401
 
         loose.loosen_deletes()
+        receivers.dispose()
+        staff.restrain()

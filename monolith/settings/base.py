@@ -115,6 +115,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
 CURRENCY = "EUR"
+SHOP_DASHBOARD = ["monolith.shell.dashboard.sales", "monolith.shell.dashboard.sellers", "monolith.shell.dashboard.feed"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = env("STATIC_ROOT", default=None)

@@ -22,7 +22,7 @@ from monolith.users import sample as users
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the sample's present; the same rows whenever it is drawn
 LABELS = (
     "users.User", "customers.Customer", "customers.Address", "products.Product", "orders.Order", "orders.OrderLine",
-    "orders.PaymentIntent", "payments.Payment", "payments.Refund", "payments.IdempotencyKey",
+    "orders.PaymentIntent", "payments.Payment", "payments.Refund", "payments.IdempotencyKey", "shell.Note", "shell.Activity",
 )  # fmt: skip
 Say = Callable[[str], None]
 

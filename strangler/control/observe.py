@@ -19,6 +19,8 @@ from strangler.domain.estate import Context
 from strangler.domain.gates import DriftSeen, StreamSeen, Verdict
 from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import StranglerError
+from strangler.seams.receivers import crossing
+from strangler.seams.tasks import astray
 from strangler.sync import drift, lock, loose_keys
 from strangler.sync.client import ServiceClient
 from strangler.sync.models import Backfill, Outbox, Quarantine, Stream
@@ -93,6 +95,8 @@ class Observer:
             "proxies": lambda: self._patiently(self.live_proxies, ALIVE_S + 1, meanwhile=self._a_proxy_is_behind),
             "loose keys": self.loose_keys,
             "orphans": self.orphans,
+            "receivers": self.receivers,
+            "tasks": lambda: gates.tasks(astray(self.context)),
             "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
             "ownership": lambda: self.ownership(at.stage.owner),
         }
@@ -187,6 +191,17 @@ class Observer:
 
     def orphans(self) -> Verdict:
         return gates.loose_keys([], loose_keys.orphans(self.context.name))
+
+    def receivers(self) -> Verdict:
+        declared = self.context.receivers
+        found = crossing(self.context.name)
+        kept = {"monolith": False, "service": True}  # what stays behind, or comes along, although the signal is sent elsewhere
+        unheard = [one for one in found if kept.get(declared.get(one.path, "")) is one.inbound and not one.replays]
+        return gates.receivers(
+            sorted({one.path for one in found} - set(declared)),
+            sorted({f"{one.path} ({one.signal})" for one in unheard}),
+            sorted(set(declared) - {one.path for one in found}),
+        )
 
     def transactions(self) -> Verdict:
         key = lock.lock_key(self.context.name)

@@ -187,6 +187,34 @@ def loose_keys(tight: Sequence[str], orphans: Mapping[str, int]) -> Verdict:
     return gate.passes(observed, "no foreign key crosses the border, and no row points to nothing")
 
 
+def receivers(undeclared: Sequence[str], unheard: Sequence[str], unconnected: Sequence[str]) -> Verdict:
+    """P26. ``unheard``: stay behind, but by a signal that no applied row can stand for."""
+    gate = _Gate("receivers", "0 undeclared")
+    if undeclared:
+        listed = ", ".join(f'"{path}"' for path in undeclared)
+        return gate.fails(
+            f"{len(undeclared)} undeclared",
+            f"signal receivers cross the border and have no disposition (service, monolith or drop) below receivers: {listed}",
+        )
+    if unheard:
+        return gate.fails(
+            f"{len(unheard)} unheard",
+            f"no row can stand for the signal of {', '.join(unheard)}; use seams.on_row_applied for it, and declare it drop",
+        )
+    if unconnected:
+        return gate.fails(f"{len(unconnected)} unknown", f"declared, but connected to no signal: {', '.join(unconnected)}")
+    return gate.passes("0 undeclared", "every signal receiver that crosses the border has its place")
+
+
+def tasks(astray: Sequence[str]) -> Verdict:
+    """P26: the context's Celery tasks follow its owner."""
+    gate = _Gate("tasks", "0 astray")
+    if astray:
+        reason = f"these would not follow the owner; make each an owner_task of the context: {', '.join(astray)}"
+        return gate.fails(f"{len(astray)} astray", reason)
+    return gate.passes("0 astray", "every task of the context runs on its owner alone")
+
+
 def transactions(oldest_ms: float | None, *, threshold_ms: float) -> Verdict:
     """The oldest transaction that may write the context: the fence has to wait for it."""
     gate = _Gate("transactions", f"≤ {threshold_ms:g} ms")

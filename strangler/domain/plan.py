@@ -29,7 +29,10 @@ GATES: dict[Kind, tuple[str, ...]] = {
     Kind.LEAVE_MIRROR: ("orphans",),
     Kind.PUBLISH: MIRRORED,
     # Drift comes last: what changes after its check is compared again while writes are parked.
-    Kind.CUT_OVER: (*(gate for gate in MIRRORED if gate != "drift"), "loose keys", "transactions", "ownership", "drift"),
+    Kind.CUT_OVER: (
+        *(gate for gate in MIRRORED if gate != "drift"),
+        *("loose keys", "receivers", "tasks", "transactions", "ownership", "drift"),
+    ),
     Kind.CUT_BACK: ("health", "lag", "quarantine", "proxies", "transactions", "ownership", "drift"),
     Kind.RETIRE: ("health", "lag", "drift", "quarantine", "proxies"),
     Kind.UNRETIRE: ("health", "proxies"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
 from celery.exceptions import Ignore
 
 from strangler import conf
+from strangler.domain.estate import Context
 from strangler.seams.claims import Claim, resolve
 from strangler.seams.errors import Fenced, NotOwner
 from strangler.sync import fence
@@ -26,6 +29,17 @@ def owner_task(context: str, **options: Any) -> Callable[[Callable[..., Any]], A
     Called as a plain function it just runs.
     """
     return shared_task(base=OwnerTask, context=context, **options)  # type: ignore[no-any-return]
+
+
+def astray(context: Context) -> list[str]:
+    """The tasks in the context's apps that are no ``owner_task`` of it."""
+    for app in context.apps:
+        if find_spec(f"{app}.tasks"):
+            import_module(f"{app}.tasks")
+    current_app.finalize(auto=True)
+    within = tuple(f"{app}." for app in context.apps)
+    mine = [task for task in current_app.tasks.values() if f"{task.__module__}.".startswith(within)]
+    return sorted(task.name for task in mine if getattr(task, "context", "") != context.name)
 
 
 def queue_of(context: str, which: Claim) -> str:

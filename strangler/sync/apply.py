@@ -34,6 +34,7 @@ from strangler.sync.upsert import Refused, careful, plain
 
 Hook = Callable[[str, str, str], None]
 _hooks: list[Hook] = []
+_asks_for_inserts: dict[Hook, Callable[[str], bool]] = {}
 
 FLOOR = "reset:"  # strangler_applied keeps the version of a collection's last reset under this name and the key ''
 RETRIED = ("40001", "40P01")
@@ -82,8 +83,10 @@ class Outcome:
 Finish = Callable[[Any, Outcome], None]
 
 
-def on_row_applied(hook: Hook) -> None:
+def on_row_applied(hook: Hook, *, inserts: Callable[[str], bool] | None = None) -> None:
     """Call ``hook(collection, key, "upsert" | "delete")`` for each applied row (P9).
+
+    In collections for which ``inserts`` holds, an upsert of a row that was not there is an ``"insert"``.
 
     It runs in the applying transaction, after all rows of the batch, as an ordinary session (no origin, triggers as usual), at
     least once. What it raises undoes the batch, which is then delivered again. For effects outside the database use
@@ -91,6 +94,8 @@ def on_row_applied(hook: Hook) -> None:
     """
     if hook not in _hooks:
         _hooks.append(hook)
+    if inserts:
+        _asks_for_inserts[hook] = inserts
 
 
 def apply(
@@ -198,16 +203,28 @@ def _attempt(
     chosen = [event for event in rows if (event.collection, event.key) in claimed]
     outcome.skipped += [event.subject for event in rows if (event.collection, event.key) not in claimed]
     write = careful if is_careful else plain
+    there: dict[str, set[str]] = {}
     for name in sorted({event.collection for event in chosen}):
-        write(cursor, collections[name], [event for event in chosen if event.collection == name], using)
+        mine = [event for event in chosen if event.collection == name]
+        if any(asks(name) for asks in _asks_for_inserts.values()):
+            there[name] = _there(cursor, collections[name], mine)
+        write(cursor, collections[name], mine, using)
     outcome.applied += [event.subject for event in chosen]
     if _hooks:
         cursor.execute(LEAVE)
     for collection, key, op in changed:
         _tell(collection, key, op)
     for event in chosen:
-        _tell(event.collection, event.key or "", str(event.op))
+        was_there = event.collection not in there or event.key in there[event.collection]
+        _tell(event.collection, event.key or "", str(event.op), is_new=not was_there)
     return outcome
+
+
+def _there(cursor: Any, collection: Collection, events: Sequence[Event]) -> set[str]:
+    """The keys of those rows that the table has already."""
+    keys = [event.key for event in events]
+    cursor.execute(f"SELECT {collection.key_text('t')} FROM {collection.sql} AS t WHERE {collection.key_matches('t')}", [keys])
+    return {key for (key,) in cursor.fetchall()}
 
 
 def _enter(cursor: Any, stream: str, events: Sequence[Event], collections: Mapping[str, Collection]) -> None:
@@ -286,6 +303,7 @@ def _reset(cursor: Any, collection: Collection, version: Version) -> list[tuple[
     return gone
 
 
-def _tell(collection: str, key: str, op: str) -> None:
+def _tell(collection: str, key: str, op: str, *, is_new: bool = False) -> None:
     for hook in _hooks:
-        hook(collection, key, op)
+        asks = _asks_for_inserts.get(hook)
+        hook(collection, key, "insert" if is_new and op == Op.UPSERT and asks and asks(collection) else op)

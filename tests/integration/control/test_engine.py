@@ -7,7 +7,9 @@ import time
 
 import pytest
 from django.db import connection
+from django.db.models import signals
 
+from monolith.payments import tasks as payment_tasks
 from monolith.payments.models import Payment
 from strangler.control import engine, faultpoints, publish, reconcile, saga, tasks
 from strangler.control.errors import Busy, GatesClosed, StillRunning, Undone
@@ -132,6 +134,25 @@ def test_a_closed_gate_refuses_with_its_reason_and_a_receipt(canary: SmallEstate
     receipt = Receipt.objects.latest("id")
     assert (receipt.outcome, receipt.to_stage) == ("refused", "live")
     assert stage() == "canary 100"
+
+
+def test_p26_a_receiver_without_a_place_closes_the_cut_over(canary: SmallEstate) -> None:
+    def audit(**_: object) -> None:
+        """Somebody listens."""
+
+    signals.post_save.connect(audit, sender=Payment)
+    try:
+        with pytest.raises(GatesClosed, match=r"no disposition .* below receivers: .*audit"):
+            engine.advance("payments", **WHO)
+    finally:
+        signals.post_save.disconnect(audit, sender=Payment)
+    assert engine.advance("payments", **WHO).outcome == "done"
+
+
+def test_p26_a_task_that_would_not_follow_its_owner_closes_the_cut_over(canary: SmallEstate, monkeypatch) -> None:
+    monkeypatch.setattr(payment_tasks.resolve_processing, "context", "orders")
+    with pytest.raises(GatesClosed, match=r"make each an owner_task of the context: payments.resolve_processing"):
+        engine.advance("payments", **WHO)
 
 
 def test_a_proxy_with_a_write_in_flight_delays_the_cutover_until_it_is_undone(canary: SmallEstate) -> None:

@@ -114,3 +114,23 @@ def test_ownership_wants_both_sides_to_name_the_expected_owner(monolith, service
 def test_closed_are_all_that_do_not_pass() -> None:
     verdicts = [gates.quarantine([LIVE]), gates.proxies([], {}), gates.health(False, "x")]
     assert [verdict.gate for verdict in gates.closed(verdicts)] == ["proxies", "health"]
+
+
+@pytest.mark.parametrize(
+    ("undeclared", "unheard", "unconnected", "said"),
+    [
+        (
+            ["shell.receivers.audit"],
+            [],
+            [],
+            'no disposition (service, monolith or drop) below receivers: "shell.receivers.audit"',
+        ),
+        ([], ["shop.hear (pre_save)"], [], "no row can stand for the signal of shop.hear (pre_save)"),
+        ([], [], ["shop.typo"], "connected to no signal: shop.typo"),
+    ],
+)
+def test_p26_receivers_say_what_to_declare(undeclared: list[str], unheard: list[str], unconnected: list[str], said: str) -> None:
+    verdict = gates.receivers(undeclared, unheard, unconnected)
+    assert verdict.state is State.FAIL
+    assert said in verdict.reason
+    assert gates.receivers([], [], []).passes

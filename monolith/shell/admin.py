@@ -1,0 +1,52 @@
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import path
+
+from monolith.shell import dashboard
+from monolith.shell.models import Activity, DailySales, Note
+
+
+class ReadOnly(admin.ModelAdmin):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Note)
+class NoteAdmin(admin.ModelAdmin):
+    list_display = ["text", "content_type", "object_id", "author", "created_at"]
+    list_select_related = ["content_type", "author"]  # planted: select_related across contexts, shell → users
+    list_filter = ["content_type"]
+    search_fields = ["text", "author__email"]
+    raw_id_fields = ["author"]
+
+
+@admin.register(Activity)
+class ActivityAdmin(ReadOnly):
+    list_display = ["text", "kind", "at"]
+    list_filter = ["kind"]
+    date_hierarchy = "at"
+
+
+@admin.register(DailySales)
+class DailySalesAdmin(ReadOnly):
+    """The list is the view; the dashboard stands beside it."""
+
+    list_display = ["day", "currency", "orders", "ordered", "captured"]
+    list_filter = ["currency"]
+
+    def get_urls(self) -> list[Any]:
+        own = path("dashboard/", self.admin_site.admin_view(self.dashboard), name="shell_dashboard")
+        return [own, *super().get_urls()]
+
+    def dashboard(self, request: HttpRequest) -> TemplateResponse:
+        context = {**self.admin_site.each_context(request), "title": "Dashboard", "panels": dashboard.panels()}
+        return TemplateResponse(request, "shell/admin/dashboard.html", context)
