@@ -30,6 +30,7 @@ TARGETS = (
     ("test", "the whole check: lint, types, import contracts, all tests"),
     ("lint", "the first part of it: ruff, mypy, import contracts"),
     ("bench", "all benchmarks; bench-NAME runs one"),
+    ("guide", "types every command of docs/guide and compares the answers; GUIDE_WRITE=1 writes them into the pages"),
     ("faults", "the long fault tests: every process killed at every step"),
     ("help", "this"),
 )
@@ -40,9 +41,11 @@ LINT = (
     ("import contracts", ["-c", "from importlinter.cli import lint_imports_command as run; run()"]),
 )
 
+GUIDE = ["-m", "pytest", "-q", "-p", "tests.guide", "-o", "timeout=400", "docs/guide"]
 TESTS = (
     ("tests of the parts", ["-m", "pytest", "-q", "tests/unit", "tests/integration"]),
     # Apart, because Playwright keeps an event loop running in its process, in which Django's ORM refuses to work.
+    ("the guide", GUIDE),
     ("the README", ["-m", "pytest", "-q", "tests/e2e/test_readme.py"]),
     ("tests of whole estates", ["-m", "pytest", "-q", "tests/e2e", "tests/faults", "--ignore=tests/e2e/test_readme.py"]),
 )
@@ -73,6 +76,8 @@ def main(words):
         return replace(["-m", "deploy.local.demo"] + extra)
     if target.startswith("bench"):
         return replace(["-m", "tests.benchmarks"] + [target[6:]] * bool(target[6:]) + extra)
+    if target == "guide":
+        return replace(GUIDE + extra)
     if target == "faults":
         os.environ["STRANGLER_LONG"] = "1"
         return replace(["-m", "pytest", "tests/faults"] + extra)

@@ -221,6 +221,7 @@ class Estate:
         """For commands in another terminal: the settings read this file where ``DATABASE_URL`` is not set."""
         lines = [f"{name}={value}\n" for name, value in sorted(settings(self.place, "monolith").items())]
         lines.append(f"PAYMENTS_DATABASE_URL={self.place.database_url('payments')}\n")
+        lines.append(f"SHOP_URL={self.place.url}\n")
         write_private(self.place.state_dir / "estate.env", "".join(lines))
 
     def _child(self, name: str) -> Child:

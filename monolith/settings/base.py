@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -14,7 +15,9 @@ if "DATABASE_URL" not in os.environ:  # a running `make up` tells commands in an
     env.read_env(Path(env("STRANGLER_STATE_DIR", default=str(BASE_DIR / ".run"))) / "estate.env")
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env("SECRET_KEY", default="insecure-for-development-only-0123456789abcdef" if DEBUG else environ.Env.NOTSET)
+SECRET_KEY = env("SECRET_KEY", default="insecure-for-development-only-0123456789abcdef" if DEBUG else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("no shop runs here: start it in another terminal (make up), or set SECRET_KEY and DATABASE_URL")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 

@@ -19,7 +19,7 @@ from strangler.control.observe import Observer
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.domain import plan
 from strangler.domain.estate import Context
-from strangler.domain.gates import StreamSeen, Verdict, closed
+from strangler.domain.gates import State, StreamSeen, Verdict, closed
 from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import Misuse, StranglerError
 
@@ -164,7 +164,12 @@ def _next(
     if operation:
         return [], command, f"an operation is under way: {operation.what}"
     verdicts = observer.judge(at, to)
-    return verdicts, command, "; ".join(f"{verdict} [{verdict.state}]" for verdict in closed(verdicts))
+    return verdicts, command, "; ".join(f"{verdict} [{verdict.state}]" for verdict in _shut(verdicts))
+
+
+def _shut(verdicts: list[Verdict]) -> list[Verdict]:
+    """What would hold the transition back. A drift check that is missing would not: the transition makes it itself."""
+    return [verdict for verdict in closed(verdicts) if (verdict.gate, verdict.state) != ("drift", State.UNKNOWN)]
 
 
 def _back(
@@ -177,7 +182,7 @@ def _back(
     command = f"strangler rollback {context.name}"
     if operation:
         return False, f"an operation is under way: {operation.what}", command
-    shut = closed(observer.judge(at, to))
+    shut = _shut(observer.judge(at, to))
     if shut:
         return False, "; ".join(map(str, shut)), command
     if at.stage.owner is Side.MONOLITH:

@@ -49,7 +49,11 @@ def run(argv: Sequence[str], prog: str = "strangler") -> int:
         if said is None:
             raise
         return _say(said[0], said[1], options.json, error)
-    _show(answer, options.json)
+    try:
+        _show(answer, options.json)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough, `| head` for one
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return answer.code
 
 

@@ -114,8 +114,13 @@ def _in_one_sentence(original: Callable[..., Any]) -> Callable[..., Any]:
             if not getattr(self, "_called_from_command_line", False):
                 raise
             if refused.owner == "none":
-                raise CommandError(f"{refused} A hand-over is under way: repeat the command in a moment.") from refused
+                raise CommandError(f"{_ended(refused)} A hand-over is under way: repeat the command in a moment.") from refused
             name = type(self).__module__.rpartition(".")[2]
-            raise CommandError(f"{refused} Run `{name}` in the unit of the owner.") from refused
+            raise CommandError(f"{_ended(refused)} Run `{name}` in the unit of the owner.") from refused
 
     return execute
+
+
+def _ended(refused: Exception) -> str:
+    """Its sentence with a full stop."""
+    return f"{str(refused).rstrip('.')}."
