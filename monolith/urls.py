@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from monolith.payments.pages import confirm
+
 urlpatterns = [
     path("_strangler/", include("strangler.control.urls")),
     path("api/users/", include("monolith.users.urls")),
@@ -11,6 +13,7 @@ urlpatterns = [
     path("api/products/", include("monolith.products.urls")),
     path("api/orders/", include("monolith.orders.urls")),
     path("api/payments/", include("monolith.payments.urls")),
+    path("pay/confirm/<str:token>/", confirm, name="confirm"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("admin/", admin.site.urls),
     path("", include("monolith.shell.urls")),

@@ -1,6 +1,12 @@
-from django.contrib import admin
+from typing import Any
 
-from monolith.payments.models import IdempotencyKey, Payment, Refund
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from monolith.payments.models import IdempotencyKey, Payment, ProviderEvent, Refund, Transfer
+from monolith.payments.services import LocalPayments
+from monolith.problems import Problem
 
 
 class RefundInline(admin.TabularInline):
@@ -15,7 +21,17 @@ class PaymentAdmin(admin.ModelAdmin):
     list_filter = ["state", "method"]
     search_fields = ["order__number", "user__email", "provider_reference"]  # planted: lookups across contexts
     raw_id_fields = ["order", "user"]
+    readonly_fields = ["amount", "refunded_amount", "state", "provider_reference", "captured_at"]
     inlines = [RefundInline]
+    actions = ["refund_the_rest"]
+
+    @admin.action(description="Refund what is left")
+    def refund_the_rest(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
+        for payment in queryset:
+            try:
+                LocalPayments().refund(payment_id=payment.pk, user_id=payment.user_id, key=f"staff-{payment.pk}")
+            except Problem as refused:
+                self.message_user(request, f"{payment.pk}: {refused.detail}", messages.WARNING)
 
 
 @admin.register(Refund)
@@ -29,3 +45,31 @@ class RefundAdmin(admin.ModelAdmin):
 class IdempotencyKeyAdmin(admin.ModelAdmin):
     list_display = ["key", "user_id", "created_at"]
     search_fields = ["key"]
+
+
+class Kept(admin.ModelAdmin):
+    """What is only ever added, and not by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Transfer)
+class TransferAdmin(Kept):
+    list_display = ["key", "kind", "debit", "credit", "amount", "currency", "at"]
+    list_filter = ["kind", "currency"]
+    search_fields = ["key"]
+    date_hierarchy = "at"
+
+
+@admin.register(ProviderEvent)
+class ProviderEventAdmin(Kept):
+    list_display = ["id", "kind", "received_at", "handled_at"]
+    list_filter = ["kind"]
+    search_fields = ["id"]

@@ -14,12 +14,12 @@ from monolith.problems import NotFound, Problem
 from strangler.seams import seam
 
 METHODS = ("ok", "authorise", "declined", "timeout", "twice")  # what the test provider knows
-PAID = frozenset({"captured", "refunded"})  # the money came, even if it went back later
+PAID = frozenset({"captured", "partly_refunded", "refunded"})  # the money came, even if it went back later
 
 
 @dataclass(frozen=True)
 class PaymentRecord:
-    """``state``: processing (outcome not known), authorised, captured, declined, refunded or failed."""
+    """``state``: processing (outcome not known), authorised, captured, declined, partly_refunded, refunded or failed."""
 
     id: int
     order_id: int
@@ -33,6 +33,7 @@ class PaymentRecord:
     reason: str
     created_at: datetime
     captured_at: datetime | None
+    refunded: Decimal = Decimal(0)
 
 
 class PaymentNotFound(NotFound):
@@ -56,8 +57,11 @@ class Payments(Protocol):
     def capture(self, *, payment_id: int, user_id: int) -> PaymentRecord:
         """Take what is held. Idempotent. Raises ``PaymentNotFound``, ``PaymentRefused``."""
 
-    def refund(self, *, payment_id: int, user_id: int, key: str) -> PaymentRecord:
-        """Give all of it back. Idempotent, also with another key. Raises ``PaymentNotFound``, ``PaymentRefused``."""
+    def refund(self, *, payment_id: int, user_id: int, key: str, amount: Decimal | None = None) -> PaymentRecord:
+        """Give ``amount`` back, or all that is left. Idempotent by key; of what is refunded whole also with another one.
+
+        Raises ``PaymentNotFound``, ``PaymentRefused``, or ``KeyReused`` if the key was used for another amount.
+        """
 
     def for_orders(self, *, order_ids: Iterable[int]) -> dict[int, PaymentRecord]:
         """The payment that counts, by order id: the one with money in it, else the newest. Reads the local rows."""

@@ -28,8 +28,9 @@ class RemotePayments:
     def capture(self, *, payment_id: int, user_id: int) -> PaymentRecord:
         return self._post(f"/api/payments/{payment_id}/capture/", {}, key=f"capture-{payment_id}", user_id=user_id)
 
-    def refund(self, *, payment_id: int, user_id: int, key: str) -> PaymentRecord:
-        return self._post(f"/api/payments/{payment_id}/refund/", {}, key=key, user_id=user_id)
+    def refund(self, *, payment_id: int, user_id: int, key: str, amount: Decimal | None = None) -> PaymentRecord:
+        body = {} if amount is None else {"amount": str(amount)}
+        return self._post(f"/api/payments/{payment_id}/refund/", body, key=key, user_id=user_id)
 
     def for_orders(self, *, order_ids: Iterable[int]) -> dict[int, PaymentRecord]:
         return selectors.records_for_orders(order_ids=order_ids)

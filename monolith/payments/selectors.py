@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from django.db.models import QuerySet
 
@@ -29,7 +30,29 @@ def record(payment: Payment) -> PaymentRecord:
         reason=payment.reason,
         created_at=payment.created_at,
         captured_at=payment.captured_at,
+        refunded=payment.refunded_amount,
     )
+
+
+def search(
+    *,
+    number: str | None = None,
+    email: str | None = None,
+    state: str | None = None,
+    at_least: Decimal | None = None,
+    at_most: Decimal | None = None,
+    limit: int = 100,
+) -> QuerySet[Payment]:
+    """For staff, newest first. What is not given does not narrow."""
+    # planted: lookups across contexts, payments → orders and users
+    asked = {
+        "order__number": number,
+        "user__email__iexact": email,
+        "state": state,
+        "amount__gte": at_least,
+        "amount__lte": at_most,
+    }
+    return Payment.objects.filter(**{name: value for name, value in asked.items() if value is not None}).order_by("-id")[:limit]
 
 
 def records_for_orders(*, order_ids: Iterable[int]) -> dict[int, PaymentRecord]:

@@ -10,6 +10,7 @@ from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
 from monolith.payments.contract import METHODS, PaymentRecord
+from monolith.payments.models import Payment
 
 
 class PaymentBody(serializers.Serializer[PaymentRecord]):
@@ -19,12 +20,46 @@ class PaymentBody(serializers.Serializer[PaymentRecord]):
     amount = serializers.DecimalField(max_digits=12, decimal_places=2)
     currency = serializers.CharField()
     method = serializers.CharField()
-    state = serializers.CharField(help_text="processing, authorised, captured, declined, refunded or failed")
+    state = serializers.CharField(help_text="processing, authorised, captured, declined, partly_refunded, refunded or failed")
     idempotency_key = serializers.CharField()
     provider_reference = serializers.CharField()
     reason = serializers.CharField()
     created_at = serializers.DateTimeField()
     captured_at = serializers.DateTimeField(allow_null=True)
+    refunded = serializers.DecimalField(max_digits=12, decimal_places=2)
+
+
+class RefundBody(serializers.Serializer[dict[str, Any]]):
+    amount = serializers.DecimalField(
+        max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False, help_text="absent: all that is left"
+    )
+
+
+class SearchBody(serializers.Serializer[dict[str, Any]]):
+    number = serializers.CharField(max_length=20, required=False, help_text="the order's number")
+    email = serializers.EmailField(required=False)
+    state = serializers.ChoiceField(choices=Payment.State.choices, required=False)
+    at_least = serializers.DecimalField(max_digits=12, decimal_places=2, required=False)
+    at_most = serializers.DecimalField(max_digits=12, decimal_places=2, required=False)
+
+
+class PeriodQuery(serializers.Serializer[dict[str, Any]]):
+    since = serializers.DateField(help_text="the first day")
+    until = serializers.DateField(help_text="the last day")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["since"] > attrs["until"] or (attrs["until"] - attrs["since"]).days > 366:
+            raise serializers.ValidationError("Give days in order, a year apart at most.")
+        return attrs
+
+
+class SettlementBody(serializers.Serializer[Any]):
+    day = serializers.DateField()
+    currency = serializers.CharField()
+    captured = serializers.DecimalField(max_digits=14, decimal_places=2)
+    refunded = serializers.DecimalField(max_digits=14, decimal_places=2)
+    fees = serializers.DecimalField(max_digits=14, decimal_places=2)
+    net = serializers.DecimalField(max_digits=14, decimal_places=2)
 
 
 class ChargeBody(serializers.Serializer[dict[str, Any]]):
@@ -49,6 +84,7 @@ def payment_body(payment: PaymentRecord) -> dict[str, Any]:
         "reason": payment.reason,
         "created_at": _moment(payment.created_at),
         "captured_at": _moment(payment.captured_at),
+        "refunded": f"{payment.refunded:.2f}",
     }
 
 
@@ -74,4 +110,5 @@ def payment_record(body: dict[str, Any]) -> PaymentRecord:
         reason=body["reason"],
         created_at=created_at,
         captured_at=parse_datetime(captured_at) if captured_at else None,
+        refunded=Decimal(body.get("refunded", 0)),
     )

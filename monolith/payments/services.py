@@ -14,9 +14,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
+from django.db.models import Case, F, Value, When
 from django.utils import timezone
 
-from monolith.payments import provider, selectors
+from monolith.payments import ledger, provider, selectors
 from monolith.payments.contract import PaymentNotFound, PaymentRecord, PaymentRefused, payment_captured
 from monolith.payments.models import IdempotencyKey, Payment, Refund
 from monolith.payments.serializers import payment_body
@@ -35,14 +36,14 @@ class LocalPayments:
     def capture(self, *, payment_id: int, user_id: int) -> PaymentRecord:
         payment = _own(payment_id, user_id)
         if payment.state == State.AUTHORISED:
-            payment = _record(payment, provider.capture(reference=payment.provider_reference), expected=State.AUTHORISED)
+            payment = record_answer(payment, provider.capture(reference=payment.provider_reference), expected=State.AUTHORISED)
         elif payment.state != State.CAPTURED:
             raise PaymentRefused(f"The payment is {payment.state}; only an authorised one can be captured.")
         return selectors.record(payment)
 
-    def refund(self, *, payment_id: int, user_id: int, key: str) -> PaymentRecord:
-        refund = _begin_refund(payment_id, user_id, key)
-        if refund.state == Refund.State.PROCESSING:
+    def refund(self, *, payment_id: int, user_id: int, key: str, amount: Decimal | None = None) -> PaymentRecord:
+        refund = _begin_refund(payment_id, user_id, key, amount)
+        if refund is not None and refund.state == Refund.State.PROCESSING:
             _finish_refund(refund)
         return selectors.record(Payment.objects.get(pk=payment_id))
 
@@ -61,7 +62,7 @@ def resolve(*, older_than: timedelta) -> int:
     before = timezone.now() - older_than
     stuck = list(Payment.objects.filter(state=State.PROCESSING, created_at__lt=before).order_by("created_at")[:200])
     for payment in stuck:
-        _record(payment, provider.find(key=payment.idempotency_key, method=payment.method))
+        record_answer(payment, provider.find(key=payment.idempotency_key, method=payment.method))
     refunds = list(Refund.objects.filter(state=Refund.State.PROCESSING, created_at__lt=before).order_by("created_at")[:200])
     for refund in refunds:
         _finish_refund(refund)
@@ -99,12 +100,12 @@ def _ask(payment: Payment) -> Payment:
     except provider.ProviderTimeout:
         return payment  # processing: `resolve` asks again
     for answer in answers:
-        payment = _record(payment, answer)
+        payment = record_answer(payment, answer)
     return payment
 
 
 @transaction.atomic(savepoint=False)
-def _record(payment: Payment, answer: provider.Answer, *, expected: str = State.PROCESSING) -> Payment:
+def record_answer(payment: Payment, answer: provider.Answer, *, expected: str = State.PROCESSING) -> Payment:
     """Note the provider's answer, once: an answer that comes again, or too late, changes nothing."""
     now = timezone.now()
     noted = {
@@ -128,6 +129,7 @@ def _record(payment: Payment, answer: provider.Answer, *, expected: str = State.
             response=payment_body(record),
         )
     if payment.state == State.CAPTURED:
+        ledger.book_capture(payment, at=now)
         payment_captured.send(Payment, payment=record)
     return payment
 
@@ -140,23 +142,52 @@ def _own(payment_id: int, user_id: int) -> Payment:
 
 
 @transaction.atomic
-def _begin_refund(payment_id: int, user_id: int, key: str) -> Refund:
-    """The refund of the payment, made if there is none: all is given back, so there is one at most."""
+def _begin_refund(payment_id: int, user_id: int, key: str, amount: Decimal | None) -> Refund | None:
+    """The refund with this key, made if there is none; None where nothing is left and all of it is asked for again.
+
+    The row of the payment is locked: what is under way counts, so all refunds together never exceed the payment.
+    """
     payment = Payment.objects.select_for_update(of=("self",)).filter(pk=payment_id, user_id=user_id).first()
     if payment is None:
         raise PaymentNotFound(f"You have no payment {payment_id}.")
-    existing = payment.refunds.first()
-    if existing is not None:
-        return existing
-    if payment.state != State.CAPTURED:
+    refunds = list(payment.refunds.exclude(state=Refund.State.FAILED))
+    same = next((refund for refund in refunds if refund.idempotency_key == key), None)
+    if same is not None:
+        if amount not in (None, same.amount):
+            raise KeyReused("This Idempotency-Key was used for a refund of another amount.")
+        return same
+    left = payment.amount - sum((refund.amount for refund in refunds), Decimal(0))
+    if amount is None and refunds and not left:
+        return next((refund for refund in refunds if refund.state == Refund.State.PROCESSING), None)
+    if payment.state not in (State.CAPTURED, State.PARTLY_REFUNDED):
         raise PaymentRefused(f"The payment is {payment.state}; only a captured one can be refunded.")
-    return Refund.objects.create(payment=payment, amount=payment.amount, idempotency_key=key)
+    wanted = left if amount is None else amount
+    if not 0 < wanted <= left:
+        raise PaymentRefused(f"{left:.2f} {payment.currency} of the payment are left to refund.", left=f"{left:.2f}")
+    return Refund.objects.create(payment=payment, amount=wanted, idempotency_key=key, asked_by_id=user_id)
 
 
 def _finish_refund(refund: Refund) -> None:
     payment = Payment.objects.get(pk=refund.payment_id)
     answer = provider.refund(key=refund.idempotency_key, reference=payment.provider_reference, amount=refund.amount)
-    with transaction.atomic():
-        undone = Refund.objects.filter(pk=refund.pk, state=Refund.State.PROCESSING)
-        if undone.update(state=Refund.State.DONE, provider_reference=answer.reference, done_at=timezone.now()):
-            Payment.objects.filter(pk=refund.payment_id).update(state=State.REFUNDED, updated_at=timezone.now())
+    refund_done(refund, reference=answer.reference)
+
+
+@transaction.atomic
+def refund_done(refund: Refund, *, reference: str) -> bool:
+    """Note that the money went back, once; whether this call did."""
+    now = timezone.now()
+    undone = Refund.objects.filter(pk=refund.pk, state=Refund.State.PROCESSING)
+    if not undone.update(state=Refund.State.DONE, provider_reference=reference, done_at=now):
+        return False
+    given_back = F("refunded_amount") + refund.amount
+    state = Case(When(amount__lte=given_back, then=Value(State.REFUNDED)), default=Value(State.PARTLY_REFUNDED))
+    Payment.objects.filter(pk=refund.payment_id).update(refunded_amount=given_back, state=state, updated_at=now)
+    ledger.book_refund(refund, at=now)
+    return True
+
+
+def refund_failed(refund: Refund, *, reason: str) -> bool:
+    """Note that the provider could not give it back, once; what was reserved for it is free again."""
+    undone = Refund.objects.filter(pk=refund.pk, state=Refund.State.PROCESSING)
+    return bool(undone.update(state=Refund.State.FAILED, reason=reason[:200], done_at=timezone.now()))

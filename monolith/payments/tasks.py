@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from monolith.payments import services
+from monolith.payments import services, webhook
 from strangler.seams import owner_task
 
 PATIENCE = timedelta(seconds=5)  # longer than a request takes that is still asking
@@ -12,5 +12,5 @@ PATIENCE = timedelta(seconds=5)  # longer than a request takes that is still ask
 
 @owner_task("payments", name="payments.resolve_processing")
 def resolve_processing() -> int:
-    """Ask the provider about what is still processing; how many there were."""
-    return services.resolve(older_than=PATIENCE)
+    """Ask the provider about what is still processing, and handle the events that came too early; how many there were."""
+    return services.resolve(older_than=PATIENCE) + webhook.handle_waiting()

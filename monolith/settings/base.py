@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -128,6 +129,10 @@ WHITENOISE_AUTOREFRESH = False
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+PAYMENT_WEBHOOK_SECRET = env(
+    "PAYMENT_WEBHOOK_SECRET", default=hashlib.sha256(f"payments.webhook:{SECRET_KEY}".encode()).hexdigest()
+)
 
 STRANGLER = {
     "ESTATE": env("STRANGLER_ESTATE", default=str(BASE_DIR / "strangler.toml")),

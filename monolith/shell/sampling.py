@@ -22,7 +22,8 @@ from monolith.users import sample as users
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the sample's present; the same rows whenever it is drawn
 LABELS = (
     "users.User", "customers.Customer", "customers.Address", "products.Product", "orders.Order", "orders.OrderLine",
-    "orders.PaymentIntent", "payments.Payment", "payments.Refund", "payments.IdempotencyKey", "shell.Note", "shell.Activity",
+    "orders.PaymentIntent", "payments.Payment", "payments.Refund", "payments.IdempotencyKey", "payments.Transfer",
+    "payments.ProviderEvent", "shell.Note", "shell.Activity",
 )  # fmt: skip
 Say = Callable[[str], None]
 
@@ -65,6 +66,7 @@ def _fill(people: int, things: int, purchases: int, say: Say) -> None:
             ledger.note(order_id=order.id, user_id=order.user_id, total=order.total, placed_at=order.placed_at, paid=paid)
     _copy("payments.Payment", payments.PAYMENT_COLUMNS, ledger.payments, say)
     _copy("payments.Refund", payments.REFUND_COLUMNS, ledger.refunds, say)
+    _copy("payments.Transfer", payments.TRANSFER_COLUMNS, ledger.transfers, say)
 
 
 def _model(label: str) -> Any:

@@ -125,7 +125,7 @@ def test_what_was_not_captured_cannot_be_refunded(api: APIClient, order: dict[st
     assert api.post(f"/api/payments/{payment['id']}/refund/").status_code == 409
 
 
-@pytest.mark.parametrize("killed_before", ["charge", "_record"])
+@pytest.mark.parametrize("killed_before", ["charge", "record_answer"])
 def test_a_charge_that_was_killed_is_carried_on_by_its_key(
     api: APIClient, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, killed_before: str
 ) -> None:
