@@ -18,7 +18,15 @@ from deploy.local.readiness import Answers, Says
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE_DIR = ROOT / "extracted" / "payments-django"
-REPLACEABLE = ("DATABASE_URL", "PAYMENTS_DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "STRANGLER_SERVICE_TOKEN")
+REPLACEABLE = (
+    "DATABASE_URL",
+    "PAYMENTS_DATABASE_URL",
+    "REDIS_URL",
+    "CELERY_BROKER_URL",
+    "EMAIL_URL",
+    "SECRET_KEY",
+    "STRANGLER_SERVICE_TOKEN",
+)
 OURS = (
     *REPLACEABLE,
     "DJANGO_SETTINGS_MODULE",
@@ -26,6 +34,7 @@ OURS = (
     "JWT_PRIVATE_KEY_FILE",
     "STRANGLER_ESTATE",
     "CACHE_URL",
+    "SITE_URL",
     "PYTHONPATH",
 )
 # As root Celery warns at length; the estate on a developer's machine or in a container is meant to run so.
@@ -84,7 +93,9 @@ def settings(place: Place, unit: str) -> dict[str, str]:
         "CELERY_BROKER_URL": place.given.get("CELERY_BROKER_URL") or place.redis_url(2),
         "DATABASE_URL": place.database_url(unit),
         "JWT_PRIVATE_KEY_FILE": str(signing_key(place.state_dir)),
+        "EMAIL_URL": place.given.get("EMAIL_URL") or f"filemail://{place.state_dir}/mail",
         "REDIS_URL": place.redis_url(),
+        "SITE_URL": place.url,
         "SECRET_KEY": place.given.get("SECRET_KEY") or keyring.secret_key,
         "STRANGLER_ESTATE": str(estate_file(place)),
         "STRANGLER_SERVICE_TOKEN": place.given.get("STRANGLER_SERVICE_TOKEN") or keyring.service_token,

@@ -17,7 +17,7 @@ from monolith.problems import NotFound
 class Profile(serializers.ModelSerializer[Customer]):
     class Meta:
         model = Customer
-        fields = ["id", "name", "phone", "created_at"]
+        fields = ["id", "name", "phone", "language", "currency", "time_zone", "newsletter", "created_at"]
 
 
 class AddressBody(serializers.ModelSerializer[Address]):
@@ -52,7 +52,30 @@ class AddressesView(ListAPIView[Address]):
         return Response(AddressBody(services.address_add(user_id=request.user.pk, **body.validated_data)).data, status=201)
 
 
+class FavouriteView(APIView):
+    """What a customer likes: put it there, take it away. Both are idempotent."""
+
+    @extend_schema(request=None, responses={204: None})
+    def put(self, request: Request, product_id: int) -> Response:
+        if not Customer.favourites.through.product.field.related_model._base_manager.filter(pk=product_id).exists():
+            raise NotFound(f"There is no product {product_id}.")
+        services.customer_ensure(user_id=request.user.pk).favourites.add(product_id)
+        return Response(status=204)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, product_id: int) -> Response:
+        services.customer_ensure(user_id=request.user.pk).favourites.remove(product_id)
+        return Response(status=204)
+
+
 class AddressView(APIView):
+    @extend_schema(request=None, responses={204: None})
+    def put(self, request: Request, address_id: int) -> Response:
+        """Make it the default."""
+        if not services.address_prefer(user_id=request.user.pk, address_id=address_id):
+            raise NotFound(f"You have no address {address_id}.")
+        return Response(status=204)
+
     @extend_schema(responses={204: None})
     def delete(self, request: Request, address_id: int) -> Response:
         if not services.address_remove(user_id=request.user.pk, address_id=address_id):

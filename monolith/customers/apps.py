@@ -4,3 +4,8 @@ from django.apps import AppConfig
 class CustomersConfig(AppConfig):
     name = "monolith.customers"
     label = "customers"
+
+    def ready(self) -> None:
+        from monolith.customers import receivers
+
+        receivers.connect()

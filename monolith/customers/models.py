@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
 from django.db import models
+
+
+def known_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError("There is no time zone %(name)s.", params={"name": name})
 
 
 class Customer(models.Model):
@@ -10,6 +18,12 @@ class Customer(models.Model):
     user = models.OneToOneField("users.User", on_delete=models.CASCADE, related_name="customer")
     name = models.CharField(max_length=200)
     phone = models.CharField(max_length=40, blank=True)
+    language = models.CharField(max_length=5, default="en", db_default="en", choices=[("en", "English"), ("de", "Deutsch")])
+    currency = models.CharField(max_length=3, default="EUR", db_default="EUR", help_text="ISO 4217")
+    time_zone = models.CharField(max_length=64, default="UTC", db_default="UTC", validators=[known_time_zone])
+    newsletter = models.BooleanField(default=False, db_default=False)
+    # planted: M2M across contexts, customers → products
+    favourites = models.ManyToManyField("products.Product", blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -41,3 +55,19 @@ class Address(models.Model):
 
     def __str__(self) -> str:
         return f"{self.recipient}, {self.street}, {self.postcode} {self.city}"
+
+
+class CustomerMerge(models.Model):
+    """That a duplicate was merged, and what it was. The duplicate itself is gone."""
+
+    kept = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="merges")
+    duplicate_id = models.BigIntegerField(unique=True)
+    duplicate = models.JSONField(help_text="its name, phone and user")
+    moved = models.JSONField(help_text="how many rows of each model now belong to the one that was kept")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.duplicate_id} → {self.kept_id}"

@@ -113,6 +113,11 @@ JWT_PRIVATE_KEY = env.str("JWT_PRIVATE_KEY", default="", multiline=True)
 JWT_PRIVATE_KEY_FILE = Path(env("JWT_PRIVATE_KEY_FILE", default=str(BASE_DIR / ".run" / "jwt.pem")))
 JWT_GENERATE = DEBUG
 JWT_LIFETIME_S = env.int("JWT_LIFETIME_S", default=3600)
+JWT_REFRESH_LIFETIME_S = env.int("JWT_REFRESH_LIFETIME_S", default=14 * 24 * 3600)
+
+SITE_URL = env("SITE_URL", default="http://127.0.0.1:8000").rstrip("/")  # as it stands in mails
+vars().update(env.email("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="The shop <shop@example.com>")
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

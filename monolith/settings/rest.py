@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from monolith.settings.base import env
+
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -15,6 +17,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "PAGE_SIZE": 20,
+    "NUM_PROXIES": 1,
+    "DEFAULT_THROTTLE_RATES": {"login": env("LOGIN_RATE", default="120/min"), "reset": env("RESET_RATE", default="10/min")},
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "monolith.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": True,

@@ -1,8 +1,14 @@
-"""Access tokens: RS256, one hour, ``sub`` is the user's id."""
+"""Tokens: RS256, ``sub`` is the user's id. One for access lasts an hour; one to get the next pair with lasts two weeks.
+
+A refresh token carries a digest of the user's session stamp: a new password ends it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import time
+import uuid
+from typing import Any
 
 import jwt
 from django.conf import settings
@@ -10,12 +16,25 @@ from django.conf import settings
 from monolith.users import keys
 
 ISSUER = "shop"
+REFRESH = "refresh"
 ALGORITHM = "RS256"
 
 
 def issue(*, user_id: int) -> str:
+    return _issue({"sub": str(user_id)}, settings.JWT_LIFETIME_S)
+
+
+def issue_refresh(*, user_id: int, stamp: uuid.UUID) -> str:
+    return _issue({"sub": str(user_id), "use": REFRESH, "stamp": digest(stamp)}, settings.JWT_REFRESH_LIFETIME_S)
+
+
+def digest(stamp: uuid.UUID) -> str:
+    return hashlib.sha256(stamp.bytes).hexdigest()[:32]
+
+
+def _issue(more: dict[str, Any], seconds: int) -> str:
     now = int(time.time())
-    claims = {"iss": ISSUER, "sub": str(user_id), "iat": now, "exp": now + settings.JWT_LIFETIME_S}
+    claims = {"iss": ISSUER, "iat": now, "exp": now + seconds, **more}
     return jwt.encode(claims, keys.private_key(), algorithm=ALGORITHM, headers={"kid": keys.jwk()["kid"]})
 
 
@@ -28,7 +47,21 @@ def is_ours(token: str) -> bool:
 
 
 def user_id(token: str) -> int:
-    """Raises ``jwt.InvalidTokenError`` for a token that is expired, forged or of another issuer."""
-    options = {"require": ["exp", "sub", "iss"]}
-    claims = jwt.decode(token, keys.public_key(), algorithms=[ALGORITHM], issuer=ISSUER, options=options)  # type: ignore[arg-type]
+    """Raises ``jwt.InvalidTokenError`` for a token that is expired, forged, of another issuer or not for access."""
+    claims = _claims(token)
+    if "use" in claims:
+        raise jwt.InvalidTokenError("it is not for access")
     return int(claims["sub"])
+
+
+def refreshed(token: str) -> tuple[int, str]:
+    """User id and the digest of the stamp. Raises ``jwt.InvalidTokenError`` for a token that is not for refreshing."""
+    claims = _claims(token)
+    if claims.get("use") != REFRESH:
+        raise jwt.InvalidTokenError("it is not for refreshing")
+    return int(claims["sub"]), str(claims.get("stamp"))
+
+
+def _claims(token: str) -> dict[str, Any]:
+    options = {"require": ["exp", "sub", "iss"]}
+    return jwt.decode(token, keys.public_key(), algorithms=[ALGORITHM], issuer=ISSUER, options=options)  # type: ignore[arg-type]

@@ -1,0 +1,22 @@
+"""What users does by itself."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
+
+from monolith.users import services
+from monolith.users.models import User
+from strangler.seams import owner_task
+
+
+@owner_task("users", name="users.send_password_reset")
+def send_password_reset(user_id: int) -> int:
+    """Mail the link; how many mails went out."""
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        return 0
+    uid, token = services.reset_link(user)
+    link = f"{settings.SITE_URL}/account/reset/{uid}/{token}/"
+    return send_mail("Your password", render_to_string("users/reset.txt", {"link": link}), None, [user.email])
