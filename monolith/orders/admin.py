@@ -1,6 +1,13 @@
-from django.contrib import admin
+from typing import Any
 
-from monolith.orders.models import Order, OrderLine, PaymentIntent
+from django.apps import apps
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from monolith.orders import returns, services
+from monolith.orders.models import CartLine, Coupon, Order, OrderEvent, OrderLine, PaymentIntent, Return, ReturnLine
+from monolith.problems import Problem
 
 
 class OrderLineInline(admin.TabularInline):
@@ -9,14 +16,59 @@ class OrderLineInline(admin.TabularInline):
     raw_id_fields = ["product"]
 
 
+class Shown(admin.TabularInline):
+    """Rows that are made elsewhere."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class OrderEventInline(Shown):
+    model = OrderEvent
+
+
+class PaymentInline(Shown):
+    """planted: an inline across contexts, on a model that is found by its name."""
+
+    model = apps.get_model("payments.Payment")
+    fields = ["amount", "refunded_amount", "currency", "method", "state", "captured_at"]
+
+
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
     list_display = ["number", "customer", "state", "total", "currency", "placed_at"]
     list_select_related = ["customer"]  # planted: select_related across contexts, orders → customers
     list_filter = ["state", "pay"]
     search_fields = ["number", "customer__name"]  # planted: lookup across contexts, orders → customers
-    raw_id_fields = ["customer"]
-    inlines = [OrderLineInline]
+    raw_id_fields = ["customer", "coupon"]
+    readonly_fields = ["state", "total", "discount", "paid_at", "cancelled_at"]
+    inlines = [OrderLineInline, PaymentInline, OrderEventInline]
+    actions = ["pack", "ship", "deliver"]
+
+    @admin.action(description="Pack")
+    def pack(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        self._advance(request, queryset, "packed")
+
+    @admin.action(description="Ship")
+    def ship(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        self._advance(request, queryset, "shipped")
+
+    @admin.action(description="Deliver")
+    def deliver(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        self._advance(request, queryset, "delivered")
+
+    def _advance(self, request: HttpRequest, queryset: QuerySet[Order], to: str) -> None:
+        for order in queryset.order_by("pk"):
+            try:
+                services.advance(order_id=order.pk, to=to, by=int(request.user.pk))
+            except Problem as refused:
+                self.message_user(request, f"{order.number}: {refused.detail}", messages.WARNING)
 
 
 @admin.register(OrderLine)
@@ -32,3 +84,46 @@ class PaymentIntentAdmin(admin.ModelAdmin):
     list_select_related = ["order"]
     list_filter = ["state"]
     raw_id_fields = ["order"]
+
+
+@admin.register(Coupon)
+class CouponAdmin(admin.ModelAdmin):
+    list_display = ["code", "percent", "amount", "currency", "valid_from", "valid_until", "used", "max_uses"]
+    search_fields = ["code"]
+    readonly_fields = ["used"]
+
+
+@admin.register(CartLine)
+class CartLineAdmin(admin.ModelAdmin):
+    list_display = ["user_id", "sku", "quantity", "changed_at"]
+    search_fields = ["sku"]
+
+
+class ReturnLineInline(Shown):
+    model = ReturnLine
+
+
+@admin.register(Return)
+class ReturnAdmin(admin.ModelAdmin):
+    list_display = ["id", "order", "state", "amount", "created_at"]
+    list_select_related = ["order"]
+    list_filter = ["state"]
+    raw_id_fields = ["order"]
+    readonly_fields = ["state", "amount"]
+    inlines = [ReturnLineInline]
+    actions = ["approve", "reject", "receive"]
+
+    @admin.action(description="Approve")
+    def approve(self, request: HttpRequest, queryset: QuerySet[Return]) -> None:
+        for made in queryset:
+            returns.decide(return_id=made.pk, to=Return.State.APPROVED)
+
+    @admin.action(description="Reject")
+    def reject(self, request: HttpRequest, queryset: QuerySet[Return]) -> None:
+        for made in queryset:
+            returns.decide(return_id=made.pk, to=Return.State.REJECTED)
+
+    @admin.action(description="Received: back to stock, and refund")
+    def receive(self, request: HttpRequest, queryset: QuerySet[Return]) -> None:
+        for made in queryset:
+            returns.receive(return_id=made.pk, by=int(request.user.pk))

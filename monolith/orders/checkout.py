@@ -19,6 +19,7 @@ from django.utils import timezone
 from monolith.customers.contract import customers
 from monolith.orders import intents, selectors
 from monolith.orders.contract import OrderRecord, PaymentDeclined, Placed, UnknownProduct
+from monolith.orders.coupons import redeem
 from monolith.orders.models import Order, OrderLine, PaymentIntent
 from monolith.orders.states import mark_cancelled
 from monolith.payments.contract import payments
@@ -29,16 +30,16 @@ from strangler.seams import Claim, Fenced, claim
 IN_FLIGHT = timedelta(seconds=10)  # longer than the request that made the intent still tries by itself
 
 
-def checkout(*, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str) -> Placed:
+def checkout(*, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str, coupon: str = "") -> Placed:
     """The contract's ``checkout``. Retried whole once where the owner of payments changed under it (P17)."""
-    asked = json.dumps([sorted(quantities.items()), method, pay])
+    asked = json.dumps([sorted(quantities.items()), method, pay, *([coupon.strip().upper()] if coupon else [])])
     fingerprint = hashlib.sha256(asked.encode()).hexdigest()
     before = _placed_before(user_id, key, fingerprint)
     if before is not None:
         return Placed(_unless_declined(before), repeated=True)
 
     def place() -> tuple[int, PaymentIntent | None]:
-        return _place(user_id, key, fingerprint, quantities, method, pay)
+        return _place(user_id, key, fingerprint, quantities, method, pay, coupon)
 
     try:
         try:
@@ -72,17 +73,22 @@ def _unless_declined(order: OrderRecord) -> OrderRecord:
 
 @transaction.atomic
 def _place(
-    user_id: int, key: str, fingerprint: str, quantities: Mapping[str, int], method: str, pay: str
+    user_id: int, key: str, fingerprint: str, quantities: Mapping[str, int], method: str, pay: str, code: str
 ) -> tuple[int, PaymentIntent | None]:
     """One transaction. Gives the intent that is to be pursued after the commit, if payments is remote."""
     now = pay == Order.Pay.NOW
     side = claim("payments") if now else None
     goods = _goods(quantities)
+    currency = next(iter(goods.values())).currency
+    subtotal = sum((product.price * quantities[sku] for sku, product in goods.items()), Decimal(0))
+    coupon, off = redeem(code=code, subtotal=subtotal, currency=currency, now=timezone.now()) if code else (None, Decimal(0))
     order = Order.objects.create(
         customer_id=customers.for_user(user_id=user_id).id,
         user_id=user_id,
-        total=sum((product.price * quantities[sku] for sku, product in goods.items()), Decimal(0)),
-        currency=next(iter(goods.values())).currency,
+        total=subtotal - off,
+        discount=off,
+        coupon=coupon,
+        currency=currency,
         pay=pay,
         method=method,
         idempotency_key=key,

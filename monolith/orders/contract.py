@@ -30,6 +30,7 @@ class LineRecord:
     name: str
     unit_price: Decimal
     quantity: int
+    id: int = 0
 
     @property
     def total(self) -> Decimal:
@@ -46,7 +47,7 @@ class PaymentState:
 
 @dataclass(frozen=True)
 class OrderRecord:
-    """``state`` is what is true, with the payment looked at: pending, paid or cancelled."""
+    """``state`` is what is true, with the payment looked at: pending, paid, packed, shipped, delivered, returned or cancelled."""
 
     id: int
     number: str
@@ -62,6 +63,30 @@ class OrderRecord:
     paid_at: datetime | None
     payment: PaymentState | None
     lines: tuple[LineRecord, ...]
+    discount: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """A step of the order's way. ``by`` is a user's id, None for the shop itself."""
+
+    before: str
+    after: str
+    by: int | None
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ReturnRecord:
+    """``state`` is requested, approved, rejected, received or refunded; ``lines`` is {order line id: quantity}."""
+
+    id: int
+    order_id: int
+    state: str
+    reason: str
+    amount: Decimal
+    lines: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -87,6 +112,21 @@ class UnknownProduct(Problem):
     title = "Unknown product"
 
 
+class CouponRefused(Problem):
+    status = 400
+    title = "Coupon refused"
+
+
+class ReturnRefused(Problem):
+    title = "Return refused"
+
+
+class NotThatWay(Problem):
+    """The order can't take this step from where it is."""
+
+    title = "Not that way"
+
+
 class PaymentDeclined(Problem):
     """The order was cancelled because its payment was declined. ``order`` and ``number`` name it."""
 
@@ -107,15 +147,44 @@ class Orders(Protocol):
     def get(self, *, user_id: int, number: str) -> OrderRecord:
         """Raises ``OrderNotFound``."""
 
-    def checkout(self, *, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str) -> Placed:
+    def history(self, *, order_id: int) -> list[EventRecord]: ...
+
+    def returns(self, *, order_id: int) -> list[ReturnRecord]: ...
+
+    def request_return(self, *, user_id: int, order_id: int, quantities: Mapping[int, int], reason: str) -> ReturnRecord:
+        """``{order line id: quantity}`` of a delivered order. Raises ``OrderNotFound``, ``ReturnRefused``."""
+
+    def checkout(
+        self, *, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str, coupon: str = ""
+    ) -> Placed:
         """Order ``{sku: quantity}``; ``pay`` is now or later. Idempotent by ``(user_id, key)``.
 
-        Raises ``UnknownProduct``, ``OutOfStock``, ``PaymentDeclined``, ``KeyReused``. Where the outcome of the payment is not
-        known in time, the order is pending with a payment that is processing, and will be paid or cancelled by itself.
+        Raises ``UnknownProduct``, ``OutOfStock``, ``CouponRefused``, ``PaymentDeclined``, ``KeyReused``. Where the outcome of the
+        payment is not known in time, the order is pending with a payment that is processing, and will be paid or cancelled by
+        itself.
         """
 
     def cancel(self, *, user_id: int, order_id: int) -> OrderRecord:
-        """Cancel, give the stock back and what was paid. Idempotent. Raises ``OrderNotFound`` and what payments raises."""
+        """Cancel, give the stock back and what was paid. Idempotent.
+
+        Raises ``OrderNotFound``, ``NotThatWay`` for what was shipped, and what payments raises.
+        """
 
 
+class Carts(Protocol):
+    """``{sku: quantity}`` of a user."""
+
+    def quantities(self, *, user_id: int) -> dict[str, int]: ...
+
+    def put(self, *, user_id: int, sku: str, quantity: int) -> None:
+        """Have so many of it, ``MOST_OF_ONE`` at most; none removes it."""
+
+    def add(self, *, user_id: int, quantities: Mapping[str, int]) -> None:
+        """Have so many more of each."""
+
+    def clear(self, *, user_id: int) -> None: ...
+
+
+MOST_OF_ONE = 99
 orders: Orders = local("monolith.orders.services.LocalOrders")
+carts: Carts = local("monolith.orders.carts.LocalCarts")

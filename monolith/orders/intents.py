@@ -79,7 +79,7 @@ def _conclude(intent: PaymentIntent, payment: PaymentRecord | None) -> str:
     elif payment.state == "captured" and order.state == Order.State.CANCELLED:
         state = State.REFUND_DUE
     else:
-        state = State(payment.state)  # captured, authorised or refunded
+        state = State.CAPTURED if payment.state == "partly_refunded" else State(payment.state)
         if state is not State.AUTHORISED:
             mark_paid(order_id=order.pk, at=payment.captured_at)
     still_open = PaymentIntent.objects.filter(pk=intent.pk, state=State.OPEN)

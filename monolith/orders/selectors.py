@@ -6,8 +6,17 @@ from collections.abc import Sequence
 
 from django.db.models import QuerySet
 
-from monolith.orders.contract import LineRecord, OrderNotFound, OrderPage, OrderRecord, OrderSummary, PaymentState
-from monolith.orders.models import Order
+from monolith.orders.contract import (
+    EventRecord,
+    LineRecord,
+    OrderNotFound,
+    OrderPage,
+    OrderRecord,
+    OrderSummary,
+    PaymentState,
+    ReturnRecord,
+)
+from monolith.orders.models import Order, OrderEvent, Return
 from monolith.orders.settlement import payment_state_of, true_state
 from monolith.payments.contract import payments
 
@@ -34,6 +43,20 @@ def records(found: Sequence[Order]) -> list[OrderRecord]:
     seen = payments.for_orders(order_ids=[order.pk for order in found]) if found else {}
     known = {order_id: PaymentState(payment.id, payment.state) for order_id, payment in seen.items()}
     return [_record(order, known.get(order.pk) or _from_intent(order)) for order in found]
+
+
+def history(*, order_id: int) -> list[EventRecord]:
+    columns = ("before", "after", "by", "reason", "at")
+    return [EventRecord(*row) for row in OrderEvent.objects.filter(order_id=order_id).values_list(*columns)]
+
+
+def returns(*, order_id: int) -> list[ReturnRecord]:
+    return [return_record(made) for made in Return.objects.filter(order_id=order_id).prefetch_related("lines")]
+
+
+def return_record(made: Return) -> ReturnRecord:
+    lines = {line.line_id: line.quantity for line in made.lines.all()}
+    return ReturnRecord(made.pk, made.order_id, str(made.state), made.reason, made.amount, lines)
 
 
 def record(order_id: int) -> OrderRecord:
@@ -67,7 +90,8 @@ def _record(order: Order, payment: PaymentState | None) -> OrderRecord:
         placed_at=order.placed_at,
         paid_at=order.paid_at,
         payment=payment,
-        lines=tuple(LineRecord(line.sku, line.name, line.unit_price, line.quantity) for line in order.lines.all()),
+        lines=tuple(LineRecord(line.sku, line.name, line.unit_price, line.quantity, line.pk) for line in order.lines.all()),
+        discount=order.discount,
     )
 
 

@@ -7,11 +7,20 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from monolith.orders import selectors
+from monolith.orders import returns, selectors
 from monolith.orders.checkout import checkout
-from monolith.orders.contract import OrderNotFound, OrderPage, OrderRecord, OrderSummary, Placed
+from monolith.orders.contract import (
+    EventRecord,
+    NotThatWay,
+    OrderNotFound,
+    OrderPage,
+    OrderRecord,
+    OrderSummary,
+    Placed,
+    ReturnRecord,
+)
 from monolith.orders.models import Order, PaymentIntent
-from monolith.orders.states import mark_cancelled, mark_paid
+from monolith.orders.states import FROM, mark_cancelled, mark_paid, move
 from monolith.payments.contract import PAID, PaymentRefused, payments
 from strangler.seams import Claim, Fenced, NotOwner, SeamTimeout, SeamUnavailable, claim
 
@@ -32,8 +41,20 @@ class LocalOrders:
     def get(self, *, user_id: int, number: str) -> OrderRecord:
         return selectors.get(user_id=user_id, number=number)
 
-    def checkout(self, *, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str) -> Placed:
-        return checkout(user_id=user_id, key=key, quantities=quantities, method=method, pay=pay)
+    def history(self, *, order_id: int) -> list[EventRecord]:
+        return selectors.history(order_id=order_id)
+
+    def returns(self, *, order_id: int) -> list[ReturnRecord]:
+        return selectors.returns(order_id=order_id)
+
+    def request_return(self, *, user_id: int, order_id: int, quantities: Mapping[int, int], reason: str) -> ReturnRecord:
+        made = returns.request(user_id=user_id, order_id=order_id, quantities=quantities, reason=reason)
+        return selectors.return_record(made)
+
+    def checkout(
+        self, *, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str, coupon: str = ""
+    ) -> Placed:
+        return checkout(user_id=user_id, key=key, quantities=quantities, method=method, pay=pay, coupon=coupon)
 
     def cancel(self, *, user_id: int, order_id: int) -> OrderRecord:
         return order_cancel(user_id=user_id, order_id=order_id)
@@ -43,30 +64,43 @@ def order_cancel(*, user_id: int, order_id: int) -> OrderRecord:
     """The contract's ``cancel``. Where payments is a service the money goes back first: then the order can't lie."""
     if not Order.objects.filter(pk=order_id, user_id=user_id).exists():
         raise OrderNotFound(f"You have no order {order_id}.")
-    if not _cancel_here(order_id):
+    if not _cancel_here(order_id, user_id):
         _refund(order_id)
         with transaction.atomic():
-            mark_cancelled(order_id=order_id, reason="cancelled by the customer")
+            mark_cancelled(order_id=order_id, reason="cancelled by the customer", by=user_id)
     return selectors.record(order_id)
 
 
 @transaction.atomic
-def _cancel_here(order_id: int) -> bool:
+def _cancel_here(order_id: int, user_id: int) -> bool:
     """Cancel in one transaction, with the refund if payments is local. False if a remote refund has to come first."""
     side = claim("payments")
     order = Order.objects.select_for_update(of=("self",)).get(pk=order_id)
     if order.state == Order.State.CANCELLED:
         return True
+    if order.state not in FROM[Order.State.CANCELLED]:
+        raise NotThatWay(f"The order is {order.state}; send it back instead.")
     if _money_in(order):
         if side is Claim.REMOTE:
             return False
         _refund(order_id)
-    return mark_cancelled(order_id=order_id, reason="cancelled by the customer")
+    return mark_cancelled(order_id=order_id, reason="cancelled by the customer", by=user_id)
+
+
+@transaction.atomic
+def advance(*, order_id: int, to: str, by: int) -> OrderRecord:
+    """A step that staff takes: packed, shipped, delivered. Again it changes nothing. Raises ``OrderNotFound``, ``NotThatWay``."""
+    order = Order.objects.filter(pk=order_id).first()
+    if order is None:
+        raise OrderNotFound(f"There is no order {order_id}.")
+    if move(order_id=order_id, to=to, by=by) is None and order.state != to:
+        raise NotThatWay(f"The order is {order.state}; it can't be {to} next.")
+    return selectors.record(order_id)
 
 
 def _money_in(order: Order) -> bool:
     payment = payments.for_orders(order_ids=[order.pk]).get(order.pk)
-    return order.state == Order.State.PAID or (payment is not None and payment.state in PAID)
+    return order.state in (Order.State.PAID, Order.State.PACKED) or (payment is not None and payment.state in PAID)
 
 
 def _refund(order_id: int) -> None:
@@ -94,7 +128,7 @@ def settle(*, payment_id: int | None = None, limit: int = 500) -> int:
         mark_paid(order_id=order_id, at=captured_at)
         for order_id, captured_at in paid.values_list("id", "payments__captured_at")[:limit]
     ]
-    owed = Order.objects.filter(state=Order.State.CANCELLED, payments__state="captured", **scope)
+    owed = Order.objects.filter(state=Order.State.CANCELLED, payments__state__in=["captured", "partly_refunded"], **scope)
     for order_id in owed.values_list("id", flat=True)[:limit]:
         try:
             _refund(order_id)

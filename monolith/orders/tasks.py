@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from monolith.orders import intents, services
+from datetime import timedelta
+
+from monolith.orders import carts, intents, returns, services
 from strangler.seams import owner_task
 
 
@@ -15,4 +17,10 @@ def resume_intents() -> int:
 @owner_task("orders", name="orders.settle")
 def settle() -> int:
     """The floor under the events: no order says other than its payment for longer than the period of this task."""
-    return services.settle()
+    return services.settle() + returns.resume()
+
+
+@owner_task("orders", name="orders.forget_carts")
+def forget_carts() -> int:
+    """Carts that nobody has touched for three months."""
+    return carts.forget(older_than=timedelta(days=90))

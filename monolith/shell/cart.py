@@ -1,4 +1,4 @@
-"""The cart: ``{sku: quantity}`` in the session, and with the prices of now when it is looked at."""
+"""The cart: ``{sku: quantity}``, of a user in orders, of anybody else in the session; shown with the prices of now."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from django.http import HttpRequest
 
+from monolith.orders.contract import MOST_OF_ONE, carts
 from monolith.products.contract import ProductRecord, products
 
 KEY = "cart"
-MOST_OF_ONE = 99
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,16 @@ class Cart:
 
 
 def quantities(request: HttpRequest) -> dict[str, int]:
-    return dict(request.session.get(KEY, {}))
+    user = _user(request)
+    return carts.quantities(user_id=user) if user else dict(request.session.get(KEY, {}))
 
 
 def put(request: HttpRequest, *, sku: str, quantity: int) -> None:
     """Have so many of it; none removes it."""
+    user = _user(request)
+    if user:
+        carts.put(user_id=user, sku=sku, quantity=quantity)
+        return
     wanted = quantities(request)
     wanted.pop(sku, None)
     if quantity > 0:
@@ -50,7 +55,14 @@ def put(request: HttpRequest, *, sku: str, quantity: int) -> None:
 
 
 def empty(request: HttpRequest) -> None:
+    user = _user(request)
+    if user:
+        carts.clear(user_id=user)
     request.session.pop(KEY, None)
+
+
+def _user(request: HttpRequest) -> int:
+    return int(request.user.pk) if request.user.is_authenticated else 0
 
 
 def priced(request: HttpRequest) -> Cart:

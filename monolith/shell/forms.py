@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
+from django.utils.translation import gettext_lazy as _
 
-from monolith.shell.cart import MOST_OF_ONE
+from monolith.orders.contract import MOST_OF_ONE
 
 METHODS = [
     ("ok", "Test card, is accepted"),
@@ -23,6 +24,7 @@ class CartForm(forms.Form):
 class CheckoutForm(forms.Form):
     """``key`` was drawn when the page was made: sent twice, it is one order."""
 
+    coupon = forms.CharField(label=_("Coupon"), max_length=40, required=False)
     method = forms.ChoiceField(choices=METHODS, initial="ok", widget=forms.RadioSelect)
     key = forms.UUIDField(widget=forms.HiddenInput)
 

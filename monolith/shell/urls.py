@@ -13,6 +13,8 @@ urlpatterns = [
     path("checkout/", views.checkout, name="checkout"),
     path("orders/", views.order_list, name="orders"),
     path("orders/<str:number>/", views.order_detail, name="order"),
+    path("orders/<str:number>/cancel/", views.order_cancel, name="order-cancel"),
+    path("orders/<str:number>/return/", views.order_return, name="order-return"),
     path("account/", include("monolith.shell.account_urls")),
     path("login/", views.ShopLoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

@@ -12,6 +12,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as say
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from monolith.orders.contract import OrderNotFound, PaymentDeclined, orders
@@ -19,8 +20,11 @@ from monolith.problems import Problem
 from monolith.products.contract import products
 from monolith.shell import cart
 from monolith.shell.forms import CartForm, CheckoutForm, LoginForm
+from strangler.seams import Fenced, NotOwner, SeamTimeout, SeamUnavailable
 
 PRODUCTS_A_PAGE, ORDERS_A_PAGE = 24, 10
+CANCELLABLE = ("pending", "paid", "packed")
+LATER = (SeamUnavailable, SeamTimeout, NotOwner, Fenced)
 
 
 class ShopLoginView(LoginView):
@@ -119,6 +123,7 @@ def _place(request: HttpRequest, content: cart.Cart, form: CheckoutForm) -> Http
             quantities=wanted,
             method=form.cleaned_data["method"],
             pay="now",
+            coupon=form.cleaned_data["coupon"],
         )
     except PaymentDeclined as declined:
         messages.error(request, f"{declined.detail} Nothing was charged; your cart is as it was.")
@@ -148,8 +153,42 @@ def order_list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def order_detail(request: HttpRequest, number: str) -> HttpResponse:
+    order = _own_order(request, number)
+    past = orders.history(order_id=order.id)
+    content = {"order": order, "history": past, "returns": orders.returns(order_id=order.id), "cancellable": CANCELLABLE}
+    return render(request, "shell/order.html", content)
+
+
+@login_required
+@require_POST
+def order_cancel(request: HttpRequest, number: str) -> HttpResponse:
+    order = _own_order(request, number)
     try:
-        order = orders.get(user_id=int(request.user.pk), number=number)
+        orders.cancel(user_id=int(request.user.pk), order_id=order.id)
+        messages.success(request, say("Your order is cancelled. What you paid goes back to you."))
+    except (Problem, *LATER) as refused:
+        messages.error(request, getattr(refused, "detail", say("That could not be done just now. Try again in a moment.")))
+    return redirect("shell:order", number=number)
+
+
+@login_required
+@require_POST
+def order_return(request: HttpRequest, number: str) -> HttpResponse:
+    """``line-ID`` says how many of which line."""
+    order = _own_order(request, number)
+    wanted = {line.id: request.POST.get(f"line-{line.id}", "") for line in order.lines}
+    quantities = {pk: int(text) for pk, text in wanted.items() if text.isdecimal() and len(text) < 6 and int(text)}
+    reason = request.POST.get("reason", "").replace("\0", "")[:200]
+    try:
+        orders.request_return(user_id=int(request.user.pk), order_id=order.id, quantities=quantities, reason=reason)
+        messages.success(request, say("Your return is noted. Send the goods once it is approved."))
+    except Problem as refused:
+        messages.error(request, refused.detail)
+    return redirect("shell:order", number=number)
+
+
+def _own_order(request: HttpRequest, number: str) -> Any:
+    try:
+        return orders.get(user_id=int(request.user.pk), number=number)
     except OrderNotFound as missing:
         raise Http404(missing.detail) from missing
-    return render(request, "shell/order.html", {"order": order})

@@ -13,7 +13,7 @@ from django.core import mail
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connections
-from django.test import Client
+from django.test import Client, override_settings
 from rest_framework.test import APIClient
 
 from tests.integration.shop.shopping import client_of
@@ -120,8 +120,9 @@ def test_too_many_tries_are_refused_and_a_cache_that_is_away_keeps_nobody_out(
     monkeypatch.setattr(Throttle, "THROTTLE_RATES", {"login": "2/min", "reset": "2/min"})
     good = {"email": user.email, "password": "correct horse"}
     assert [APIClient().post("/api/users/token/", good).status_code for _ in range(3)] == [200, 200, 429]
-    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
-    assert APIClient().post("/api/users/token/", good).status_code == 200
+    away = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    with override_settings(CACHES=away):
+        assert APIClient().post("/api/users/token/", good).status_code == 200
 
 
 def test_staff_lists_users(staff: APIClient, api: APIClient, user: User, other: User) -> None:
