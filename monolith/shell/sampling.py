@@ -22,7 +22,8 @@ from monolith.users import sample as users
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the sample's present; the same rows whenever it is drawn
 LABELS = (
     "users.User", "customers.Customer", "customers.Address", "products.Product", "orders.Coupon", "orders.Order",
-    "orders.OrderLine", "orders.OrderEvent", "orders.PaymentIntent", "orders.CartLine", "orders.Return", "orders.ReturnLine", "payments.Payment",
+    "orders.OrderLine", "orders.OrderEvent", "orders.PaymentIntent", "orders.CartLine", "orders.Return", "orders.ReturnLine",
+    "payments.Payment",
     "payments.Refund", "payments.IdempotencyKey", "payments.Transfer", "payments.ProviderEvent", "shell.Note", "shell.Activity",
 )  # fmt: skip
 Say = Callable[[str], None]
