@@ -1,7 +1,9 @@
 """Where each context answers."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from django.views.static import serve
 from drf_spectacular.views import SpectacularAPIView
 
 from monolith.payments.pages import confirm
@@ -14,6 +16,7 @@ urlpatterns = [
     path("api/orders/", include("monolith.orders.urls")),
     path("api/payments/", include("monolith.payments.urls")),
     path("pay/confirm/<str:token>/", confirm, name="confirm"),
+    path("media/<path:path>", serve, {"document_root": settings.MEDIA_ROOT}),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("admin/", admin.site.urls),
     path("", include("monolith.shell.urls")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from monolith.binding import local
 from monolith.problems import Problem
@@ -28,6 +28,12 @@ class ProductPage:
     total: int
 
 
+@dataclass(frozen=True)
+class Picture:
+    url: str
+    alt: str
+
+
 class OutOfStock(Problem):
     title = "Out of stock"
 
@@ -36,8 +42,17 @@ class Products(Protocol):
     def by_sku(self, *, skus: Iterable[str]) -> dict[str, ProductRecord]:
         """The products that are on sale, by SKU; those that don't exist or are not on sale are left out."""
 
-    def page(self, *, offset: int, limit: int) -> ProductPage:
-        """Products on sale, in the order in which they were listed."""
+    def page(self, *, offset: int, limit: int, q: str = "", category: str = "") -> ProductPage:
+        """Products on sale, in the order in which they were listed; with ``q`` those with its words, the best first.
+
+        ``category`` is a path: it and all below it.
+        """
+
+    def categories(self) -> list[dict[str, Any]]:
+        """The tree: ``{"name", "path", "children": […]}``."""
+
+    def pictures(self, *, product_ids: Iterable[int]) -> dict[int, list[Picture]]:
+        """In order; products without one are left out."""
 
     def reserve(self, *, quantities: Mapping[int, int]) -> None:
         """Take ``{product id: quantity}`` off the stock, all or, within a transaction, none: raises ``OutOfStock``."""

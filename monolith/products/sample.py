@@ -10,6 +10,9 @@ from typing import Any
 
 COLUMNS = ("id", "sku", "name", "description", "price", "currency", "stock", "is_active", "created_at", "updated_at")
 STOCK = 1_000_000
+CATEGORY_COLUMNS = ("id", "name", "slug", "parent_id", "path")
+PLACEMENT_COLUMNS = ("id", "product_id", "category_id", "position")
+_SHELVES = (("Home", "home", ("Kitchen", "Living")), ("Outdoors", "outdoors", ("Garden", "Travel")))
 _KINDS = (
     "Kettle",
     "Lamp",
@@ -35,3 +38,21 @@ def products(count: int, chance: random.Random, *, now: datetime) -> Iterator[tu
         text = f"{style} and made to last: a {kind.lower()} for every day. Wipe with a damp cloth."
         price = Decimal(chance.randint(199, 14999)) / 100
         yield number, f"{kind[:3].upper()}-{number:05}", name, text, price, "EUR", STOCK, True, now, now
+
+
+def categories() -> Iterator[tuple[Any, ...]]:
+    number = 0
+    for name, slug, below in _SHELVES:
+        number += 1
+        parent = number
+        yield number, name, slug, None, f"{slug}/"
+        for child in below:
+            number += 1
+            yield number, child, child.lower(), parent, f"{slug}/{child.lower()}/"
+
+
+def placements(count: int) -> Iterator[tuple[Any, ...]]:
+    """Each product in one of the lower categories."""
+    shelves = [row[0] for row in categories() if row[3]]
+    for number in range(1, count + 1):
+        yield number, number, shelves[number % len(shelves)], number

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
-from django.db.models import QuerySet
+from django.contrib.postgres.search import SearchQuery, SearchRank
+from django.db.models import Exists, OuterRef, QuerySet
 
-from monolith.products.contract import ProductPage, ProductRecord
-from monolith.products.models import Product
+from monolith.products.contract import Picture, ProductPage, ProductRecord
+from monolith.products.models import WORDS, Placement, Product, ProductImage
 
 COLUMNS = ("id", "sku", "name", "price", "currency", "stock", "description")
 
@@ -20,6 +22,35 @@ def records_by_sku(*, skus: Iterable[str]) -> dict[str, ProductRecord]:
     return {row[1]: ProductRecord(*row) for row in on_sale().filter(sku__in=list(skus)).values_list(*COLUMNS)}
 
 
-def page(*, offset: int, limit: int) -> ProductPage:
-    rows = on_sale().values_list(*COLUMNS)[offset : offset + limit]
-    return ProductPage([ProductRecord(*row) for row in rows], on_sale().count())
+def page(*, offset: int, limit: int, q: str = "", category: str = "") -> ProductPage:
+    found = search(q=q, category=category)
+    rows = found.values_list(*COLUMNS)[offset : offset + limit]
+    return ProductPage([ProductRecord(*row) for row in rows], found.count())
+
+
+def search(
+    *,
+    q: str = "",
+    category: str = "",
+    min_price: Decimal | None = None,
+    max_price: Decimal | None = None,
+    in_stock: bool | None = None,
+    order: str = "",
+) -> QuerySet[Product]:
+    """On sale; what is not given does not narrow. With words the best match first, unless another order is asked for."""
+    found = on_sale()
+    if q:
+        words = SearchQuery(q, config="english", search_type="websearch")
+        found = found.annotate(words=WORDS).filter(words=words).annotate(rank=SearchRank(WORDS, words)).order_by("-rank", "id")
+    if category:
+        found = found.filter(Exists(Placement.objects.filter(product=OuterRef("pk"), category__path__startswith=category)))
+    asked = {"price__gte": min_price, "price__lte": max_price, "stock__gt": 0 if in_stock else None}
+    found = found.filter(**{name: value for name, value in asked.items() if value is not None})
+    return found.order_by(order, "id") if order else found
+
+
+def pictures(*, product_ids: Iterable[int]) -> dict[int, list[Picture]]:
+    found: dict[int, list[Picture]] = {}
+    for image in ProductImage.objects.filter(product_id__in=list(product_ids)):
+        found.setdefault(image.product_id, []).append(Picture(image.file.url, image.alt))
+    return found

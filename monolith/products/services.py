@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.db.models import F
 from django.db.models.functions import Now
 
-from monolith.products import selectors
-from monolith.products.contract import OutOfStock, ProductPage, ProductRecord
+from monolith.products import categories, selectors
+from monolith.products.contract import OutOfStock, Picture, ProductPage, ProductRecord
 from monolith.products.models import Product
 
 
@@ -18,8 +19,14 @@ class LocalProducts:
     def by_sku(self, *, skus: Iterable[str]) -> dict[str, ProductRecord]:
         return selectors.records_by_sku(skus=skus)
 
-    def page(self, *, offset: int, limit: int) -> ProductPage:
-        return selectors.page(offset=offset, limit=limit)
+    def page(self, *, offset: int, limit: int, q: str = "", category: str = "") -> ProductPage:
+        return selectors.page(offset=offset, limit=limit, q=q, category=category)
+
+    def categories(self) -> list[dict[str, Any]]:
+        return categories.tree()
+
+    def pictures(self, *, product_ids: Iterable[int]) -> dict[int, list[Picture]]:
+        return selectors.pictures(product_ids=product_ids)
 
     def reserve(self, *, quantities: Mapping[int, int]) -> None:
         for product_id, quantity in sorted(quantities.items()):

@@ -126,6 +126,8 @@ USE_I18N = True
 CURRENCY = "EUR"
 SHOP_DASHBOARD = ["monolith.shell.dashboard.sales", "monolith.shell.dashboard.sellers", "monolith.shell.dashboard.feed"]
 
+MEDIA_URL = "/media/"
+MEDIA_ROOT = env("MEDIA_ROOT", default=str(BASE_DIR / ".run" / "media"))
 STATIC_URL = "/static/"
 STATIC_ROOT = env("STATIC_ROOT", default=None)
 WHITENOISE_USE_FINDERS = True  # files are found in the apps: no collectstatic before the first page

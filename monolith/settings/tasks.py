@@ -35,6 +35,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "strangler.tick": {"task": "strangler.tick", "schedule": 1.0, "options": {"expires": 5}},
     "orders.resume_intents": {"task": "orders.resume_intents", "schedule": 2.0, "options": {"expires": 10}},
     "orders.settle": {"task": "orders.settle", "schedule": 5.0, "options": {"expires": 10}},
+    "products.expire_reservations": {"task": "products.expire_reservations", "schedule": 30.0, "options": {"expires": 60}},
     "orders.forget_carts": {"task": "orders.forget_carts", "schedule": 24 * 3600.0},
     "shell.expire_unpaid": {"task": "shell.expire_unpaid", "schedule": 24 * 3600.0},
     "payments.resolve_processing": {"task": "payments.resolve_processing", "schedule": 5.0, "options": {"expires": 10}},

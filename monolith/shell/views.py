@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -60,11 +61,17 @@ def _page(request: HttpRequest, fetch: Any, size: int) -> Any:
 
 @require_safe
 def product_list(request: HttpRequest) -> HttpResponse:
+    q = request.GET.get("q", "").replace("\0", "")[:200]
+    category = request.GET.get("category", "").replace("\0", "")[:400]
+
     def fetch(*, offset: int, limit: int) -> tuple[list[Any], int]:
-        page = products.page(offset=offset, limit=limit)
+        page = products.page(offset=offset, limit=limit, q=q, category=category)
         return page.products, page.total
 
-    return render(request, "shell/products.html", {"page": _page(request, fetch, PRODUCTS_A_PAGE)})
+    page = _page(request, fetch, PRODUCTS_A_PAGE)
+    narrowed = urlencode({name: value for name, value in (("q", q), ("category", category)) if value})
+    content = {"page": page, "q": q, "category": category, "categories": products.categories(), "narrowed": narrowed}
+    return render(request, "shell/products.html", content)
 
 
 @require_safe
@@ -72,7 +79,8 @@ def product_detail(request: HttpRequest, sku: str) -> HttpResponse:
     found = products.by_sku(skus=[sku])
     if sku not in found:
         raise Http404("There is no such product.")
-    return render(request, "shell/product.html", {"product": found[sku]})
+    pictures = products.pictures(product_ids=[found[sku].id])
+    return render(request, "shell/product.html", {"product": found[sku], "pictures": pictures.get(found[sku].id, [])})
 
 
 @require_safe
