@@ -91,3 +91,16 @@ def server_error(request: HttpRequest) -> HttpResponse:
         detail = "The request failed here; it may or may not have taken effect. Ask again with the same Idempotency-Key."
         return JsonResponse(document(500, detail), status=500, content_type=MEDIA_TYPE)
     return defaults.server_error(request)
+
+
+def describe(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """For ``POSTPROCESSING_HOOKS``: whatever else an operation answers is a problem document."""
+    texts = {"type": "string"}
+    properties = {"type": texts, "title": texts, "status": {"type": "integer"}, "detail": texts}
+    schemas = result.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = {"type": "object", "properties": properties, "required": list(properties)}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            operation["responses"].setdefault("default", {"description": "A problem (RFC 9457)", "content": content})
+    return result
