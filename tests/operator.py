@@ -36,6 +36,14 @@ class Operator:
         assert process.returncode == 0, f"strangler {' '.join(words)}: {errors or said}"
         return dict(json.loads(said))
 
+    def manage(self, *words: str) -> str:
+        """``manage.py WORDS`` of the monolith. Fails with what it said unless it ends with 0."""
+        argv = [sys.executable, "manage.py", *words]
+        env = self.estate.env("monolith") | self.env
+        done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"manage.py {' '.join(words)}: {done.stderr or done.stdout}"
+        return done.stdout
+
     def bring(self, stage: str, percent: int = 0) -> None:
         """The shortest way of payments to a stage, by one command."""
         order = ("monolith", "mirror", "shadow", "canary", "live")
