@@ -1,5 +1,3 @@
-from typing import Any
-
 from django.apps import apps
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -8,6 +6,7 @@ from django.http import HttpRequest
 from monolith.orders import returns, services
 from monolith.orders.models import CartLine, Coupon, Order, OrderEvent, OrderLine, PaymentIntent, Return, ReturnLine
 from monolith.problems import Problem
+from monolith.readonly import ReadOnly
 
 
 class OrderLineInline(admin.TabularInline):
@@ -16,17 +15,9 @@ class OrderLineInline(admin.TabularInline):
     raw_id_fields = ["product"]
 
 
-class Shown(admin.TabularInline):
-    """Rows that are made elsewhere."""
-
+class Shown(ReadOnly, admin.TabularInline):
     extra = 0
     can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class OrderEventInline(Shown):

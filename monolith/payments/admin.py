@@ -1,5 +1,3 @@
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -7,6 +5,7 @@ from django.http import HttpRequest
 from monolith.payments.models import IdempotencyKey, Payment, ProviderEvent, Refund, Transfer
 from monolith.payments.services import LocalPayments
 from monolith.problems import Problem
+from monolith.readonly import ReadOnly
 
 
 class RefundInline(admin.TabularInline):
@@ -47,21 +46,8 @@ class IdempotencyKeyAdmin(admin.ModelAdmin):
     search_fields = ["key"]
 
 
-class Kept(admin.ModelAdmin):
-    """What is only ever added, and not by hand."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Transfer)
-class TransferAdmin(Kept):
+class TransferAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["key", "kind", "debit", "credit", "amount", "currency", "at"]
     list_filter = ["kind", "currency"]
     search_fields = ["key"]
@@ -69,7 +55,7 @@ class TransferAdmin(Kept):
 
 
 @admin.register(ProviderEvent)
-class ProviderEventAdmin(Kept):
+class ProviderEventAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["id", "kind", "received_at", "handled_at"]
     list_filter = ["kind"]
     search_fields = ["id"]

@@ -5,19 +5,9 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import path
 
+from monolith.readonly import ReadOnly
 from monolith.shell import dashboard
 from monolith.shell.models import Activity, DailySales, Note
-
-
-class ReadOnly(admin.ModelAdmin):
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Note)
@@ -30,14 +20,14 @@ class NoteAdmin(admin.ModelAdmin):
 
 
 @admin.register(Activity)
-class ActivityAdmin(ReadOnly):
+class ActivityAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["text", "kind", "at"]
     list_filter = ["kind"]
     date_hierarchy = "at"
 
 
 @admin.register(DailySales)
-class DailySalesAdmin(ReadOnly):
+class DailySalesAdmin(ReadOnly, admin.ModelAdmin):
     """The list is the view; the dashboard stands beside it."""
 
     list_display = ["day", "currency", "orders", "ordered", "captured"]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from celery import signals
+from celery.contrib.testing.worker import start_worker
 from django.db import connection, connections
 
 from strangler import conf
@@ -98,3 +101,20 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
     monkeypatch.setattr(claims, "time", Clock)
     return looked
+
+
+@contextmanager
+def real_worker(**options: Any) -> Iterator[None]:
+    """The monolith's worker, in this process, on its own queue. Each task gives its database connection back."""
+    from monolith.celery import app
+
+    def close(**_: Any) -> None:
+        connections.close_all()
+
+    kept = app.conf.broker_transport_options
+    app.conf.broker_transport_options = {"polling_interval": 0.01}
+    signals.task_postrun.connect(close)
+    with start_worker(app, queues=["monolith"], perform_ping_check=False, loglevel="ERROR", **options):
+        yield
+    signals.task_postrun.disconnect(close)
+    app.conf.broker_transport_options = kept

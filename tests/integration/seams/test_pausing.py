@@ -6,13 +6,9 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import redis
-from celery import signals
-from celery.contrib.testing.worker import start_worker
-from django.db import connections
 
 from monolith.celery import app
 from strangler.control.errors import NotConverged
@@ -21,6 +17,7 @@ from strangler.domain.channels import TABLE, WORKERS
 from strangler.seams import owner_task
 from strangler.sync.broker import client
 
+from .conftest import real_worker
 from .test_tasks import forwarded
 
 Own = Callable[..., None]
@@ -48,19 +45,10 @@ def other(word: str) -> None:
 
 @pytest.fixture(scope="module")
 def working() -> Iterator[None]:
-    """A worker of the monolith with threads, in this process."""
-
-    def close(**_: Any) -> None:
-        connections.close_all()
-
-    kept = app.conf.broker_transport_options
-    app.conf.broker_transport_options = {"polling_interval": 0.01}
-    signals.task_postrun.connect(close)
+    """A worker with threads."""
     client().delete(TABLE, WORKERS)
-    with start_worker(app, pool="threads", concurrency=2, queues=["monolith"], perform_ping_check=False, loglevel="ERROR"):
+    with real_worker(pool="threads", concurrency=2):
         yield
-    signals.task_postrun.disconnect(close)
-    app.conf.broker_transport_options = kept
     client().delete(TABLE, WORKERS)
 
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 from celery import signals
-from celery.contrib.testing.worker import start_worker
-from django.db import connections
 
 from monolith.celery import app
 from monolith.payments.models import Payment
 from strangler.seams import owner_task, tasks
 
+from .conftest import real_worker
 from .shop import make_order, make_payment
 
 Own = Callable[..., None]
@@ -52,18 +51,8 @@ def retries() -> Iterator[queue.Queue[str]]:
 
 @pytest.fixture(scope="module")
 def working() -> Iterator[None]:
-    """The monolith's worker, in this process, on its own queue. Each task gives its database connection back."""
-
-    def close(**_: Any) -> None:
-        connections.close_all()
-
-    kept = app.conf.broker_transport_options
-    app.conf.broker_transport_options = {"polling_interval": 0.01}
-    signals.task_postrun.connect(close)
-    with start_worker(app, queues=["monolith"], perform_ping_check=False, loglevel="ERROR"):
+    with real_worker():
         yield
-    signals.task_postrun.disconnect(close)
-    app.conf.broker_transport_options = kept
 
 
 @pytest.fixture
