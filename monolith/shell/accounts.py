@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from monolith.customers.contract import customers
 from monolith.problems import Problem
+from monolith.shell import locale
 from monolith.users.contract import LinkNotValid, users
 
 PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
@@ -125,6 +126,7 @@ def account(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             customers.update(user_id=user_id, **form.cleaned_data)
+            locale.remember(request, user_id=user_id)
         except ValidationError as error:
             form.add_error(None, error)
         else:

@@ -9,10 +9,10 @@ from django.utils.translation import gettext_lazy as _
 from monolith.orders.contract import MOST_OF_ONE
 
 METHODS = [
-    ("ok", "Test card, is accepted"),
-    ("declined", "Test card, is declined"),
-    ("timeout", "Test card, the bank answers late"),
-    ("twice", "Test card, the bank answers twice"),
+    ("ok", _("Test card, is accepted")),
+    ("declined", _("Test card, is declined")),
+    ("timeout", _("Test card, the bank answers late")),
+    ("twice", _("Test card, the bank answers twice")),
 ]
 
 
@@ -33,4 +33,4 @@ class LoginForm(AuthenticationForm):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.fields["username"].widget.attrs.update(type="email", autocomplete="email", maxlength=254)
-        self.fields["username"].label = "E-mail"
+        self.fields["username"].label = _("E-mail")

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from monolith.orders.contract import OrderNotFound, PaymentDeclined, orders
 from monolith.problems import Problem
 from monolith.products.contract import products
-from monolith.shell import cart
+from monolith.shell import cart, locale
 from monolith.shell.forms import CartForm, CheckoutForm, LoginForm
 from strangler.seams import Fenced, NotOwner, SeamTimeout, SeamUnavailable
 
@@ -32,6 +32,11 @@ class ShopLoginView(LoginView):
     template_name = "shell/login.html"
     form_class = LoginForm
     redirect_authenticated_user = True
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        answer = super().form_valid(form)
+        locale.remember(self.request, user_id=form.get_user().pk)
+        return answer
 
 
 class Slice:
@@ -95,7 +100,7 @@ def cart_add(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         sku = form.cleaned_data["sku"]
         cart.put(request, sku=sku, quantity=cart.quantities(request).get(sku, 0) + form.cleaned_data["quantity"])
-        messages.success(request, "It is in your cart.")
+        messages.success(request, say("It is in your cart."))
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     return redirect(back if safe else "shell:cart")
@@ -134,7 +139,7 @@ def _place(request: HttpRequest, content: cart.Cart, form: CheckoutForm) -> Http
             coupon=form.cleaned_data["coupon"],
         )
     except PaymentDeclined as declined:
-        messages.error(request, f"{declined.detail} Nothing was charged; your cart is as it was.")
+        messages.error(request, f"{declined.detail} " + say("Nothing was charged; your cart is as it was."))
         return redirect("shell:checkout")
     except Problem as refused:
         messages.error(request, refused.detail)
@@ -142,9 +147,9 @@ def _place(request: HttpRequest, content: cart.Cart, form: CheckoutForm) -> Http
     cart.empty(request)
     request.session["ordered"] = wanted  # sent again by a double click, the form names the same order
     if placed.order.state == "paid":
-        messages.success(request, "Thank you. Your order is paid.")
+        messages.success(request, say("Thank you. Your order is paid."))
     else:
-        messages.info(request, "Thank you. Your order is placed; the payment is being processed.")
+        messages.info(request, say("Thank you. Your order is placed; the payment is being processed."))
     return redirect("shell:order", number=placed.order.number)
 
 
