@@ -34,7 +34,7 @@ def test_a_person_buys_something(page: Page, operator: Operator, stage: str, per
     page.locator("input[type=radio]").first.check()
     page.get_by_role("button", name=re.compile("^Pay ")).click()
     expect(page.get_by_text("Your order is paid")).to_be_visible()
-    expect(page.locator(".state")).to_have_text(["paid", "captured"])
+    expect(page.locator("dl .state")).to_have_text(["paid", "captured"])
     number = page.get_by_role("heading", name="Order").inner_text().removeprefix("Order ")
     page.get_by_role("link", name="My orders").click()
     expect(page.get_by_role("row", name=number).locator(".state")).to_have_text(["paid", "captured"])
