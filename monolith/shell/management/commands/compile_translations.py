@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def compiled(source: Path) -> bytes:
@@ -17,7 +21,9 @@ def compiled(source: Path) -> bytes:
 
     out = io.BytesIO()
     with source.open("rb") as file:
-        write_mo(out, read_po(file))
+        catalog = read_po(file)
+    catalog.creation_date = catalog.revision_date = EPOCH
+    write_mo(out, catalog)
     return out.getvalue()
 
 
