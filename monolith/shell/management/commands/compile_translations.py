@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
