@@ -32,6 +32,8 @@ TARGETS = (
     ("bench", "all benchmarks; bench-NAME runs one"),
     ("guide", "types every command of docs/guide and compares the answers; GUIDE_WRITE=1 writes them into the pages"),
     ("faults", "the long fault tests: every process killed at every step"),
+    ("lock", "pins all packages anew, by version and hash; ARGS=--upgrade takes newer ones"),
+    ("containers", "writes docker-compose.yml anew from the table of processes"),
     ("help", "this"),
 )
 LINT = (
@@ -76,6 +78,10 @@ def main(words):
         return replace(["-m", "deploy.local.demo"] + extra)
     if target.startswith("bench"):
         return replace(["-m", "tests.benchmarks"] + [target[6:]] * bool(target[6:]) + extra)
+    if target == "lock":
+        return replace(["-m", "deploy.locks"] + extra)
+    if target == "containers":
+        return replace(["-m", "deploy.containers"] + extra)
     if target == "guide":
         return replace(GUIDE + extra)
     if target == "faults":
@@ -92,7 +98,7 @@ def main(words):
 def show_help():
     print("make TARGET, or: python3 make.py TARGET\n")
     for name, what in TARGETS:
-        print("  %-8s %s" % (name, what))
+        print("  %-10s %s" % (name, what))
     print("\nARGS='…' hands words on: make test ARGS='tests/unit -k routes', make demo ARGS=--help")
     return 0
 

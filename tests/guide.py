@@ -21,8 +21,8 @@ import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
+from deploy.local.place import OURS
 from deploy.local.ports import Ports
-from deploy.local.processes import OURS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOREGROUND = {"make up"}  # what a reader leaves running in another terminal

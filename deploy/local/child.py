@@ -27,16 +27,20 @@ POLL = 0.05
 
 @dataclass(frozen=True)
 class Process:
-    """A row of the table of processes. ``needs`` names those that must be ready before; ``queues`` is for workers."""
+    """A row of the table of processes. ``needs`` names those that must be ready before; ``queues`` is for workers; ``unit`` is
+    the code that it runs; ``health`` a command that ends with 0 while it does its work, for whoever watches it later on.
+    """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     ready: Readiness
     what: str = ""
+    unit: str = ""
     needs: tuple[str, ...] = ()
     port: int | None = None
     queues: tuple[str, ...] = ()
+    health: tuple[str, ...] = ()
     cwd: Path | None = None
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM

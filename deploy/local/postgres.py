@@ -35,6 +35,9 @@ SETTINGS = {
     "log_checkpoints": "off",
     "jit": "off",
 }
+INITDB = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
+BUILTIN_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")  # the same on every machine, needs none installed
+STOP_SIGNAL = signal.SIGINT  # "fast": open sessions are ended
 FAST_AND_LOOSE = {"fsync": "off", "full_page_writes": "off"}  # for tests: a crash of the machine may lose all
 ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"}
 SUPERUSER = "postgres"
@@ -84,7 +87,7 @@ class Postgres:
             ready=Holds(self.is_ready),
             what="PostgreSQL",
             port=self.port,
-            stop_signal=signal.SIGINT,  # "fast": open sessions are ended
+            stop_signal=STOP_SIGNAL,
         )
 
     def start(self) -> None:
@@ -155,13 +158,8 @@ class Postgres:
             os.chown(handover, self.home.account.uid, self.home.account.gid)
         partial = self.home.path / "data.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        locale = ["--locale=C", "--encoding=UTF8"]
-        if self._major() >= 17:
-            locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]  # the same on every machine, needs none installed
-        self._run(
-            "initdb", "-D", str(partial), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={handover}", *locale,
-            *([] if self.durable else ["--no-sync"]),
-        )  # fmt: skip
+        options = [*INITDB, *(BUILTIN_LOCALE if self._major() >= 17 else ()), *(() if self.durable else ("--no-sync",))]
+        self._run("initdb", "-D", str(partial), "-U", SUPERUSER, f"--pwfile={handover}", *options)
         handover.unlink()
         partial.rename(self.data)
         write_private(self._password_file, password)

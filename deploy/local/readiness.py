@@ -30,6 +30,10 @@ class Answers:
         except (urllib.error.URLError, OSError, ValueError):
             return False
 
+    def as_command(self, python: str) -> tuple[str, ...]:
+        """The same question as a program of its own."""
+        return (python, "-c", f"import urllib.request; urllib.request.urlopen({self.url!r}, timeout=2)")
+
 
 @dataclass(frozen=True)
 class Says:

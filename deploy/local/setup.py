@@ -19,16 +19,21 @@ import redis
 
 from deploy.local.errors import CannotStart
 from deploy.local.keyring import write_private
-from deploy.local.processes import ROOT, SERVICE_DIR, UNITS, Place, environment
+from deploy.local.place import ROOT, SERVICE, UNITS, Place, environment
 from strangler.domain.channels import TABLE
 
+# The commands of ``manage.py`` that bring a unit's database up to date. Each may run twice.
+MIGRATING = {
+    "monolith": (("migrate", "--noinput", "--verbosity", "0"),),
+    "payments": (("migrate", "--noinput", "--verbosity", "0"), ("replica_install",)),
+}
 # What each unit's database is made from; the service's also from the code that installs capture and fence, and from the estate.
 SOURCES = {
     "monolith": ("strangler/**/migrations/*.py", "monolith/**/migrations/*.py"),
     "payments": (
         "strangler/**/migrations/*.py",
         "monolith/**/migrations/*.py",
-        f"{SERVICE_DIR.relative_to(ROOT)}/**/migrations/*.py",
+        f"{SERVICE}/**/migrations/*.py",
         "strangler/sync/*.py",
         "strangler.toml",
     ),
@@ -89,9 +94,8 @@ def _migrate(place: Place, unit: str, say: Callable[[str], None]) -> list[object
     files = _fingerprint(SOURCES[unit])
     if _stamps(place).get(unit) != [files, *_applied(place, unit)]:
         say(f"migrating the database of {unit} …")
-        run(place, unit, "migrate", "--noinput", "--verbosity", "0")
-        if unit == "payments":
-            run(place, unit, "replica_install")
+        for words in MIGRATING[unit]:
+            run(place, unit, *words)
     return [files, *_applied(place, unit)]
 
 

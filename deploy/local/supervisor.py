@@ -20,9 +20,10 @@ from deploy.local.child import Child, Process
 from deploy.local.errors import CannotStart
 from deploy.local.keyring import write_private
 from deploy.local.logs import Follower
+from deploy.local.place import ROOT, Place, environment, settings
 from deploy.local.ports import Ports, ensure_free
 from deploy.local.postgres import Postgres
-from deploy.local.processes import ROOT, Place, applications, environment, settings, waves
+from deploy.local.processes import applications, waves
 from deploy.local.register import Register
 from deploy.local.restarts import Restarts
 from deploy.local.setup import ensure_answers, set_up

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.errors import CannotStart, Misconfigured
+from deploy.local.place import REPLACEABLE
 from deploy.local.ports import HOST, Ports
-from deploy.local.processes import REPLACEABLE
 from deploy.local.supervisor import STATE_DIR, Estate
 from monolith.users.sample import PASSWORD, STAFF, email
 

@@ -15,17 +15,7 @@ from deploy.local.keyring import Keyring, write_private
 from deploy.local.ports import HOST, ensure_free
 from deploy.local.readiness import Holds
 
-CONFIGURATION = """\
-bind {host}
-port {port}
-protected-mode yes
-daemonize no
-dir {data}
-appendonly yes
-appendfsync everysec
-save ""
-requirepass {password}
-"""
+SETTINGS = {"appendonly": "yes", "appendfsync": "everysec", "save": ""}
 
 
 class Valkey:
@@ -47,8 +37,9 @@ class Valkey:
         """Write the configuration; gives the process to start. Raises ``CannotStart`` when the port is taken."""
         ensure_free(self.port, "valkey")
         configuration = self.home.path / "valkey.conf"
-        text = CONFIGURATION.format(host=HOST, port=self.port, data=self.home.path, password=self._password())
-        write_private(configuration, text)
+        here = {"bind": HOST, "port": str(self.port), "protected-mode": "yes", "daemonize": "no", "dir": str(self.home.path)}
+        settings = {**SETTINGS, **here, "requirepass": self._password()}
+        write_private(configuration, "".join(f'{name} "{value}"\n' for name, value in settings.items()))
         if self.home.account:
             os.chown(configuration, self.home.account.uid, self.home.account.gid)
         return Process(

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.place import OURS
 from deploy.local.ports import Ports
-from deploy.local.processes import OURS
 from tests.operator import ROOT
 
 pytestmark = [pytest.mark.estate, pytest.mark.timeout(400)]

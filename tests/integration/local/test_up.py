@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from deploy.local.child import wait_gone
+from deploy.local.place import OURS, ROOT
 from deploy.local.ports import Ports
-from deploy.local.processes import OURS, ROOT
 from deploy.local.supervisor import clear
 
 

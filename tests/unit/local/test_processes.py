@@ -7,8 +7,9 @@ import pytest
 
 from deploy.local.child import Process
 from deploy.local.errors import CannotStart
+from deploy.local.place import ROOT, Place, environment
 from deploy.local.ports import Ports
-from deploy.local.processes import ROOT, Place, applications, environment, estate_file, waves
+from deploy.local.processes import applications, waves
 from deploy.local.readiness import Says
 
 
@@ -66,8 +67,8 @@ def test_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path)
 
 
 def test_other_ports_make_a_copy_of_the_estate_file(tmp_path: Path) -> None:
-    assert estate_file(Place(tmp_path, Ports())) == ROOT / "strangler.toml"
-    copy = estate_file(Place(tmp_path, Ports(monolith=9001, payments=9105)))
+    assert Place(tmp_path, Ports()).estate_file() == ROOT / "strangler.toml"
+    copy = Place(tmp_path, Ports(monolith=9001, payments=9105)).estate_file()
     declared = tomllib.loads(copy.read_text())
     assert declared["estate"]["monolith"] == ["http://127.0.0.1:9001"]
     assert declared["contexts"]["payments"]["service"]["urls"] == ["http://127.0.0.1:9105"]

@@ -17,7 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--scale", type=int, default=1, help="how many times the numbers above (default 1)")
-        parser.add_argument("--flush", action="store_true", help="empty the shop first; everything in it is lost")
+        filled = parser.add_mutually_exclusive_group()
+        filled.add_argument("--flush", action="store_true", help="empty the shop first; everything in it is lost")
+        filled.add_argument("--if-empty", action="store_true", help="do nothing, and end with 0, where something is in it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["scale"] < 1:
@@ -25,6 +27,8 @@ class Command(BaseCommand):
         if options["flush"]:
             sampling.flush()
         elif not sampling.is_empty():
+            if options["if_empty"]:
+                return
             raise CommandError(
                 "There is something in the shop already. `manage.py seed --flush` empties it first; all is lost then."
             )
