@@ -1,7 +1,11 @@
+from typing import Any
+
 from django.apps import apps
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import path
 
 from monolith.orders import returns, services
 from monolith.orders.models import CartLine, Coupon, Order, OrderEvent, OrderLine, PaymentIntent, Return, ReturnLine
@@ -53,6 +57,17 @@ class OrderAdmin(admin.ModelAdmin):
     @admin.action(description="Deliver")
     def deliver(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
         self._advance(request, queryset, "delivered")
+
+    def get_urls(self) -> list[Any]:
+        return [path("packing/", self.admin_site.admin_view(self.packing), name="orders_packing"), *super().get_urls()]
+
+    def packing(self, request: HttpRequest) -> TemplateResponse:
+        """What is to be packed next, the oldest first: goods, address, and that it is paid."""
+        # planted: prefetch_related across contexts, orders → customers, users, products, payments
+        waiting = Order.objects.filter(state=Order.State.PAID).select_related("customer__user")
+        waiting = waiting.prefetch_related("lines__product", "customer__addresses", "payments").order_by("id")
+        context = {**self.admin_site.each_context(request), "title": "To be packed", "orders": waiting[:50]}
+        return TemplateResponse(request, "orders/packing.html", context)
 
     def _advance(self, request: HttpRequest, queryset: QuerySet[Order], to: str) -> None:
         for order in queryset.order_by("pk"):

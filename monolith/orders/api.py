@@ -69,6 +69,7 @@ class CheckoutView(APIView):
             method=method,
             pay=pay,
             coupon=body.validated_data["coupon"],
+            currency=body.validated_data["currency"],
         )
         return Response(order_body(placed.order), status=_status(placed.order, repeated=placed.repeated))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
@@ -18,7 +19,7 @@ from django.utils import timezone
 
 from monolith.customers.contract import customers
 from monolith.orders import intents, selectors
-from monolith.orders.contract import OrderRecord, PaymentDeclined, Placed, UnknownProduct
+from monolith.orders.contract import OrderRecord, PaymentDeclined, Placed, UnknownCurrency, UnknownProduct
 from monolith.orders.coupons import redeem
 from monolith.orders.models import Order, OrderLine, PaymentIntent
 from monolith.orders.states import mark_cancelled
@@ -30,24 +31,39 @@ from strangler.seams import Claim, Fenced, claim
 IN_FLIGHT = timedelta(seconds=10)  # longer than the request that made the intent still tries by itself
 
 
-def checkout(*, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str, coupon: str = "") -> Placed:
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. ``quantities`` by SKU; ``coupon`` and ``currency`` may be ""."""
+
+    quantities: dict[str, int]
+    method: str
+    pay: str
+    coupon: str
+    currency: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 by which another request with the same key is told apart."""
+        further = {name: value for name, value in (("coupon", self.coupon), ("currency", self.currency)) if value}
+        asked = json.dumps([sorted(self.quantities.items()), self.method, self.pay, *([further] if further else [])])
+        return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def checkout(
+    *, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str, coupon: str = "", currency: str = ""
+) -> Placed:
     """The contract's ``checkout``. Retried whole once where the owner of payments changed under it (P17)."""
-    asked = json.dumps([sorted(quantities.items()), method, pay, *([coupon.strip().upper()] if coupon else [])])
-    fingerprint = hashlib.sha256(asked.encode()).hexdigest()
-    before = _placed_before(user_id, key, fingerprint)
+    wanted = Wanted(dict(quantities), method, pay, coupon.strip().upper(), currency)
+    before = _placed_before(user_id, key, wanted)
     if before is not None:
         return Placed(_unless_declined(before), repeated=True)
-
-    def place() -> tuple[int, PaymentIntent | None]:
-        return _place(user_id, key, fingerprint, quantities, method, pay, coupon)
-
     try:
         try:
-            order_id, intent = place()
+            order_id, intent = _place(user_id, key, wanted)
         except Fenced:
-            order_id, intent = place()
+            order_id, intent = _place(user_id, key, wanted)
     except IntegrityError:
-        before = _placed_before(user_id, key, fingerprint)
+        before = _placed_before(user_id, key, wanted)
         if before is None:
             raise
         return Placed(_unless_declined(before), repeated=True)
@@ -56,11 +72,11 @@ def checkout(*, user_id: int, key: str, quantities: Mapping[str, int], method: s
     return Placed(_unless_declined(selectors.record(order_id)), repeated=False)
 
 
-def _placed_before(user_id: int, key: str, fingerprint: str) -> OrderRecord | None:
+def _placed_before(user_id: int, key: str, wanted: Wanted) -> OrderRecord | None:
     found = Order.objects.filter(user_id=user_id, idempotency_key=key).values_list("id", "fingerprint").first()
     if found is None:
         return None
-    if found[1] != fingerprint:
+    if found[1] != wanted.fingerprint:
         raise KeyReused("This Idempotency-Key was used for another checkout.")
     return selectors.record(found[0])
 
@@ -72,16 +88,15 @@ def _unless_declined(order: OrderRecord) -> OrderRecord:
 
 
 @transaction.atomic
-def _place(
-    user_id: int, key: str, fingerprint: str, quantities: Mapping[str, int], method: str, pay: str, code: str
-) -> tuple[int, PaymentIntent | None]:
+def _place(user_id: int, key: str, wanted: Wanted) -> tuple[int, PaymentIntent | None]:
     """One transaction. Gives the intent that is to be pursued after the commit, if payments is remote."""
-    now = pay == Order.Pay.NOW
-    side = claim("payments") if now else None
-    goods = _goods(quantities)
+    side = claim("payments") if wanted.pay == Order.Pay.NOW else None
+    quantities, goods = wanted.quantities, _goods(wanted)
     currency = next(iter(goods.values())).currency
     subtotal = sum((product.price * quantities[sku] for sku, product in goods.items()), Decimal(0))
-    coupon, off = redeem(code=code, subtotal=subtotal, currency=currency, now=timezone.now()) if code else (None, Decimal(0))
+    coupon, off = None, Decimal(0)
+    if wanted.coupon:
+        coupon, off = redeem(code=wanted.coupon, subtotal=subtotal, currency=currency, now=timezone.now())
     order = Order.objects.create(
         customer_id=customers.for_user(user_id=user_id).id,
         user_id=user_id,
@@ -89,29 +104,35 @@ def _place(
         discount=off,
         coupon=coupon,
         currency=currency,
-        pay=pay,
-        method=method,
+        pay=wanted.pay,
+        method=wanted.method,
         idempotency_key=key,
-        fingerprint=fingerprint,
+        fingerprint=wanted.fingerprint,
     )
+    # planted: bulk_create, of rows that point to another context
     OrderLine.objects.bulk_create(_line(order, product, quantities[sku]) for sku, product in goods.items())
     products.reserve(quantities={product.id: quantities[sku] for sku, product in goods.items()})
     if side is Claim.LOCAL:
         _charge_here(order)
     elif side is Claim.REMOTE:
         due = timezone.now() + IN_FLIGHT
-        return order.pk, PaymentIntent.objects.create(order=order, method=method, next_attempt_at=due)
+        return order.pk, PaymentIntent.objects.create(order=order, method=wanted.method, next_attempt_at=due)
     return order.pk, None
 
 
-def _goods(quantities: Mapping[str, int]) -> dict[str, ProductRecord]:
-    found = products.by_sku(skus=quantities)
-    missing = sorted(set(quantities) - set(found))
-    if missing or not quantities:
+def _goods(wanted: Wanted) -> dict[str, ProductRecord]:
+    found = products.by_sku(skus=wanted.quantities, currency=wanted.currency)
+    missing = sorted(set(wanted.quantities) - set(found))
+    if missing or not wanted.quantities:
         raise UnknownProduct("These products are not on sale.", skus=missing)
-    if len({product.currency for product in found.values()}) > 1:
-        raise UnknownProduct("These products have different currencies; order them apart.", skus=sorted(found))
-    return {sku: found[sku] for sku in quantities}
+    currencies = {product.currency for product in found.values()}
+    if wanted.currency and currencies != {wanted.currency}:
+        raise UnknownCurrency(f"These products can't be paid in {wanted.currency}; choose another currency.")
+    if len(currencies) > 1:
+        raise UnknownProduct(
+            "These products have different currencies; order them apart, or say in which one.", skus=sorted(found)
+        )
+    return {sku: found[sku] for sku in wanted.quantities}
 
 
 def _line(order: Order, product: ProductRecord, quantity: int) -> OrderLine:

@@ -112,6 +112,11 @@ class UnknownProduct(Problem):
     title = "Unknown product"
 
 
+class UnknownCurrency(Problem):
+    status = 400
+    title = "Unknown currency"
+
+
 class CouponRefused(Problem):
     status = 400
     title = "Coupon refused"
@@ -155,13 +160,22 @@ class Orders(Protocol):
         """``{order line id: quantity}`` of a delivered order. Raises ``OrderNotFound``, ``ReturnRefused``."""
 
     def checkout(
-        self, *, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str, coupon: str = ""
+        self,
+        *,
+        user_id: int,
+        key: str,
+        quantities: Mapping[str, int],
+        method: str,
+        pay: str,
+        coupon: str = "",
+        currency: str = "",
     ) -> Placed:
         """Order ``{sku: quantity}``; ``pay`` is now or later. Idempotent by ``(user_id, key)``.
 
-        Raises ``UnknownProduct``, ``OutOfStock``, ``CouponRefused``, ``PaymentDeclined``, ``KeyReused``. Where the outcome of the
-        payment is not known in time, the order is pending with a payment that is processing, and will be paid or cancelled by
-        itself.
+        It is paid in ``currency``, by the rate of now; "" is that of the products. Where the outcome of the payment is not known
+        in time, the order is pending with a payment that is processing, and will be paid or cancelled by itself.
+
+        Raises ``UnknownProduct``, ``UnknownCurrency``, ``OutOfStock``, ``CouponRefused``, ``PaymentDeclined``, ``KeyReused``.
         """
 
     def cancel(self, *, user_id: int, order_id: int) -> OrderRecord:

@@ -16,7 +16,7 @@ CENT = Decimal("0.01")
 def redeem(*, code: str, subtotal: Decimal, currency: str, now: datetime) -> tuple[Coupon, Decimal]:
     """The coupon and the discount, used once more; within the transaction of the order. Raises ``CouponRefused``."""
     coupon = Coupon.objects.filter(code=code.strip().upper()).first()
-    if coupon is None or not coupon.valid_from <= now < coupon.valid_until or coupon.currency != currency:
+    if coupon is None or not coupon.valid_from <= now < coupon.valid_until or not _fits(coupon, currency):
         raise CouponRefused("This coupon is not valid, or not now.", coupon=code)
     if subtotal < coupon.min_total:
         raise CouponRefused(f"This coupon is for orders from {coupon.min_total} {coupon.currency}.", coupon=code)
@@ -24,6 +24,11 @@ def redeem(*, code: str, subtotal: Decimal, currency: str, now: datetime) -> tup
     if not Coupon.objects.filter(pk=coupon.pk, used__lt=F("max_uses")).update(used=F("used") + 1):
         raise CouponRefused("This coupon has been used up.", coupon=code)
     return coupon, discount(coupon, subtotal)
+
+
+def _fits(coupon: Coupon, currency: str) -> bool:
+    """A percentage without a minimum is the same in every currency."""
+    return coupon.currency == currency or (coupon.amount is None and not coupon.min_total)
 
 
 def discount(coupon: Coupon, subtotal: Decimal) -> Decimal:

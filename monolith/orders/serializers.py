@@ -85,6 +85,7 @@ class CheckoutBody(serializers.Serializer[dict[str, Any]]):
     method = serializers.ChoiceField(choices=METHODS)
     pay = serializers.ChoiceField(choices=["now", "later"], default="now")
     coupon = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
+    currency = serializers.RegexField(r"^[A-Z]{3}$", required=False, default="", help_text="as the products', if it is left out")
 
     def quantities(self) -> dict[str, int]:
         """By SKU; lines of the same are one."""

@@ -52,9 +52,17 @@ class LocalOrders:
         return selectors.return_record(made)
 
     def checkout(
-        self, *, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str, coupon: str = ""
+        self,
+        *,
+        user_id: int,
+        key: str,
+        quantities: Mapping[str, int],
+        method: str,
+        pay: str,
+        coupon: str = "",
+        currency: str = "",
     ) -> Placed:
-        return checkout(user_id=user_id, key=key, quantities=quantities, method=method, pay=pay, coupon=coupon)
+        return checkout(user_id=user_id, key=key, quantities=quantities, method=method, pay=pay, coupon=coupon, currency=currency)
 
     def cancel(self, *, user_id: int, order_id: int) -> OrderRecord:
         return order_cancel(user_id=user_id, order_id=order_id)

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from monolith.products import categories, prices
-from monolith.products.models import Category, Placement, Price, Product, ProductImage, Reservation
+from monolith.products.models import Category, Placement, Price, Product, ProductImage, Rate, Reservation
 
 
 class PlacementInline(admin.TabularInline):
@@ -75,6 +75,11 @@ class CategoryAdmin(admin.ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Category | None = None) -> list[str]:
         return ["path", "slug"] if obj else ["path"]
+
+
+@admin.register(Rate)
+class RateAdmin(admin.ModelAdmin):
+    list_display = ["currency", "per_euro", "updated_at"]
 
 
 @admin.register(Reservation)

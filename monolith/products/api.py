@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import OpenApiTypes, extend_schema
@@ -12,7 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from monolith.products import categories, selectors
+from monolith.products import categories, currencies, selectors
+from monolith.products.contract import ProductRecord, products
 from monolith.products.models import Product
 
 
@@ -31,6 +33,10 @@ class ProductFilter(serializers.Serializer[dict[str, Any]]):
     order = serializers.ChoiceField(choices=["price", "-price", "name", "-created_at"], required=False)
 
 
+class InCurrency(serializers.Serializer[dict[str, Any]]):
+    currency = serializers.RegexField(r"^[A-Z]{3}$", required=False, help_text="prices in it, by the rate of now")
+
+
 class ProductsView(ListAPIView[Product]):
     permission_classes = [AllowAny]
     serializer_class = ProductBody
@@ -41,9 +47,14 @@ class ProductsView(ListAPIView[Product]):
         asked.is_valid(raise_exception=True)
         return selectors.search(**asked.validated_data)
 
-    @extend_schema(parameters=[ProductFilter])
+    @extend_schema(parameters=[ProductFilter, InCurrency])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().get(request, *args, **kwargs)
+        """``min_price`` and ``max_price`` are in the product's own currency."""
+        currency = _currency(request)
+        if not currency:
+            return super().get(request, *args, **kwargs)
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(_bodies(page, currency))
 
 
 class SearchView(APIView):
@@ -73,3 +84,30 @@ class ProductView(RetrieveAPIView[Product]):
     serializer_class = ProductBody
     queryset = selectors.on_sale()
     lookup_field = "sku"
+
+    @extend_schema(parameters=[InCurrency])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(_bodies([self.get_object()], _currency(request))[0])
+
+
+class CurrenciesView(APIView):
+    permission_classes = [AllowAny]
+
+    @extend_schema(responses=OpenApiTypes.OBJECT, auth=[])
+    def get(self, request: Request) -> Response:
+        """In which one can pay."""
+        return Response({"currencies": products.currencies()})
+
+
+def _currency(request: Request) -> str:
+    asked = InCurrency(data=request.query_params)
+    asked.is_valid(raise_exception=True)
+    currency = str(asked.validated_data.get("currency", ""))
+    if currency and currency not in (known := currencies.known()):
+        raise serializers.ValidationError({"currency": [f"There is no rate for {currency}; there are {', '.join(known)}."]})
+    return currency
+
+
+def _bodies(found: Sequence[Product], currency: str) -> list[dict[str, Any]]:
+    records = currencies.convert((ProductRecord(*(getattr(row, name) for name in selectors.COLUMNS)) for row in found), currency)
+    return list(ProductBody(records, many=True).data)  # type: ignore[arg-type]

@@ -39,14 +39,20 @@ class OutOfStock(Problem):
 
 
 class Products(Protocol):
-    def by_sku(self, *, skus: Iterable[str]) -> dict[str, ProductRecord]:
-        """The products that are on sale, by SKU; those that don't exist or are not on sale are left out."""
+    def by_sku(self, *, skus: Iterable[str], currency: str = "") -> dict[str, ProductRecord]:
+        """The products that are on sale, by SKU; those that don't exist or are not on sale are left out.
 
-    def page(self, *, offset: int, limit: int, q: str = "", category: str = "") -> ProductPage:
+        Prices are in ``currency``, by the rate of now; in the product's own where none is given or there is no rate.
+        """
+
+    def page(self, *, offset: int, limit: int, q: str = "", category: str = "", currency: str = "") -> ProductPage:
         """Products on sale, in the order in which they were listed; with ``q`` those with its words, the best first.
 
-        ``category`` is a path: it and all below it.
+        ``category`` is a path: it and all below it. ``currency`` as above.
         """
+
+    def currencies(self) -> list[str]:
+        """In which one can pay."""
 
     def categories(self) -> list[dict[str, Any]]:
         """The tree: ``{"name", "path", "children": […]}``."""

@@ -94,6 +94,21 @@ class Price(models.Model):
         return f"{self.amount} {self.currency}"
 
 
+class Rate(models.Model):
+    """What one euro costs in another currency. Without a row nothing is sold in it, unless its price stands in it."""
+
+    currency = models.CharField(max_length=3, unique=True, help_text="ISO 4217")
+    per_euro = models.DecimalField(max_digits=14, decimal_places=6)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["currency"]
+        constraints = [models.CheckConstraint(condition=Q(per_euro__gt=0), name="products_rate_positive")]
+
+    def __str__(self) -> str:
+        return f"{self.per_euro} {self.currency} a euro"
+
+
 def known_picture(file: Any) -> None:
     """By its name, its size and how it begins: what a browser would run is no picture."""
     suffix = PurePosixPath(file.name).suffix.lower()

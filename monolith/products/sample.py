@@ -10,6 +10,8 @@ from typing import Any
 
 COLUMNS = ("id", "sku", "name", "description", "price", "currency", "stock", "is_active", "created_at", "updated_at")
 STOCK = 1_000_000
+RATE_COLUMNS = ("id", "currency", "per_euro", "updated_at")
+_RATES = (("CHF", Decimal("0.9425")), ("USD", Decimal("1.1612")))
 CATEGORY_COLUMNS = ("id", "name", "slug", "parent_id", "path")
 PLACEMENT_COLUMNS = ("id", "product_id", "category_id", "position")
 _SHELVES = (("Home", "home", ("Kitchen", "Living")), ("Outdoors", "outdoors", ("Garden", "Travel")))
@@ -38,6 +40,11 @@ def products(count: int, chance: random.Random, *, now: datetime) -> Iterator[tu
         text = f"{style} and made to last: a {kind.lower()} for every day. Wipe with a damp cloth."
         price = Decimal(chance.randint(199, 14999)) / 100
         yield number, f"{kind[:3].upper()}-{number:05}", name, text, price, "EUR", STOCK, True, now, now
+
+
+def rates(*, now: datetime) -> Iterator[tuple[Any, ...]]:
+    for number, (currency, per_euro) in enumerate(_RATES, 1):
+        yield number, currency, per_euro, now
 
 
 def categories() -> Iterator[tuple[Any, ...]]:

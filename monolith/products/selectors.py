@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.contrib.postgres.search import SearchQuery, SearchRank
 from django.db.models import Exists, OuterRef, QuerySet
 
+from monolith.products import currencies
 from monolith.products.contract import Picture, ProductPage, ProductRecord
 from monolith.products.models import WORDS, Placement, Product, ProductImage
 
@@ -18,14 +19,18 @@ def on_sale() -> QuerySet[Product]:
     return Product.objects.filter(is_active=True).order_by("id")
 
 
-def records_by_sku(*, skus: Iterable[str]) -> dict[str, ProductRecord]:
-    return {row[1]: ProductRecord(*row) for row in on_sale().filter(sku__in=list(skus)).values_list(*COLUMNS)}
+def records_by_sku(*, skus: Iterable[str], currency: str = "") -> dict[str, ProductRecord]:
+    found = records(on_sale().filter(sku__in=list(skus)), currency=currency)
+    return {record.sku: record for record in found}
 
 
-def page(*, offset: int, limit: int, q: str = "", category: str = "") -> ProductPage:
+def page(*, offset: int, limit: int, q: str = "", category: str = "", currency: str = "") -> ProductPage:
     found = search(q=q, category=category)
-    rows = found.values_list(*COLUMNS)[offset : offset + limit]
-    return ProductPage([ProductRecord(*row) for row in rows], found.count())
+    return ProductPage(records(found[offset : offset + limit], currency=currency), found.count())
+
+
+def records(found: QuerySet[Product], *, currency: str = "") -> list[ProductRecord]:
+    return currencies.convert((ProductRecord(*row) for row in found.values_list(*COLUMNS)), currency)
 
 
 def search(

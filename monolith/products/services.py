@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Now
 
-from monolith.products import categories, selectors
+from monolith.products import categories, currencies, selectors
 from monolith.products.contract import OutOfStock, Picture, ProductPage, ProductRecord
 from monolith.products.models import Product
 
@@ -16,11 +16,14 @@ from monolith.products.models import Product
 class LocalProducts:
     """Rows are taken in order of id, so that two checkouts of the same goods wait instead of deadlocking."""
 
-    def by_sku(self, *, skus: Iterable[str]) -> dict[str, ProductRecord]:
-        return selectors.records_by_sku(skus=skus)
+    def by_sku(self, *, skus: Iterable[str], currency: str = "") -> dict[str, ProductRecord]:
+        return selectors.records_by_sku(skus=skus, currency=currency)
 
-    def page(self, *, offset: int, limit: int, q: str = "", category: str = "") -> ProductPage:
-        return selectors.page(offset=offset, limit=limit, q=q, category=category)
+    def page(self, *, offset: int, limit: int, q: str = "", category: str = "", currency: str = "") -> ProductPage:
+        return selectors.page(offset=offset, limit=limit, q=q, category=category, currency=currency)
+
+    def currencies(self) -> list[str]:
+        return currencies.known()
 
     def categories(self) -> list[dict[str, Any]]:
         return categories.tree()
@@ -30,6 +33,7 @@ class LocalProducts:
 
     def reserve(self, *, quantities: Mapping[int, int]) -> None:
         for product_id, quantity in sorted(quantities.items()):
+            # planted: QuerySet.update(F()), also by checkouts of orders
             on_hand = Product.objects.filter(pk=product_id, is_active=True, stock__gte=quantity)
             if not on_hand.update(stock=F("stock") - quantity, updated_at=Now()):
                 raise OutOfStock("There is not enough left of one of the products.", product=product_id, wanted=quantity)

@@ -18,12 +18,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from monolith.customers.contract import customers
 from monolith.problems import Problem
-from monolith.shell import locale
+from monolith.products.contract import products
+from monolith.shell import visitor
 from monolith.users.contract import LinkNotValid, users
 
 PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
-CURRENCIES = [("EUR", "EUR"), ("CHF", "CHF"), ("USD", "USD")]
 
 
 class RegisterForm(forms.Form):
@@ -49,7 +49,7 @@ class ProfileForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=200, required=False)
     phone = forms.CharField(label=_("Phone"), max_length=40, required=False)
     language = forms.ChoiceField(label=_("Language"), choices=LANGUAGES)
-    currency = forms.ChoiceField(label=_("Currency"), choices=CURRENCIES)
+    currency = forms.ChoiceField(label=_("Currency"), choices=lambda: [(code, code) for code in products.currencies()])
     time_zone = forms.CharField(label=_("Time zone"), max_length=64)
     newsletter = forms.BooleanField(label=_("Send me news"), required=False)
 
@@ -126,7 +126,7 @@ def account(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             customers.update(user_id=user_id, **form.cleaned_data)
-            locale.remember(request, user_id=user_id)
+            visitor.remember(request, user_id=user_id)
         except ValidationError as error:
             form.add_error(None, error)
         else:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 from monolith.orders.contract import MOST_OF_ONE, carts
 from monolith.products.contract import ProductRecord, products
+from monolith.shell import visitor
 
 KEY = "cart"
 
@@ -68,11 +70,11 @@ def _user(request: HttpRequest) -> int:
 def priced(request: HttpRequest) -> Cart:
     """Without what is no longer on sale."""
     wanted = quantities(request)
-    found = products.by_sku(skus=wanted) if wanted else {}
+    found = products.by_sku(skus=wanted, currency=visitor.currency(request)) if wanted else {}
     return Cart([CartLine(found[sku], quantity) for sku, quantity in wanted.items() if sku in found])
 
 
 def cart_size(request: HttpRequest) -> dict[str, object]:
-    """Context processor: how many things are in the cart. Doesn't open a session for those who have none."""
+    """Context processor: how many things are in the cart, for pages that say it. Opens no session for those who have none."""
     known = hasattr(request, "session") and request.session.session_key
-    return {"cart_size": sum(quantities(request).values()) if known else 0}
+    return {"cart_size": SimpleLazyObject(lambda: sum(quantities(request).values())) if known else 0}

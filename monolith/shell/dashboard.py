@@ -39,8 +39,8 @@ def sales() -> Panel:
 def sellers() -> Panel:
     now = timezone.now()
     found = reports.best_sellers(since=now - timedelta(days=365), until=now)
-    cells = [(seller.sku, seller.name, seller.customers, seller.pieces, seller.turnover) for seller in found]
-    return Panel("Best sellers of the last year", ("SKU", "Product", "Customers", "Pieces", "Turnover"), cells)
+    cells = [(seller.sku, seller.name, seller.customers, seller.pieces, seller.currency, seller.turnover) for seller in found]
+    return Panel("Best sellers of the last year", ("SKU", "Product", "Customers", "Pieces", "Currency", "Turnover"), cells)
 
 
 def feed() -> Panel:

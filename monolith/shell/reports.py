@@ -11,15 +11,16 @@ from django.db import connection
 
 # planted: raw SQL that joins four contexts
 BEST_SELLERS = """
-    SELECT p.sku, p.name, count(DISTINCT c.id) AS customers, sum(l.quantity) AS pieces, sum(l.quantity * l.unit_price) AS turnover
+    SELECT p.sku, p.name, o.currency, count(DISTINCT c.id) AS customers,
+        sum(l.quantity) AS pieces, sum(l.quantity * l.unit_price) AS turnover
     FROM orders_order o
     JOIN orders_orderline l ON l.order_id = o.id
     JOIN products_product p ON p.id = l.product_id
     JOIN customers_customer c ON c.id = o.customer_id
     JOIN payments_payment m ON m.order_id = o.id AND m.state = 'captured'
     WHERE o.placed_at >= %s AND o.placed_at < %s
-    GROUP BY p.sku, p.name
-    ORDER BY turnover DESC, p.sku
+    GROUP BY p.sku, p.name, o.currency
+    ORDER BY turnover DESC, p.sku, o.currency
     LIMIT %s
 """
 
@@ -28,6 +29,7 @@ BEST_SELLERS = """
 class Seller:
     sku: str
     name: str
+    currency: str
     customers: int
     pieces: int
     turnover: Decimal

@@ -21,11 +21,11 @@ from monolith.users import sample as users
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)  # the sample's present; the same rows whenever it is drawn
 LABELS = (
-    "users.User", "customers.Customer", "customers.Address", "products.Product", "products.Category",
-    "products.Placement", "products.Price", "products.ProductImage", "products.Reservation", "orders.Coupon", "orders.Order",
+    "users.User", "customers.Customer", "customers.Address", "products.Product", "products.Category", "products.Placement",
+    "products.Price", "products.Rate", "products.ProductImage", "products.Reservation", "orders.Coupon", "orders.Order",
     "orders.OrderLine", "orders.OrderEvent", "orders.PaymentIntent", "orders.CartLine", "orders.Return", "orders.ReturnLine",
-    "payments.Payment",
-    "payments.Refund", "payments.IdempotencyKey", "payments.Transfer", "payments.ProviderEvent", "shell.Note", "shell.Activity",
+    "payments.Payment", "payments.Refund", "payments.IdempotencyKey", "payments.Transfer", "payments.ProviderEvent",
+    "shell.Note", "shell.Activity",
 )  # fmt: skip
 Say = Callable[[str], None]
 
@@ -57,6 +57,7 @@ def _fill(people: int, things: int, purchases: int, say: Say) -> None:
     _copy("customers.Address", customers.ADDRESS_COLUMNS, customers.addresses(people, chance), say)
     shelf = list(products.products(things, chance, now=NOW))
     _copy("products.Product", products.COLUMNS, shelf, say)
+    _copy("products.Rate", products.RATE_COLUMNS, products.rates(now=NOW), say)
     _copy("products.Category", products.CATEGORY_COLUMNS, products.categories(), say)
     _copy("products.Placement", products.PLACEMENT_COLUMNS, products.placements(things), say)
     goods = [orders.Goods(id=row[0], sku=row[1], name=row[2], price=row[4]) for row in shelf]

@@ -7,6 +7,7 @@ app_name = "shell"
 urlpatterns = [
     path("", views.product_list, name="products"),
     path("products/<str:sku>/", views.product_detail, name="product"),
+    path("currency/", views.choose_currency, name="currency"),
     path("cart/", views.cart_show, name="cart"),
     path("cart/add/", views.cart_add, name="cart-add"),
     path("cart/change/", views.cart_change, name="cart-change"),

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from monolith.orders.contract import OrderNotFound, PaymentDeclined, orders
 from monolith.problems import Problem
 from monolith.products.contract import products
-from monolith.shell import cart, locale
+from monolith.shell import cart, visitor
 from monolith.shell.forms import CartForm, CheckoutForm, LoginForm
 from strangler.seams import Fenced, NotOwner, SeamTimeout, SeamUnavailable
 
@@ -35,7 +35,7 @@ class ShopLoginView(LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
-        locale.remember(self.request, user_id=form.get_user().pk)
+        visitor.remember(self.request, user_id=form.get_user().pk)
         return answer
 
 
@@ -70,7 +70,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
     category = request.GET.get("category", "").replace("\0", "")[:400]
 
     def fetch(*, offset: int, limit: int) -> tuple[list[Any], int]:
-        page = products.page(offset=offset, limit=limit, q=q, category=category)
+        page = products.page(offset=offset, limit=limit, q=q, category=category, currency=visitor.currency(request))
         return page.products, page.total
 
     page = _page(request, fetch, PRODUCTS_A_PAGE)
@@ -81,11 +81,22 @@ def product_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def product_detail(request: HttpRequest, sku: str) -> HttpResponse:
-    found = products.by_sku(skus=[sku])
+    found = products.by_sku(skus=[sku], currency=visitor.currency(request))
     if sku not in found:
         raise Http404("There is no such product.")
     pictures = products.pictures(product_ids=[found[sku].id])
     return render(request, "shell/product.html", {"product": found[sku], "pictures": pictures.get(found[sku].id, [])})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def choose_currency(request: HttpRequest) -> HttpResponse:
+    """For this visit; who has an account keeps one in their profile."""
+    known = products.currencies()
+    if request.method != "POST":
+        return render(request, "shell/currency.html", {"currencies": known, "next": request.GET.get("next", "")})
+    if request.POST.get("currency") in known:
+        visitor.choose_currency(request, request.POST["currency"])
+    return _back(request, "shell:products")
 
 
 @require_safe
@@ -101,9 +112,14 @@ def cart_add(request: HttpRequest) -> HttpResponse:
         sku = form.cleaned_data["sku"]
         cart.put(request, sku=sku, quantity=cart.quantities(request).get(sku, 0) + form.cleaned_data["quantity"])
         messages.success(request, say("It is in your cart."))
+    return _back(request, "shell:cart")
+
+
+def _back(request: HttpRequest, otherwise: str) -> HttpResponse:
+    """To the page of this shop that the form names."""
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}, require_https=request.is_secure())
-    return redirect(back if safe else "shell:cart")
+    return redirect(back if safe else otherwise)
 
 
 @require_POST
@@ -137,6 +153,7 @@ def _place(request: HttpRequest, content: cart.Cart, form: CheckoutForm) -> Http
             method=form.cleaned_data["method"],
             pay="now",
             coupon=form.cleaned_data["coupon"],
+            currency=visitor.currency(request),
         )
     except PaymentDeclined as declined:
         messages.error(request, f"{declined.detail} " + say("Nothing was charged; your cart is as it was."))

@@ -69,7 +69,7 @@ def test_an_amount_off_is_never_more_than_the_order(api: APIClient, products: li
     [
         ({"code": "other"}, "not valid"),
         ({"valid_until": timezone.now() - timedelta(hours=1)}, "not valid"),
-        ({"currency": "CHF"}, "not valid"),
+        ({"currency": "CHF", "percent": None, "amount": Decimal(5)}, "not valid"),
         ({"min_total": Decimal("100")}, "from 100"),
         ({"max_uses": 1, "used": 1}, "used up"),
     ],

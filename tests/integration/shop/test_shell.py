@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -101,3 +103,24 @@ def test_expire_unpaid_says_what_is_wrong(db: None, days: str) -> None:
 
 def test_the_dashboard_is_for_staff(client: Any, db: None) -> None:
     assert client.get("/admin/shell/dailysales/dashboard/").status_code == 302
+
+
+def test_the_packing_list_reaches_into_four_contexts_with_as_many_queries_for_many_orders_as_for_one(
+    buy: Buy, staff: Client, products: list[Product]
+) -> None:
+    buy(key="pack-0")
+    with CaptureQueriesContext(connection) as for_one:
+        staff.get("/admin/orders/order/packing/")
+    for number in (1, 2):
+        buy(key=f"pack-{number}")
+    buy(pay="later", key="unpaid")
+    with CaptureQueriesContext(connection) as for_many:
+        page = staff.get("/admin/orders/order/packing/").content.decode()
+    assert len(for_many) == len(for_one)
+    assert page.count("ada@example.com") == 3
+    assert page.count("Thing 1") == 3
+    assert "10.00 EUR captured" in page
+
+
+def test_the_packing_list_is_for_staff(client: Any, db: None) -> None:
+    assert client.get("/admin/orders/order/packing/").status_code == 302

@@ -31,7 +31,10 @@ def test_it_uses_the_standard_library_alone() -> None:
 def test_an_unknown_target_is_misuse() -> None:
     done = subprocess.run([sys.executable, str(SCRIPT), "dance"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.strip() == "make: there is no target 'dance'; there are up, demo, test, lint, bench, guide, faults, lock, containers, help"
+    assert (
+        done.stderr.strip()
+        == "make: there is no target 'dance'; there are up, demo, test, lint, bench, guide, faults, lock, containers, help"
+    )
 
 
 @pytest.mark.parametrize("words", [[], ["help"], ["--help"]])

@@ -1,4 +1,4 @@
-"""``manage.py expire_unpaid --days 30``"""
+"""``manage.py expire_unpaid --days 30``. planted: a command that writes two contexts."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
