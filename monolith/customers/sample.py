@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-CUSTOMER_COLUMNS = ("id", "user_id", "name", "phone", "created_at", "updated_at")
+CUSTOMER_COLUMNS = ("id", "user_id", "name", "phone", "language", "currency", "created_at", "updated_at")
 ADDRESS_COLUMNS = ("id", "customer_id", "label", "recipient", "street", "postcode", "city", "country", "is_default")
 _FIRST = (
     "Ada",
@@ -56,9 +56,17 @@ def name(number: int) -> str:
     return f"{_FIRST[number % len(_FIRST)]} {_LAST[number // len(_FIRST) % len(_LAST)]}"
 
 
+def currency(number: int) -> str:
+    """The first hundred, by whom people log in, pay in euros."""
+    if number <= 100:
+        return "EUR"
+    return "CHF" if number % 20 == 7 else "USD" if number % 50 == 3 else "EUR"
+
+
 def customers(count: int, *, now: datetime) -> Iterator[tuple[Any, ...]]:
     for number in range(1, count + 1):
-        yield number, number, name(number), f"+49 30 {number:06}", now, now
+        language = "de" if number > 100 and number % 3 == 0 else "en"
+        yield number, number, name(number), f"+49 30 {number:06}", language, currency(number), now, now
 
 
 def addresses(count: int, chance: random.Random) -> Iterator[tuple[Any, ...]]:

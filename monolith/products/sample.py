@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 COLUMNS = ("id", "sku", "name", "description", "price", "currency", "stock", "is_active", "created_at", "updated_at")
 STOCK = 1_000_000
 RATE_COLUMNS = ("id", "currency", "per_euro", "updated_at")
-_RATES = (("CHF", Decimal("0.9425")), ("USD", Decimal("1.1612")))
+PRICE_COLUMNS = ("product_id", "amount", "currency", "valid_from", "valid_until")
+RATES = (("CHF", Decimal("0.9425")), ("USD", Decimal("1.1612")))
 CATEGORY_COLUMNS = ("id", "name", "slug", "parent_id", "path")
 PLACEMENT_COLUMNS = ("id", "product_id", "category_id", "position")
 _SHELVES = (("Home", "home", ("Kitchen", "Living")), ("Outdoors", "outdoors", ("Garden", "Travel")))
@@ -43,8 +44,17 @@ def products(count: int, chance: random.Random, *, now: datetime) -> Iterator[tu
 
 
 def rates(*, now: datetime) -> Iterator[tuple[Any, ...]]:
-    for number, (currency, per_euro) in enumerate(_RATES, 1):
+    for number, (currency, per_euro) in enumerate(RATES, 1):
         yield number, currency, per_euro, now
+
+
+def prices(shelf: Iterable[tuple[Any, ...]], *, now: datetime) -> Iterator[tuple[Any, ...]]:
+    """Every fifth product was cheaper once."""
+    for number, _, _, _, price, currency, *_ in shelf:
+        if number % 5 == 0:
+            then = now - timedelta(days=30 + number % 200)
+            yield number, (price * Decimal("0.9")).quantize(Decimal("0.01")), currency, now - timedelta(days=300), then
+            yield number, price, currency, then, None
 
 
 def categories() -> Iterator[tuple[Any, ...]]:

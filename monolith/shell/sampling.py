@@ -59,16 +59,32 @@ def _fill(people: int, things: int, purchases: int, say: Say) -> None:
     _copy("products.Product", products.COLUMNS, shelf, say)
     _copy("products.Rate", products.RATE_COLUMNS, products.rates(now=NOW), say)
     _copy("products.Category", products.CATEGORY_COLUMNS, products.categories(), say)
+    _copy("products.Price", products.PRICE_COLUMNS, products.prices(shelf, now=NOW), say)
     _copy("products.Placement", products.PLACEMENT_COLUMNS, products.placements(things), say)
     goods = [orders.Goods(id=row[0], sku=row[1], name=row[2], price=row[4]) for row in shelf]
-    drawn = list(orders.draw(purchases, goods, people, chance, now=NOW))
+    rates = dict(products.RATES)
+    abroad = {pk: (code, rates[code]) for pk in range(1, people + 1) if (code := customers.currency(pk)) in rates}
+    drawn = list(orders.draw(purchases, goods, abroad, people, chance, now=NOW))
+    _copy("orders.Coupon", orders.COUPON_COLUMNS, orders.coupon_rows(drawn, now=NOW), say)
     _copy("orders.Order", orders.ORDER_COLUMNS, map(orders.order_row, drawn), say)
     _copy("orders.OrderLine", orders.LINE_COLUMNS, orders.line_rows(drawn), say)
-    ledger = payments.Ledger(chance)
+    _copy("orders.OrderEvent", orders.EVENT_COLUMNS, orders.event_rows(drawn), say)
+    back = list(orders.return_rows(drawn))
+    _copy("orders.Return", orders.RETURN_COLUMNS, (row for row, _ in back), say)
+    _copy("orders.ReturnLine", orders.RETURN_LINE_COLUMNS, (line for _, lines in back for line in lines), say)
+    _copy("orders.CartLine", orders.CART_COLUMNS, orders.cart_rows(goods, people, chance, now=NOW), say)
+    ledger = payments.Ledger()
     for order in drawn:
         if order.state != "pending":
-            paid = order.state == "paid"
-            ledger.note(order_id=order.id, user_id=order.user_id, total=order.total, placed_at=order.placed_at, paid=paid)
+            ledger.note(
+                order_id=order.id,
+                user_id=order.user_id,
+                total=order.total,
+                currency=order.currency,
+                placed_at=order.placed_at,
+                paid_at=order.since("paid"),
+                refunded_at=order.since("returned"),
+            )
     _copy("payments.Payment", payments.PAYMENT_COLUMNS, ledger.payments, say)
     _copy("payments.Refund", payments.REFUND_COLUMNS, ledger.refunds, say)
     _copy("payments.Transfer", payments.TRANSFER_COLUMNS, ledger.transfers, say)
@@ -88,5 +104,6 @@ def _copy(label: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]],
             for row in rows:
                 copy.write_row(row)
                 count += 1
-        cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, %s)", [meta.db_table, max(count, 1), count > 0])
+        if columns[0] == "id":  # else the database numbered the rows
+            cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, %s)", [meta.db_table, max(count, 1), count > 0])
     say(f"{label:<24}{count:>10,}")

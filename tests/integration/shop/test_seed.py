@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from io import StringIO
 
 import pytest
@@ -10,7 +11,7 @@ from django.db import connection
 from django.db.models import F, Sum
 
 from monolith.customers.models import Address, Customer
-from monolith.orders.models import Order, OrderLine
+from monolith.orders.models import Coupon, Order, OrderEvent, OrderLine, Return
 from monolith.payments.models import Payment, Refund
 from monolith.products.models import Product
 from monolith.users.models import User
@@ -44,10 +45,27 @@ def test_scale_one_is_a_shop_of_a_thousand_customers_in_under_ten_seconds() -> N
     assert "5,000" in said
     assert OrderLine.objects.count() >= 5000
     assert Payment.objects.count() == Order.objects.exclude(state="pending").count()
-    assert Payment.objects.filter(state="refunded").count() == Refund.objects.count() > 0
+    assert Payment.objects.filter(state="refunded").count() == Refund.objects.count() == Return.objects.count() > 0
     assert not Order.objects.exclude(state="pending").exclude(payments__amount=F("total")).exists()
-    wrong = Order.objects.annotate(sum=Sum(F("lines__unit_price") * F("lines__quantity"))).exclude(total=F("sum"))
+    assert not Order.objects.exclude(state="pending").exclude(payments__currency=F("currency")).exists()
+    wrong = Order.objects.annotate(sum=Sum(F("lines__unit_price") * F("lines__quantity")) - F("discount")).exclude(total=F("sum"))
     assert not wrong.exists()
+
+
+def test_the_sample_is_skewed_as_shops_are() -> None:
+    seed(scale=1)
+    assert set(Order.objects.values_list("state", flat=True)) >= {"pending", "paid", "packed", "shipped", "delivered", "returned"}
+    assert set(Order.objects.values_list("currency", flat=True)) == {"EUR", "CHF", "USD"}
+    pieces = sorted(Counter(OrderLine.objects.values_list("product_id", flat=True)).values(), reverse=True)
+    assert sum(pieces[:50]) > 0.4 * sum(pieces)  # a tenth of the products
+    hours = Counter(at.hour for at in Order.objects.values_list("placed_at", flat=True))
+    assert hours[20] > 10 * hours[3]
+    # What the histories say is where the orders are.
+    last = OrderEvent.objects.order_by("order_id", "-id").distinct("order_id").values_list("order_id", "after")
+    assert dict(last) == dict(Order.objects.exclude(state="pending").values_list("id", "state"))
+    used = Counter(Order.objects.exclude(coupon=None).exclude(state="cancelled").values_list("coupon__code", flat=True))
+    assert used == dict(Coupon.objects.values_list("code", "used"))
+    assert not [each.pk for each in Order.objects.filter(state="returned") if not each.returns.filter(amount=each.total)]
 
 
 def test_it_is_the_same_every_time_and_never_added_twice() -> None:
