@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monolith.orders import returns, selectors, services
-from monolith.orders.contract import NotThatWay, OrderNotFound, OrderRecord, carts, orders
+from monolith.orders.contract import NotThatWay, OrderNotFound, OrderRecord, Wanted, carts, orders
 from monolith.orders.models import Order, Return
 from monolith.orders.serializers import (
     CartBody,
@@ -61,16 +61,9 @@ class CheckoutView(APIView):
         if not key or len(key) > 255:
             raise ValidationError({"Idempotency-Key": ["Send this header, with at most 255 characters of your choice."]})
         body.is_valid(raise_exception=True)
-        method, pay = body.validated_data["method"], body.validated_data["pay"]
-        placed = orders.checkout(
-            user_id=request.user.pk,
-            key=key,
-            quantities=body.quantities(),
-            method=method,
-            pay=pay,
-            coupon=body.validated_data["coupon"],
-            currency=body.validated_data["currency"],
-        )
+        asked = body.validated_data
+        wanted = Wanted(body.quantities(), asked["method"], asked["pay"], asked["coupon"], asked["currency"])
+        placed = orders.checkout(user_id=request.user.pk, key=key, wanted=wanted)
         return Response(order_body(placed.order), status=_status(placed.order, repeated=placed.repeated))
 
 

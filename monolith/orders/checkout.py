@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,7 +17,7 @@ from django.utils import timezone
 
 from monolith.customers.contract import customers
 from monolith.orders import intents, selectors
-from monolith.orders.contract import OrderRecord, PaymentDeclined, Placed, UnknownCurrency, UnknownProduct
+from monolith.orders.contract import OrderRecord, PaymentDeclined, Placed, UnknownCurrency, UnknownProduct, Wanted
 from monolith.orders.coupons import redeem
 from monolith.orders.models import Order, OrderLine, PaymentIntent
 from monolith.orders.states import mark_cancelled
@@ -31,29 +29,8 @@ from strangler.seams import Claim, Fenced, claim
 IN_FLIGHT = timedelta(seconds=10)  # longer than the request that made the intent still tries by itself
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for. ``quantities`` by SKU; ``coupon`` and ``currency`` may be ""."""
-
-    quantities: dict[str, int]
-    method: str
-    pay: str
-    coupon: str
-    currency: str
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 by which another request with the same key is told apart."""
-        further = {name: value for name, value in (("coupon", self.coupon), ("currency", self.currency)) if value}
-        asked = json.dumps([sorted(self.quantities.items()), self.method, self.pay, *([further] if further else [])])
-        return hashlib.sha256(asked.encode()).hexdigest()
-
-
-def checkout(
-    *, user_id: int, key: str, quantities: Mapping[str, int], method: str, pay: str, coupon: str = "", currency: str = ""
-) -> Placed:
+def checkout(*, user_id: int, key: str, wanted: Wanted) -> Placed:
     """The contract's ``checkout``. Retried whole once where the owner of payments changed under it (P17)."""
-    wanted = Wanted(dict(quantities), method, pay, coupon.strip().upper(), currency)
     before = _placed_before(user_id, key, wanted)
     if before is not None:
         return Placed(_unless_declined(before), repeated=True)
@@ -72,11 +49,22 @@ def checkout(
     return Placed(_unless_declined(selectors.record(order_id)), repeated=False)
 
 
+def _fingerprint(wanted: Wanted) -> str:
+    """SHA-256 by which another request with the same key is told apart."""
+    further = {name: value for name, value in (("coupon", _code(wanted)), ("currency", wanted.currency)) if value}
+    asked = json.dumps([sorted(wanted.quantities.items()), wanted.method, wanted.pay, *([further] if further else [])])
+    return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def _code(wanted: Wanted) -> str:
+    return wanted.coupon.strip().upper()
+
+
 def _placed_before(user_id: int, key: str, wanted: Wanted) -> OrderRecord | None:
     found = Order.objects.filter(user_id=user_id, idempotency_key=key).values_list("id", "fingerprint").first()
     if found is None:
         return None
-    if found[1] != wanted.fingerprint:
+    if found[1] != _fingerprint(wanted):
         raise KeyReused("This Idempotency-Key was used for another checkout.")
     return selectors.record(found[0])
 
@@ -95,8 +83,8 @@ def _place(user_id: int, key: str, wanted: Wanted) -> tuple[int, PaymentIntent |
     currency = next(iter(goods.values())).currency
     subtotal = sum((product.price * quantities[sku] for sku, product in goods.items()), Decimal(0))
     coupon, off = None, Decimal(0)
-    if wanted.coupon:
-        coupon, off = redeem(code=wanted.coupon, subtotal=subtotal, currency=currency, now=timezone.now())
+    if wanted.coupon.strip():
+        coupon, off = redeem(code=_code(wanted), subtotal=subtotal, currency=currency, now=timezone.now())
     order = Order.objects.create(
         customer_id=customers.for_user(user_id=user_id).id,
         user_id=user_id,
@@ -107,11 +95,12 @@ def _place(user_id: int, key: str, wanted: Wanted) -> tuple[int, PaymentIntent |
         pay=wanted.pay,
         method=wanted.method,
         idempotency_key=key,
-        fingerprint=wanted.fingerprint,
+        fingerprint=_fingerprint(wanted),
     )
     # planted: bulk_create, of rows that point to another context
     OrderLine.objects.bulk_create(_line(order, product, quantities[sku]) for sku, product in goods.items())
-    products.reserve(quantities={product.id: quantities[sku] for sku, product in goods.items()})
+    amounts = {product.id: quantities[sku] for sku, product in goods.items()}
+    products.reserve(quantities=amounts, held=key if wanted.held else "")
     if side is Claim.LOCAL:
         _charge_here(order)
     elif side is Claim.REMOTE:

@@ -96,6 +96,20 @@ class OrderPage:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """An order that is to be. ``quantities`` by SKU; ``pay`` is now or later; paid in ``currency``, by the rate of now, "" being
+    that of the products. ``held``: goods are kept for the key of the checkout.
+    """
+
+    quantities: Mapping[str, int]
+    method: str
+    pay: str
+    coupon: str = ""
+    currency: str = ""
+    held: bool = False
+
+
+@dataclass(frozen=True)
 class Placed:
     """The answer to a checkout; ``repeated`` if it was placed by an earlier one with the same key."""
 
@@ -159,21 +173,11 @@ class Orders(Protocol):
     def request_return(self, *, user_id: int, order_id: int, quantities: Mapping[int, int], reason: str) -> ReturnRecord:
         """``{order line id: quantity}`` of a delivered order. Raises ``OrderNotFound``, ``ReturnRefused``."""
 
-    def checkout(
-        self,
-        *,
-        user_id: int,
-        key: str,
-        quantities: Mapping[str, int],
-        method: str,
-        pay: str,
-        coupon: str = "",
-        currency: str = "",
-    ) -> Placed:
-        """Order ``{sku: quantity}``; ``pay`` is now or later. Idempotent by ``(user_id, key)``.
+    def checkout(self, *, user_id: int, key: str, wanted: Wanted) -> Placed:
+        """Idempotent by ``(user_id, key)``.
 
-        It is paid in ``currency``, by the rate of now; "" is that of the products. Where the outcome of the payment is not known
-        in time, the order is pending with a payment that is processing, and will be paid or cancelled by itself.
+        Where the outcome of the payment is not known in time, the order is pending with a payment that is processing, and will be
+        paid or cancelled by itself.
 
         Raises ``UnknownProduct``, ``UnknownCurrency``, ``OutOfStock``, ``CouponRefused``, ``PaymentDeclined``, ``KeyReused``.
         """

@@ -18,6 +18,7 @@ from monolith.orders.contract import (
     OrderSummary,
     Placed,
     ReturnRecord,
+    Wanted,
 )
 from monolith.orders.models import Order, PaymentIntent
 from monolith.orders.states import FROM, mark_cancelled, mark_paid, move
@@ -51,18 +52,8 @@ class LocalOrders:
         made = returns.request(user_id=user_id, order_id=order_id, quantities=quantities, reason=reason)
         return selectors.return_record(made)
 
-    def checkout(
-        self,
-        *,
-        user_id: int,
-        key: str,
-        quantities: Mapping[str, int],
-        method: str,
-        pay: str,
-        coupon: str = "",
-        currency: str = "",
-    ) -> Placed:
-        return checkout(user_id=user_id, key=key, quantities=quantities, method=method, pay=pay, coupon=coupon, currency=currency)
+    def checkout(self, *, user_id: int, key: str, wanted: Wanted) -> Placed:
+        return checkout(user_id=user_id, key=key, wanted=wanted)
 
     def cancel(self, *, user_id: int, order_id: int) -> OrderRecord:
         return order_cancel(user_id=user_id, order_id=order_id)

@@ -60,8 +60,20 @@ class Products(Protocol):
     def pictures(self, *, product_ids: Iterable[int]) -> dict[int, list[Picture]]:
         """In order; products without one are left out."""
 
-    def reserve(self, *, quantities: Mapping[int, int]) -> None:
-        """Take ``{product id: quantity}`` off the stock, all or, within a transaction, none: raises ``OutOfStock``."""
+    def hold(self, *, reference: str, quantities: Mapping[int, int], minutes: int) -> bool:
+        """Keep ``{product id: quantity}`` for somebody for a while. False if something is, or was, kept for this reference.
+
+        Raises ``OutOfStock``.
+        """
+
+    def let_go(self, *, reference: str) -> bool:
+        """Give back what is kept; whether there was something."""
+
+    def reserve(self, *, quantities: Mapping[int, int], held: str = "") -> None:
+        """Take ``{product id: quantity}`` off the stock, all or, within a transaction, none: raises ``OutOfStock``.
+
+        What is kept for the reference ``held`` counts, and what of it is not wanted is given back.
+        """
 
     def release(self, *, quantities: Mapping[int, int]) -> None:
         """Give ``{product id: quantity}`` back. Not idempotent: belongs into the transaction that notes why."""

@@ -30,10 +30,12 @@ def hold(*, reference: str, quantities: Mapping[int, int], minutes: int) -> bool
 
 
 @transaction.atomic
-def use(*, reference: str) -> bool:
-    """They are sold: they stay off the stock. False if they were given back, or there are none."""
-    held = Reservation.objects.filter(reference=reference, state=State.HELD)
-    return bool(held.update(state=State.USED))
+def use(*, reference: str, wanted: Mapping[int, int]) -> dict[int, int]:
+    """They are sold: they stay off the stock. Gives what is still to be taken off it for ``wanted``; below 0: given back."""
+    rows = list(Reservation.objects.select_for_update().filter(reference=reference, state=State.HELD))
+    Reservation.objects.filter(pk__in=[row.pk for row in rows]).update(state=State.USED)
+    held = {row.product_id: row.quantity for row in rows}
+    return {pk: wanted.get(pk, 0) - held.get(pk, 0) for pk in {*wanted, *held}}
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Now
 
-from monolith.products import categories, currencies, selectors
+from monolith.products import categories, currencies, reservations, selectors
 from monolith.products.contract import OutOfStock, Picture, ProductPage, ProductRecord
 from monolith.products.models import Product
 
@@ -31,12 +31,25 @@ class LocalProducts:
     def pictures(self, *, product_ids: Iterable[int]) -> dict[int, list[Picture]]:
         return selectors.pictures(product_ids=product_ids)
 
-    def reserve(self, *, quantities: Mapping[int, int]) -> None:
-        for product_id, quantity in sorted(quantities.items()):
-            # planted: QuerySet.update(F()), also by checkouts of orders
-            on_hand = Product.objects.filter(pk=product_id, is_active=True, stock__gte=quantity)
-            if not on_hand.update(stock=F("stock") - quantity, updated_at=Now()):
-                raise OutOfStock("There is not enough left of one of the products.", product=product_id, wanted=quantity)
+    def reserve(self, *, quantities: Mapping[int, int], held: str = "") -> None:
+        missing = reservations.use(reference=held, wanted=quantities) if held else quantities
+        for product_id, quantity in sorted(missing.items()):
+            if quantity < 0:
+                self.release(quantities={product_id: -quantity})
+            elif quantity:
+                self._take(product_id, quantity)
+
+    def _take(self, product_id: int, quantity: int) -> None:
+        # planted: QuerySet.update(F()), also by checkouts of orders
+        on_hand = Product.objects.filter(pk=product_id, is_active=True, stock__gte=quantity)
+        if not on_hand.update(stock=F("stock") - quantity, updated_at=Now()):
+            raise OutOfStock("There is not enough left of one of the products.", product=product_id, wanted=quantity)
+
+    def hold(self, *, reference: str, quantities: Mapping[int, int], minutes: int) -> bool:
+        return reservations.hold(reference=reference, quantities=quantities, minutes=minutes)
+
+    def let_go(self, *, reference: str) -> bool:
+        return reservations.release(reference=reference)
 
     def release(self, *, quantities: Mapping[int, int]) -> None:
         for product_id, quantity in sorted(quantities.items()):

@@ -11,6 +11,7 @@ urlpatterns = [
     path("cart/", views.cart_show, name="cart"),
     path("cart/add/", views.cart_add, name="cart-add"),
     path("cart/change/", views.cart_change, name="cart-change"),
+    path("checkout/begin/", views.checkout_begin, name="checkout-begin"),
     path("checkout/", views.checkout, name="checkout"),
     path("orders/", views.order_list, name="orders"),
     path("orders/<str:number>/", views.order_detail, name="order"),

@@ -8,15 +8,16 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, redirect_to_login
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as say
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from monolith.orders.contract import OrderNotFound, PaymentDeclined, orders
+from monolith.orders.contract import OrderNotFound, PaymentDeclined, Wanted, orders
 from monolith.problems import Problem
 from monolith.products.contract import products
 from monolith.shell import cart, visitor
@@ -25,6 +26,7 @@ from strangler.seams import Fenced, NotOwner, SeamTimeout, SeamUnavailable
 
 PRODUCTS_A_PAGE, ORDERS_A_PAGE = 24, 10
 CANCELLABLE = ("pending", "paid", "packed")
+HELD, KEPT_MINUTES = "held", 15
 LATER = (SeamUnavailable, SeamTimeout, NotOwner, Fenced)
 
 
@@ -131,11 +133,29 @@ def cart_change(request: HttpRequest) -> HttpResponse:
     return redirect("shell:cart")
 
 
+@require_POST
+def checkout_begin(request: HttpRequest) -> HttpResponse:
+    """Keep the goods for a while, under the key that the checkout will have."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(reverse("shell:checkout"))
+    content, key = cart.priced(request), str(uuid.uuid4())
+    if HELD in request.session:
+        products.let_go(reference=request.session.pop(HELD))
+    try:
+        products.hold(reference=key, quantities={line.product.id: line.quantity for line in content.lines}, minutes=KEPT_MINUTES)
+    except Problem as refused:
+        messages.error(request, refused.detail)
+        return redirect("shell:cart")
+    request.session[HELD] = key
+    messages.info(request, say("The goods are kept for you for %(minutes)s minutes.") % {"minutes": KEPT_MINUTES})
+    return redirect("shell:checkout")
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
     content = cart.priced(request)
-    form = CheckoutForm(request.POST or None, initial={"key": uuid.uuid4()})
+    form = CheckoutForm(request.POST or None, initial={"key": request.session.get(HELD) or uuid.uuid4()})
     if request.method == "POST" and form.is_valid():
         return _place(request, content, form)
     if not content.lines:
@@ -145,23 +165,26 @@ def checkout(request: HttpRequest) -> HttpResponse:
 
 def _place(request: HttpRequest, content: cart.Cart, form: CheckoutForm) -> HttpResponse:
     wanted = {line.product.sku: line.quantity for line in content.lines} or request.session.get("ordered", {})
+    key = str(form.cleaned_data["key"])
+    order = Wanted(
+        quantities=wanted,
+        method=form.cleaned_data["method"],
+        pay="now",
+        coupon=form.cleaned_data["coupon"],
+        currency=visitor.currency(request),
+        held=request.session.get(HELD) == key,
+    )
     try:
-        placed = orders.checkout(
-            user_id=int(request.user.pk),
-            key=str(form.cleaned_data["key"]),
-            quantities=wanted,
-            method=form.cleaned_data["method"],
-            pay="now",
-            coupon=form.cleaned_data["coupon"],
-            currency=visitor.currency(request),
-        )
+        placed = orders.checkout(user_id=int(request.user.pk), key=key, wanted=order)
     except PaymentDeclined as declined:
+        request.session.pop(HELD, None)  # another try is another order
         messages.error(request, f"{declined.detail} " + say("Nothing was charged; your cart is as it was."))
         return redirect("shell:checkout")
     except Problem as refused:
         messages.error(request, refused.detail)
         return redirect("shell:cart")
     cart.empty(request)
+    request.session.pop(HELD, None)
     request.session["ordered"] = wanted  # sent again by a double click, the form names the same order
     if placed.order.state == "paid":
         messages.success(request, say("Thank you. Your order is paid."))

@@ -56,7 +56,7 @@ def test_from_registration_to_refund(browser: Browser, operator: Operator, stage
     page.get_by_role("button", name="Register").click()
     expect(page.get_by_text("You are logged in")).to_be_visible()
     page.get_by_role("link", name="Cart").click()  # what was put in before registering is still there
-    page.get_by_role("link", name="Check out").click()
+    page.get_by_role("button", name="Check out").click()
     page.get_by_role("button", name=re.compile("^Pay ")).click()
     expect(page.get_by_text("Your order is paid")).to_be_visible()
     assert_fits(page)

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from monolith.orders.models import Order
 from monolith.payments.models import Payment
-from monolith.products.models import Product
+from monolith.products import tasks
+from monolith.products.models import Product, Reservation
 from monolith.users.models import User
+from tests.integration.shop.shopping import stock_of
 
 pytestmark = pytest.mark.django_db
 
@@ -143,3 +146,75 @@ def test_the_admin_shows_every_model(client: Client, browser: Client, products: 
     client.force_login(User.objects.create_superuser("staff@example.com"))
     assert client.get(f"/admin/{model}/?q=a").status_code == 200
     assert client.get(f"/admin/{model}/add/").status_code == 200
+
+
+# ---- goods are kept from the cart to the order ---------------------------------------------------------------------------
+
+
+def begin(browser: Client) -> str:
+    answer = browser.post("/checkout/begin/", follow=True)
+    assert "kept for you for 15 minutes" in answer.content.decode()
+    return form_key(answer)
+
+
+def held() -> list[tuple[str, int]]:
+    return sorted(Reservation.objects.values_list("state", "quantity"))
+
+
+def test_the_goods_are_off_the_shelf_from_the_cart_to_the_order_and_taken_once(browser: Client, products: list[Product]) -> None:
+    fill_cart(browser, 4)
+    key = begin(browser)
+    assert (stock_of(products[0]), held()) == (6, [("held", 4)])
+    browser.post("/checkout/", {"method": "ok", "key": key})
+    browser.post("/checkout/", {"method": "ok", "key": key})
+    assert (stock_of(products[0]), held(), Order.objects.count()) == (6, [("used", 4)], 1)
+
+
+@pytest.mark.parametrize("then", [1, 7])
+def test_who_changes_the_cart_meanwhile_gets_what_is_in_it(browser: Client, products: list[Product], then: int) -> None:
+    fill_cart(browser, 4)
+    key = begin(browser)
+    browser.post("/cart/change/", {"sku": "SKU-1", "quantity": then})
+    browser.post("/checkout/", {"method": "ok", "key": key})
+    assert (stock_of(products[0]), Order.objects.get().lines.get().quantity) == (10 - then, then)
+
+
+def test_who_begins_anew_keeps_nothing_twice(browser: Client, products: list[Product]) -> None:
+    fill_cart(browser, 4)
+    begin(browser)
+    begin(browser)
+    assert (stock_of(products[0]), held()) == (6, [("held", 4), ("released", 4)])
+
+
+def test_what_was_kept_too_long_is_sold_if_it_is_still_there(browser: Client, products: list[Product]) -> None:
+    fill_cart(browser, 4)
+    key = begin(browser)
+    Reservation.objects.update(expires_at=timezone.now())
+    tasks.expire_reservations()
+    Product.objects.filter(pk=products[0].pk).update(stock=3)
+    refused = browser.post("/checkout/", {"method": "ok", "key": key}, follow=True)
+    assert "There is not enough left" in refused.content.decode()
+    Product.objects.filter(pk=products[0].pk).update(stock=4)
+    browser.post("/checkout/", {"method": "ok", "key": key})
+    assert (stock_of(products[0]), Order.objects.get().state) == (0, "paid")
+
+
+def test_a_declined_card_gives_the_goods_back_and_another_try_is_another_order(browser: Client, products: list[Product]) -> None:
+    fill_cart(browser, 4)
+    page = browser.post("/checkout/", {"method": "declined", "key": begin(browser)}, follow=True)
+    assert stock_of(products[0]) == 10
+    browser.post("/checkout/", {"method": "ok", "key": form_key(page)})
+    assert (stock_of(products[0]), sorted(Order.objects.values_list("state", flat=True))) == (6, ["cancelled", "paid"])
+
+
+def test_more_than_there_is_is_said_in_the_cart(browser: Client, products: list[Product]) -> None:
+    fill_cart(browser, 11)
+    answer = browser.post("/checkout/begin/", follow=True)
+    assert "There is not enough left" in answer.content.decode()
+    assert (stock_of(products[0]), held()) == (10, [])
+
+
+def test_who_is_not_logged_in_comes_to_the_checkout_by_the_log_in(client: Client, products: list[Product]) -> None:
+    fill_cart(client)
+    assert client.post("/checkout/begin/").headers["Location"] == "/login/?next=/checkout/"
+    assert held() == []

@@ -197,7 +197,7 @@ def test_held_goods_are_off_the_stock_until_given_back_once(products: list[Produ
     assert stock_of(first) == 6
     assert [reservations.release(reference="a") for _ in range(2)] == [True, False]
     assert stock_of(first) == 10
-    assert not reservations.use(reference="a")
+    assert reservations.use(reference="a", wanted={first.pk: 1}) == {first.pk: 1}
 
 
 def test_what_is_used_does_not_come_back_and_what_expired_does(products: list[Product]) -> None:
@@ -206,7 +206,8 @@ def test_what_is_used_does_not_come_back_and_what_expired_does(products: list[Pr
 
     for reference in ("used", "late"):
         reservations.hold(reference=reference, quantities={products[0].pk: 1, products[1].pk: 2}, minutes=5)
-    assert reservations.use(reference="used")
+    kept = {products[0].pk: 1, products[1].pk: 2}
+    assert set(reservations.use(reference="used", wanted=kept).values()) == {0}
     assert tasks.expire_reservations() == 0
     Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert tasks.expire_reservations() == 2
