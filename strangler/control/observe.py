@@ -70,6 +70,11 @@ def drift_of(name: str) -> DriftSeen:
     return DriftSeen(name, row.verified_drift, age if age is not None else 0.0)
 
 
+def _is_closed(verdict: Verdict) -> bool:
+    """Closed may open in a moment; unknown needs somebody to do something."""
+    return verdict.state is gates.State.FAIL
+
+
 @dataclass
 class Observer:
     """Judges the gates of one context. ``verify``: a drift check that is absent or too old is made anew (it only reads)."""
@@ -92,7 +97,7 @@ class Observer:
             "copies": lambda: self._steadily(self.context.copies_stream, lambda _: self.copies()),
             "drift": lambda: self.drift(at, fresh_s=HANDOVER_FRESH_S if moves else limits.max_drift_age_s),
             "quarantine": lambda: gates.quarantine(self._streams(at)),
-            "proxies": lambda: self._patiently(self.live_proxies, ALIVE_S + 1, meanwhile=self._a_proxy_is_behind),
+            "proxies": lambda: self._patiently(self.live_proxies, ALIVE_S + 1, meanwhile=_is_closed),
             "loose keys": self.loose_keys,
             "orphans": self.orphans,
             "receivers": self.receivers,
@@ -105,7 +110,7 @@ class Observer:
     def _steadily(self, name: str, look: Callable[[str], Verdict]) -> Verdict:
         """A stream that is behind for a moment is carried and looked at again; one that stays behind does not pass."""
 
-        def carried() -> bool:
+        def carried(_: Verdict) -> bool:
             if not self._stream(name).live:
                 return False
             carry(name, Side.SERVICE if name == self.context.reverse_stream else Side.MONOLITH)
@@ -114,13 +119,15 @@ class Observer:
 
         return self._patiently(lambda: look(name), LOOK_AGAIN_S, meanwhile=carried)
 
-    def _patiently(self, look: Callable[[], Verdict], seconds: float, meanwhile: Callable[[], bool] = lambda: True) -> Verdict:
-        """Looks again for so long, as far as ``meanwhile`` sees a point in it; only once for a mere look.
+    def _patiently(
+        self, look: Callable[[], Verdict], seconds: float, meanwhile: Callable[[Verdict], bool] = lambda _: True
+    ) -> Verdict:
+        """Looks again for so long, as far as ``meanwhile`` sees a point in it after a verdict; only once for a mere look.
 
         A transaction that is long for a moment may end, and a proxy that was killed is soon no longer counted as alive.
         """
         deadline = time.monotonic() + (seconds if self.verify else 0.0)
-        while not (verdict := look()).passes and time.monotonic() < deadline and meanwhile():
+        while not (verdict := look()).passes and time.monotonic() < deadline and meanwhile(verdict):
             time.sleep(PAUSE_S)
         return verdict
 
@@ -182,9 +189,6 @@ class Observer:
         except StranglerError as error:
             return Verdict("proxies", gates.State.UNKNOWN, "unknown", "all have the newest table", str(error))
         return gates.proxies([proxy.id for proxy in live], publish.behind(live))
-
-    def _a_proxy_is_behind(self) -> bool:
-        return self.live_proxies().state is gates.State.FAIL
 
     def loose_keys(self) -> Verdict:
         return gates.loose_keys(loose_keys.tight(self.context.name), loose_keys.orphans(self.context.name))

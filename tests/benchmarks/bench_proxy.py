@@ -68,9 +68,7 @@ def _ports() -> list[int]:
     return [port for _ in range(4) for port in vars(Ports.free()).values()]
 
 
-def _round(
-    running: dict[str, Running], samples: Samples, upstream: int, directory: Path, number: int, quick: bool
-) -> None:
+def _round(running: dict[str, Running], samples: Samples, upstream: int, directory: Path, number: int, quick: bool) -> None:
     for job in JOBS[:1] if quick else JOBS:
         for name, proxy in running.items():
             if job is not SMALL and "routes" in name:

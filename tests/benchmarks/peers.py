@@ -32,7 +32,9 @@ http {{
   {http}
 }}
 """
-UPSTREAM = "server {{ listen 127.0.0.1:{port}; root {dir}; location = /api/orders/small {{ return 200 '{body}'; }} location / {{ }} }}"
+UPSTREAM = (
+    "server {{ listen 127.0.0.1:{port}; root {dir}; location = /api/orders/small {{ return 200 '{body}'; }} location / {{ }} }}"
+)
 NGINX_PROXY = """\
 upstream up {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
   server {{ listen 127.0.0.1:{port}; location / {{
@@ -278,7 +280,9 @@ def upstream_at(port: int, *, directory: Path, core: int) -> Iterator[None]:
     for path in (directory, place, place / "api", place / "api" / "orders"):
         path.chmod(0o755)
     http = UPSTREAM.replace("{body}", SMALL_BODY.replace("{", "{{").replace("}", "}}"))
-    peer = Peer("upstream", ("nginx", "-c", "{dir}/nginx.conf", "-g", "daemon off;"), {"nginx.conf": NGINX.replace("{http}", http)})
+    peer = Peer(
+        "upstream", ("nginx", "-c", "{dir}/nginx.conf", "-g", "daemon off;"), {"nginx.conf": NGINX.replace("{http}", http)}
+    )
     with started(peer, directory=directory, port=port, upstream=0, core=core):
         yield
 

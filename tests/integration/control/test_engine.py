@@ -16,7 +16,9 @@ from strangler.control.errors import Busy, GatesClosed, StillRunning, Undone
 from strangler.control.handover import DRAIN_SHARE
 from strangler.control.ledger import open_operation
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
+from strangler.control.observe import Observer, _is_closed
 from strangler.domain.channels import PROXIES, WORKERS
+from strangler.domain.gates import State, Verdict
 from strangler.domain.plan import Plan
 from strangler.errors import Misuse
 from strangler.sync import ownership, streams
@@ -168,6 +170,16 @@ def test_a_proxy_that_was_killed_a_moment_ago_is_not_waited_for_long(canary: Sma
     killed = {"id": "proxy:9", "at": time.time() - 4, "table": [1, 1], "held": {}, "error": ""}
     canary.redis.hset(PROXIES, "proxy:9", json.dumps(killed))
     assert engine.advance("payments", **WHO).outcome == "done"
+
+
+def test_a_gate_that_opens_right_after_it_was_looked_at_is_open() -> None:
+    """The look that found it closed is never the last word: it is looked at again, until it is open or the time is over."""
+    closed = Verdict("proxies", State.FAIL, "1 behind", "none", "")
+    looks = iter([closed, closed, Verdict("proxies", State.PASS, "0 behind", "none", "")])
+    observer = Observer(None, None, None, None)  # type: ignore[arg-type]
+    assert observer._patiently(lambda: next(looks), 5, meanwhile=_is_closed).passes
+    unknown = Verdict("proxies", State.UNKNOWN, "no proxy", "one", "")
+    assert observer._patiently(lambda: unknown, 60, meanwhile=_is_closed) is unknown  # waiting would not help
 
 
 def test_a_cutover_that_found_a_busy_moment_is_tried_again_with_a_receipt_each(canary: SmallEstate, monkeypatch) -> None:
