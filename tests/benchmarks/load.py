@@ -92,7 +92,7 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self.length:
-            head, _, rest = data.partition(b"\r\n\r\n")
+            head = data.partition(b"\r\n\r\n")[0]
             sized = re.search(rb"content-length: (\d+)", head, re.I)
             assert sized, head
             self.length = len(head) + 4 + int(sized[1])
@@ -111,8 +111,7 @@ async def _steadily(port: int, rate: float, seconds: float) -> list[float]:
         client.waiting.append(time.perf_counter())
         assert client.transport
         client.transport.write(request)
-    while any(client.waiting for client in clients):
-        await asyncio.sleep(0.01)
+    await _answered(clients)
     for client in clients:
         client.times.clear()
     began, sent = time.perf_counter(), 0
@@ -128,13 +127,17 @@ async def _steadily(port: int, rate: float, seconds: float) -> list[float]:
         sent += 1
         if sent % 16 == 0:
             await asyncio.sleep(0)
-    patience = time.perf_counter() + 5
-    while any(client.waiting for client in clients) and time.perf_counter() < patience:
-        await asyncio.sleep(0.01)
+    await _answered(clients)
     for client in clients:
         assert client.transport
         client.transport.close()
     return sorted(took for client in clients for took in client.times)
+
+
+async def _answered(clients: list[_Client], within: float = 5.0) -> None:
+    until = time.perf_counter() + within
+    while any(client.waiting for client in clients) and time.perf_counter() < until:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
 
 
 def steadily(port: int, *, rate: float = 2000.0, seconds: float = 4.0) -> tuple[float, float]:

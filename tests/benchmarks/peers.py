@@ -1,4 +1,4 @@
-"""The proxies that are measured side by side, each on one core in front of the same upstream, each without an access log but ours."""
+"""The proxies that are measured side by side, each on one core in front of the same upstream. Only ours writes an access log."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ error_log {dir}/error.log;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; default_type application/json; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
-  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
+  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f;
+  uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
   {http}
 }}
 """
-UPSTREAM = (
-    "server {{ listen 127.0.0.1:{port}; root {dir}; location = /api/orders/small {{ return 200 '{body}'; }} location / {{ }} }}"
-)
+UPSTREAM = """\
+server {{ listen 127.0.0.1:{port}; root {dir};
+    location = /api/orders/small {{ return 200 '{body}'; }}
+    location / {{ }} }}"""
 NGINX_PROXY = """\
 upstream up {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
   server {{ listen 127.0.0.1:{port}; location / {{
@@ -82,7 +84,8 @@ static_resources:
     connect_timeout: 1s
     load_assignment:
       cluster_name: up
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {upstream}}}}}}}}}]}}]
+      endpoints:
+      - lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {upstream}}}}}}}}}]
 """
 CADDY = """\
 {{
@@ -101,6 +104,13 @@ http:
   routers: {{all: {{rule: "PathPrefix(`/`)", service: up, entryPoints: [in]}}}}
   services: {{up: {{loadBalancer: {{servers: [{{url: "http://127.0.0.1:{upstream}"}}]}}}}}}
 """
+TRAEFIK_OPTIONS = (
+    "--entrypoints.in.address=127.0.0.1:{port}",
+    "--log.level=ERROR",
+    "--providers.file.filename={dir}/t.yaml",
+    "--global.checknewversion=false",
+    "--global.sendanonymoususage=false",
+)
 AIOHTTP = """\
 import aiohttp
 from aiohttp import web
@@ -112,7 +122,8 @@ async def forward(request):
     body = request.content if request.body_exists else None
     async with request.app["s"].request(request.method, "http://127.0.0.1:{upstream}" + request.raw_path, headers=sent, data=body,
                                         allow_redirects=False, auto_decompress=False) as answer:
-        out = web.StreamResponse(status=answer.status, headers={{k: v for k, v in answer.headers.items() if k.lower() not in HOP}})
+        kept = {{k: v for k, v in answer.headers.items() if k.lower() not in HOP}}
+        out = web.StreamResponse(status=answer.status, headers=kept)
         out.content_length = answer.content_length
         await out.prepare(request)
         async for piece in answer.content.iter_any():
@@ -189,25 +200,21 @@ def ours(upstream: int, *, routes: int = 100) -> Peer:
 
 
 def all_peers() -> list[Peer]:
-    python = str(VENV / "bin" / "python")
-    one = {"GOMAXPROCS": "1"}
+    wheels = VENV / "bin"
+    one_core = {"GOMAXPROCS": "1"}
     return [
-        Peer("nginx", ("nginx", "-c", "{dir}/nginx.conf", "-g", "daemon off;"), {"nginx.conf": NGINX.replace("{http}", NGINX_PROXY)}),
+        _nginx("nginx", NGINX_PROXY),
         Peer("HAProxy", ("haproxy", "-f", "{dir}/haproxy.cfg", "-db"), {"haproxy.cfg": HAPROXY}),
         Peer("Envoy", (_envoy(), "-c", "{dir}/envoy.yaml", "--concurrency", "1", "-l", "error"), {"envoy.yaml": ENVOY}),
-        Peer(
-            "Traefik",
-            (
-                str(VENV / "bin" / "traefik"), "--entrypoints.in.address=127.0.0.1:{port}", "--log.level=ERROR",
-                "--providers.file.filename={dir}/t.yaml", "--global.checknewversion=false", "--global.sendanonymoususage=false",
-            ),
-            {"t.yaml": TRAEFIK},
-            one,
-        ),
-        Peer("Caddy", (str(VENV / "bin" / "caddy"), "run", "--config", "{dir}/Caddyfile", "--adapter", "caddyfile"), {"Caddyfile": CADDY}, one),
+        Peer("Traefik", (str(wheels / "traefik"), *TRAEFIK_OPTIONS), {"t.yaml": TRAEFIK}, one_core),
+        Peer("Caddy", (str(wheels / "caddy"), "run", "--config", "{dir}/Caddyfile"), {"Caddyfile": CADDY}, one_core),
         Peer("aiohttp", (sys.executable, "{dir}/a.py"), {"a.py": AIOHTTP}),
-        Peer("Starlette + httpx", (python, "{dir}/s.py"), {"s.py": STARLETTE}),
-    ]  # fmt: skip
+        Peer("Starlette + httpx", (str(wheels / "python"), "{dir}/s.py"), {"s.py": STARLETTE}),
+    ]
+
+
+def _nginx(name: str, http: str) -> Peer:
+    return Peer(name, ("nginx", "-c", "{dir}/nginx.conf", "-g", "daemon off;"), {"nginx.conf": NGINX.replace("{http}", http)})
 
 
 def _envoy() -> str:
@@ -280,9 +287,7 @@ def upstream_at(port: int, *, directory: Path, core: int) -> Iterator[None]:
     for path in (directory, place, place / "api", place / "api" / "orders"):
         path.chmod(0o755)
     http = UPSTREAM.replace("{body}", SMALL_BODY.replace("{", "{{").replace("}", "}}"))
-    peer = Peer(
-        "upstream", ("nginx", "-c", "{dir}/nginx.conf", "-g", "daemon off;"), {"nginx.conf": NGINX.replace("{http}", http)}
-    )
+    peer = _nginx("upstream", http)
     with started(peer, directory=directory, port=port, upstream=0, core=core):
         yield
 
