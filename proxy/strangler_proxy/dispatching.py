@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import perf_counter
 
 from strangler.domain.decision import Decision
-from strangler.domain.freshness import Positions, merge
+from strangler.domain.freshness import NOWHERE, Positions, merge
 from strangler.domain.paths import is_reserved
 from strangler_proxy import nested, positions, problems
 from strangler_proxy.sending import Sending
@@ -16,8 +16,6 @@ from strangler_proxy.sending import Sending
 
 class Dispatching(Sending):
     """Where a request goes, and when."""
-
-    __slots__ = ()
 
     def begin(self) -> None:
         """Called when it is this request's turn on its connection; parts of its body may have come already."""
@@ -29,38 +27,46 @@ class Dispatching(Sending):
         elif request.refused:
             self._plane.metrics.refused.add("bad-request")
             self.answer(problems.refusal(request.refused), close=True)
-        elif is_reserved(request.path):
-            self.answer(problems.NOT_FOUND)
         else:
+            fields = request.fields
             if not request.request_id:
                 request.request_id = self._plane.new_request_id()
-            if request.nested:
-                self._passes = nested.contexts(self._plane.secret, request.nested, self._plane.wall())
+            if fields.nested:
+                self._passes = nested.contexts(self._plane.secret, fields.nested, self._plane.wall())
             self._dispatch()
 
     def _dispatch(self, *, patient: bool = True) -> None:
         """Routes by the table of this moment. ``patient``: may still wait for markers (it does so once)."""
-        plane = self._plane
+        plane, request = self._plane, self.request
         table = self._table = plane.tables.current
         if table is None:
-            self.answer(problems.NO_TABLE)
+            self.answer(problems.NOT_FOUND if is_reserved(request.path) else problems.NO_TABLE)
             return
-        met = self._met = plane.router.meet(table, self.request)
+        place = plane.router.place(table, request)
+        if place.reserved:
+            self.answer(problems.NOT_FOUND)
+            return
+        met = self._met = place.met
         if met.writes and plane.holds.holds(met.writes, self._passes):
             self._park()
             return
         known = self._known
         if known is None:
-            known = positions.in_cookie(self.request)
-            if self.request.authorization and plane.credentials.matter(table, met):
+            if request.fields.plain and not plane.router.overrides:
+                self._known = NOWHERE
+                way, self._cookie = plane.router.usual(table, place, request, self._client.address)
+                self._send(way)
+                return
+            known = positions.in_cookie(request)
+            if request.fields.authorization and plane.credentials.matter(table, met):
                 self._wait(self._look_up(known))
                 return
             self._known = known
-        decision, self._cookie = plane.router.decide(table, met, self.request, self._client.address, known, plane.markers.known)
-        if decision.awaited and patient:
-            self._wait(self._await_markers(decision))
+        way, self._cookie = plane.router.decide(table, met, request, self._client.address, known, plane.markers.known)
+        if way.decision.awaited and patient:
+            self._wait(self._await_markers(way.decision))
             return
-        self._send(decision)
+        self._send(way)
 
     async def _look_up(self, known: Positions) -> None:
         stored = await self._plane.credentials.of(positions.credential(self.request))

@@ -18,15 +18,13 @@ from strangler_proxy.upstream import UpstreamConnection
 class Exchange(Dispatching):
     """The application's answer, as it comes."""
 
-    __slots__ = ()
-
     def upstream_interim(self, connection: UpstreamConnection) -> None:
         if not self._left and self.request.http11:
             self._out.append(forwarding.interim_head(connection))
 
     def upstream_head(self, connection: UpstreamConnection) -> None:
-        decision = self._decision
-        assert decision is not None
+        way = self._way
+        assert way is not None
         if connection.status == 421 and connection.not_executed:
             self._misdirected = self._misdirected or Misdirected(self._plane.loop.time())
             self._misdirected.answer.clear()
@@ -44,7 +42,7 @@ class Exchange(Dispatching):
         if not self.body_done or self._plane.draining:
             self.closes = True
         if not self._body_size:
-            self._shadow = self._plane.shadow.sample(self.request, decision, connection, self._known or NOWHERE)
+            self._shadow = self._plane.shadow.sample(self.request, way.decision, connection, self._known or NOWHERE)
         extra = self._after_write(connection)
         if self._cookie:
             extra += forwarding.own_cookie(self._cookie)
@@ -92,7 +90,7 @@ class Exchange(Dispatching):
             self._out.clear()
             self._client.write(data)
 
-    def upstream_end(self) -> None:
+    def upstream_end(self, trailers: bytes) -> None:
         self._connection = None
         self._uncount()
         if self._left:
@@ -101,10 +99,21 @@ class Exchange(Dispatching):
             self._route_anew(self._misdirected)
             return
         if self._framed:
-            self._out.append(forwarding.LAST_CHUNK)
+            self._out.append(forwarding.last_chunk(trailers))
         if self._gate is None:
             self.upstream_flush()
             self._finish()
+
+    def upstream_switched(self, connection: UpstreamConnection, rest: bytes) -> None:
+        """The application speaks another protocol from here on: client and application are joined."""
+        self._connection = None
+        self._uncount()
+        self.status = 101
+        self._record()
+        if self._left:
+            connection.close()
+        else:
+            self._client.switch(self, connection, forwarding.switched_head(connection) + rest)
 
     def upstream_lost(self, began: bool, reused: bool) -> None:
         connection, self._connection = self._connection, None
@@ -118,10 +127,10 @@ class Exchange(Dispatching):
             self._client.abort()
         elif not began and self._may_repeat():
             self._retried = True
-            decision = self._decision
-            assert decision is not None
+            way = self._way
+            assert way is not None
             if not self._falls_back("lost"):
-                self._plane.metrics.retries.add(decision.side.value)
+                self._plane.metrics.retries.add(way.decision.side.value)
                 self._dispatch(patient=False)
         else:
             self.answer(problems.BROKEN)
@@ -150,8 +159,8 @@ class Exchange(Dispatching):
 
     def _route_anew(self, misdirected: Misdirected) -> None:
         """A side that did not execute the request said so (P20): the only answer after which a write is sent again."""
-        decision = self._decision
-        assert decision is not None
+        assert self._way is not None
+        decision = self._way.decision
         misdirected.swallowing = False
         context = decision.context
         self._plane.metrics.misdirected.add(context.name if context else "-", decision.side.value)

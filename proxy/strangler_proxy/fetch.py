@@ -29,13 +29,15 @@ class _Answer:
 
     def upstream_flush(self) -> None: ...
 
-    def upstream_end(self) -> None:
+    def upstream_end(self, trailers: bytes) -> None:
         if not self._done.done():
             self._done.set_result((self._status, bytes(self._body)))
 
     def upstream_lost(self, began: bool, reused: bool) -> None:
         if not self._done.done():
             self._done.set_exception(ConnectionResetError("the connection died before the answer"))
+
+    def upstream_switched(self, connection: UpstreamConnection, rest: bytes) -> None: ...
 
     def upstream_timeout(self, connection: UpstreamConnection) -> None:
         connection.abort()

@@ -8,14 +8,14 @@ from strangler.domain.decision import Decision, Why
 from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable
 from strangler_proxy import nested
+from strangler_proxy.headers import OWN_COOKIE
 from strangler_proxy.request import Request
-from strangler_proxy.visitor import OWN_COOKIE
 
 if TYPE_CHECKING:
     from strangler_proxy.plane import Plane
+    from strangler_proxy.routing import Way
     from strangler_proxy.upstream import UpstreamConnection
 
-LAST_CHUNK = b"0\r\n\r\n"
 _YEAR = 365 * 24 * 3600
 
 
@@ -24,50 +24,61 @@ def frame(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def last_chunk(trailers: bytes) -> bytes:
+    return b"0\r\n%b\r\n" % trailers
+
+
 def fallback(table: RouteTable, decision: Decision) -> Decision:
     return table.to(Side.MONOLITH, decision.met, Why.FALLBACK, decision.bucket)
 
 
-def request_head(request: Request, decision: Decision, plane: Plane) -> bytes:
+def request_head(request: Request, way: Way, plane: Plane) -> bytes:
     """Strips nothing (``Request`` did that) and adds what this hop says: framing, forwarding, ids, stamp."""
-    parts = [b"%b %b HTTP/1.1\r\n" % (request.method.encode(), request.target), *request.lines]
-    if not request.hosts:
-        parts.append(b"Host: %b\r\n" % decision.urls[0].partition("://")[2].encode())
-    if request.chunked:
-        parts.append(b"Transfer-Encoding: chunked\r\n")
-    elif request.length >= 0:
-        parts.append(b"Content-Length: %d\r\n" % request.length)
-    if request.expects_continue:
-        parts.append(b"Expect: 100-continue\r\n")
-    parts.append(request.forwarded)
-    parts.append(b"X-Forwarded-Host: %b\r\nX-Request-ID: %b\r\n" % (request.host, request.request_id))
-    parts.append(b"traceparent: %b\r\n" % (request.trace or plane.new_trace()))
-    stamp = decision.stamp
-    if stamp is not None:
-        parts.append(plane.stamp_lines(stamp))
-    if decision.met.writes and plane.secret:
-        signed = nested.issue(plane.secret, request.request_id, decision.met.writes, plane.wall())
-        parts.append(b"X-Strangler-Request: %b\r\n" % signed)
-    parts.append(b"\r\n")
-    return b"".join(parts)
+    fields, decision, more = request.fields, way.decision, way.stamp
+    if not fields.hosts:
+        more += b"Host: %b\r\n" % decision.urls[0].partition("://")[2].encode()
+    if fields.chunked:
+        more += b"Transfer-Encoding: chunked\r\n"
+    if fields.expects_continue:
+        more += b"Expect: 100-continue\r\n"
+    if fields.upgrade:
+        more += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % fields.upgrade
+    writes = decision.met.writes
+    if writes and plane.secret:
+        more += b"X-Strangler-Request: %b\r\n" % nested.issue(plane.secret, request.request_id, writes, plane.wall())
+    return b"%b %b HTTP/1.1%b%bX-Forwarded-Host: %b\r\nX-Request-ID: %b\r\ntraceparent: %b\r\n%b\r\n" % (
+        request.verb,
+        request.target,
+        fields.kept,
+        request.forwarded,
+        fields.host,
+        request.request_id,
+        fields.trace or plane.new_trace(),
+        more,
+    )
 
 
-def copy_head(request: Request, decision: Decision, plane: Plane) -> bytes:
+def copy_head(request: Request, way: Way) -> bytes:
     """The head of a shadow copy: as the original's, marked as a copy, with the service's stamp."""
-    parts = [b"%b %b HTTP/1.1\r\n" % (request.method.encode(), request.target), *request.lines]
-    if not request.hosts:
-        parts.append(b"Host: %b\r\n" % decision.urls[0].partition("://")[2].encode())
-    parts.append(request.forwarded)
-    parts.append(b"X-Forwarded-Host: %b\r\nX-Request-ID: %b\r\nX-Strangler-Shadow: 1\r\n" % (request.host, request.request_id))
-    stamp = decision.stamp
-    if stamp is not None:
-        parts.append(plane.stamp_lines(stamp))
-    parts.append(b"\r\n")
-    return b"".join(parts)
+    fields = request.fields
+    return b"%b %b HTTP/1.1%b%b%bX-Forwarded-Host: %b\r\nX-Request-ID: %b\r\nX-Strangler-Shadow: 1\r\n%b\r\n" % (
+        request.verb,
+        request.target,
+        fields.kept,
+        b"" if fields.hosts else b"Host: %b\r\n" % way.decision.urls[0].partition("://")[2].encode(),
+        request.forwarded,
+        fields.host,
+        request.request_id,
+        way.stamp,
+    )
 
 
 def interim_head(connection: UpstreamConnection) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (connection.status, connection.reason, b"".join(connection.lines))
+    return b"HTTP/1.1%b%b\r\n" % (connection.line[8:], connection.kept)
+
+
+def switched_head(connection: UpstreamConnection) -> bytes:
+    return b"HTTP/1.1%b%bConnection: Upgrade\r\n\r\n" % (connection.line[8:], connection.kept)
 
 
 def own_cookie(value: str) -> bytes:
@@ -81,28 +92,17 @@ def response_head(
 
     ``from_inside``: an application asked through the proxy; it gets the position, to hand it on.
     """
-    status = connection.status
-    parts = [b"HTTP/1.1 %d %b\r\n" % (status, connection.reason), *connection.lines]
     chunked = needs_close = False
-    if request.method == "HEAD" or status == 304:
-        if connection.length:
-            parts.append(b"Content-Length: %b\r\n" % connection.length)
-    elif status == 204:
-        pass
-    elif connection.length and not connection.chunked:
-        parts.append(b"Content-Length: %b\r\n" % connection.length)
-    elif request.http11:
-        chunked = True
-        parts.append(b"Transfer-Encoding: chunked\r\n")
-    else:
-        needs_close = True
-    if extra:
-        parts.append(extra)
+    if connection.length < 0 and request.method != "HEAD" and connection.status not in (204, 304):
+        if request.http11:
+            chunked = True
+            extra = b"Transfer-Encoding: chunked\r\n" + extra
+        else:
+            needs_close = True
     if from_inside and connection.position:
-        parts.append(b"X-Strangler-Position: %b\r\n" % connection.position)
+        extra += b"X-Strangler-Position: %b\r\n" % connection.position
     if closes or needs_close:
-        parts.append(b"Connection: close\r\n")
+        extra += b"Connection: close\r\n"
     elif not request.http11:
-        parts.append(b"Connection: keep-alive\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts), chunked, needs_close
+        extra += b"Connection: keep-alive\r\n"
+    return b"HTTP/1.1%b%b%b\r\n" % (connection.line[8:], connection.kept, extra), chunked, needs_close

@@ -76,13 +76,67 @@ class Histogram:
             yield f"{self.name}_count{{{inside}}} {total}"
 
 
+class Served:
+    """What was answered for one context, by one side, in one stage: counts by status class, and times."""
+
+    __slots__ = ("by_bound", "by_class", "seconds")
+
+    def __init__(self) -> None:
+        self.by_class = [0] * 6
+        self.by_bound = [0] * (len(BOUNDS) + 1)
+        self.seconds = 0.0
+
+    def add(self, status: int, seconds: float) -> None:
+        self.by_class[status // 100] += 1
+        self.by_bound[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+
+class Requests(Counter):
+    """``strangler_proxy_requests_total``, read from what was served."""
+
+    __slots__ = ("_served",)
+
+    def __init__(self, served: dict[Labels, Served]) -> None:
+        super().__init__("strangler_proxy_requests_total", "Requests answered.", ("context", "side", "stage", "status"))
+        self._served = served
+
+    def samples(self, extra: str) -> Iterable[str]:
+        self.values.clear()
+        for labels, served in self._served.items():
+            for number, count in enumerate(served.by_class):
+                if count:
+                    self.values[*labels, f"{number}xx" if number else "-"] = count
+        return super().samples(extra)
+
+
+class Seconds(Histogram):
+    """``strangler_proxy_request_seconds``, read from what was served, all stages together."""
+
+    __slots__ = ("_served",)
+
+    def __init__(self, served: dict[Labels, Served]) -> None:
+        super().__init__("strangler_proxy_request_seconds", "From head to the answer's end.", ("context", "side"))
+        self._served = served
+
+    def samples(self, extra: str) -> Iterable[str]:
+        self.counts.clear()
+        self.sums.clear()
+        for (context, side, _), served in self._served.items():
+            together = self.counts[context, side]
+            for index, count in enumerate(served.by_bound):
+                together[index] += count
+            self.sums[context, side] += served.seconds
+        return super().samples(extra)
+
+
 class Metrics:
     """All that one worker counts. Labels: context (``-`` where no route matched), side, stage, status class."""
 
     def __init__(self) -> None:
-        routed = ("context", "side", "stage", "status")
-        self.requests = Counter("strangler_proxy_requests_total", "Requests answered.", routed)
-        self.seconds = Histogram("strangler_proxy_request_seconds", "From head to the answer's end.", ("context", "side"))
+        self._served: dict[Labels, Served] = {}
+        self.requests = Requests(self._served)
+        self.seconds = Seconds(self._served)
         self.errors = Counter("strangler_proxy_problems_total", "Answers made by the proxy itself.", ("kind",))
         self.refused = Counter("strangler_proxy_refused_total", "Requests that were not understood, by reason.", ("reason",))
         self.fallbacks = Counter("strangler_proxy_fallbacks_total", "Canary reads sent to the monolith.", ("context", "cause"))
@@ -96,6 +150,13 @@ class Metrics:
         self.abandoned = Counter("strangler_proxy_abandoned_total", "Requests whose client left before the answer.", ())
         self.logs_dropped = Counter("strangler_proxy_access_log_dropped_total", "Log lines dropped: the reader is slow.", ())
         self.gauges: list[Gauge] = []
+
+    def served(self, context: str, side: str, stage: str) -> Served:
+        """The counters of what is answered so; kept for ever, so that counts only rise."""
+        found = self._served.get((context, side, stage))
+        if found is None:
+            found = self._served[context, side, stage] = Served()
+        return found
 
     def gauge(self, name: str, help: str, labels: Labels, read: Callable[[], dict[Labels, float]]) -> None:
         self.gauges.append(Gauge(f"strangler_proxy_{name}", help, labels, read))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 from contextlib import suppress
 
@@ -18,15 +17,17 @@ from strangler_proxy.markers import Markers
 from strangler_proxy.metrics import Metrics
 from strangler_proxy.pool import Pool
 from strangler_proxy.positions import CredentialPositions
-from strangler_proxy.request import Request
-from strangler_proxy.routing import Router
+from strangler_proxy.request import Fields, Request
+from strangler_proxy.routing import Router, Way
 from strangler_proxy.server import ClientConnection
 from strangler_proxy.settings import Settings
 from strangler_proxy.shadow import Shadow
 from strangler_proxy.table import Tables
+from strangler_proxy.tunnel import Tunnel
+from strangler_proxy.upstream import UpstreamConnection
 
 _SWEEP = 0.25
-_CLASSES = {1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
+_MOST_KEPT, _LONGEST_KEPT = 1024, 2048
 
 
 class Plane:
@@ -44,16 +45,20 @@ class Plane:
         self.pool = Pool(self.limits, loop)
         self.markers = Markers()
         self.credentials = CredentialPositions(self.metrics)
-        self.router = Router()
+        self.router = Router(self.metrics)
+        self.nowhere = self.metrics.served("-", "-", "-")
         self.tables = Tables(disk=settings.table if number == 0 else None, applied=self._applied, metrics=self.metrics)
         self.holds = Holds(
             limit=self.limits.parked, changed=self._writes_changed, ask=self._ask_owner, settle=self._settle, metrics=self.metrics
         )
         self.shadow = Shadow(self)
+        self.tunnels: set[Tunnel] = set()
         self.wall = time.time
-        self._stamps: dict[tuple[str, int, str], bytes] = {}
-        self._request_prefix = f"{os.getpid():x}-{os.urandom(6).hex()}-"
+        self._request_prefix = f"{os.getpid():x}-{os.urandom(6).hex()}-".encode()
         self._requests = 0
+        self.fields: dict[bytes, Fields] = {}
+        self._traces = b""
+        self._traces_used = 0
         self._gauges()
 
     def _gauges(self) -> None:
@@ -61,6 +66,7 @@ class Plane:
         gauge("clients", "Open client connections.", (), lambda: {(): float(len(self.clients))})
         gauge("upstream_connections", "Open connections by target.", ("target",), self.pool.connections)
         gauge("writes_in_flight", "Writes under way.", ("context",), self._writes_in_flight)
+        gauge("tunnels", "Connections that speak another protocol after an upgrade.", (), lambda: {(): float(len(self.tunnels))})
         gauge("parked", "Writes that wait for a hold to end.", (), lambda: {(): float(self.holds.parked)})
         gauge("table_version", "The table in force.", ("generation",), self._table_version)
         gauge("table_age_seconds", "Since it was applied.", (), self._table_age)
@@ -78,7 +84,6 @@ class Plane:
     # -- tables and owners -----------------------------------------------------------------------------------------------
 
     def _applied(self, table: RouteTable) -> None:
-        self._stamps.clear()
         self.router.applied(table)
         urls = [url for context in table.contexts.values() for url in (*context.monolith, *context.service)]
         self.pool.keep_only((*table.default, *urls))
@@ -98,44 +103,69 @@ class Plane:
 
     def new_request_id(self) -> bytes:
         self._requests += 1
-        return f"{self._request_prefix}{self._requests:x}".encode()
+        return b"%b%x" % (self._request_prefix, self._requests)
+
+    def new_fields(self, block: bytes) -> Fields:
+        """Header fields parsed, and remembered: a client sends mostly the same ones with each request."""
+        found = Fields(block)
+        if len(block) <= _LONGEST_KEPT and not found.refused:
+            if len(self.fields) >= _MOST_KEPT:
+                self.fields.clear()
+            self.fields[block] = found
+        return found
 
     def new_trace(self) -> bytes:
-        return b"00-%032x-%016x-01" % (random.getrandbits(128) | 1, random.getrandbits(64) | 1)
+        at = self._traces_used
+        if at == len(self._traces):
+            self._traces, at = os.urandom(24 * 256).hex().encode(), 0
+        self._traces_used = at + 48
+        return b"00-%b-%b-01" % (self._traces[at : at + 32], self._traces[at + 32 : at + 48])
 
-    def stamp_lines(self, stamp: tuple[str, int, str]) -> bytes:
-        """The header lines of a stamp (P20), made once for a table."""
-        lines = self._stamps.get(stamp)
-        if lines is None:
-            text = "X-Strangler-Context: {}\r\nX-Strangler-Epoch: {}\r\nX-Strangler-Access: {}\r\n".format(*stamp)
-            lines = self._stamps[stamp] = text.encode()
-        return lines
-
-    def answered(self, request: Request, decision: Decision | None, status: int, seconds: float) -> None:
+    def answered(self, request: Request, way: Way | None, status: int, seconds: float) -> None:
         """Counts an answer, and logs it if it is sampled."""
-        context = decision.met.context if decision is not None else None
-        name = context.name if context is not None else "-"
-        side = decision.side.value if decision is not None else "-"
-        stage = context.stage.value if context is not None else "-"
-        self.metrics.requests.add(name, side, stage, _CLASSES.get(status // 100, "-"))
-        self.metrics.seconds.observe(seconds, name, side)
+        (way.served if way is not None else self.nowhere).add(status, seconds)
         if self.log.wants(status):
-            self.log.add(
-                at=round(time.time(), 3),
-                method=request.method,
-                path=request.path,
-                status=status,
-                ms=round(1000 * seconds, 2),
-                context=name,
-                side=side,
-                why=decision.why.name.lower() if decision else "",
-                request_id=request.request_id.decode("latin-1"),
-                worker=self.number,
-            )
+            self._log(request, way.decision if way is not None else None, status, seconds)
+
+    def _log(self, request: Request, decision: Decision | None, status: int, seconds: float) -> None:
+        context = decision.context if decision else None
+        self.log.add(
+            at=round(time.time(), 3),
+            method=request.method,
+            path=request.path,
+            status=status,
+            ms=round(1000 * seconds, 2),
+            context=context.name if context else "-",
+            side=decision.side.value if decision else "-",
+            why=decision.why.name.lower() if decision else "",
+            request_id=request.request_id.decode("latin-1"),
+            worker=self.number,
+        )
 
     def unexpected(self, error: BaseException) -> None:
         """A bug of ours: told to the log, never to the user."""
         self.loop.call_exception_handler({"message": "proxy.unexpected", "exception": error})
+
+    def join(
+        self,
+        client: ClientConnection,
+        transport: asyncio.Transport,
+        connection: UpstreamConnection,
+        application: asyncio.Transport,
+        early: bytes,
+    ) -> None:
+        """Joins a client and an application after an upgrade. ``early``: what the client said before it was answered."""
+
+        def ended(tunnel: Tunnel) -> None:
+            self.tunnels.discard(tunnel)
+            connection.target.forget(connection)
+            self.quieter.set()
+
+        self.clients.discard(client)
+        tunnel = Tunnel(transport, application, ended)
+        self.tunnels.add(tunnel)
+        if early:
+            tunnel.send_to_application(early)
 
     # -- time ------------------------------------------------------------------------------------------------------------
 
@@ -164,8 +194,10 @@ class Plane:
             client.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.limits.drain):
-                while self.clients or any(self.holds.writes.counts.values()):
+                while self.clients or self.tunnels or any(self.holds.writes.counts.values()):
                     await self.quieter.wait()
                     self.quieter.clear()
         for client in list(self.clients):
             client.abort()
+        for tunnel in list(self.tunnels):
+            tunnel.abort()

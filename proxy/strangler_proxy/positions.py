@@ -14,9 +14,10 @@ from strangler.domain.decision import Access, Met
 from strangler.domain.freshness import NOWHERE, Positions, from_cookie, from_header, merge, to_cookie
 from strangler.domain.stages import Side, Stage
 from strangler.domain.table import RouteTable
+from strangler_proxy.headers import POSITION_COOKIE
 from strangler_proxy.metrics import Metrics
 from strangler_proxy.request import Request
-from strangler_proxy.visitor import POSITION_COOKIE, cookie
+from strangler_proxy.visitor import cookie
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -29,11 +30,11 @@ UNKNOWN: Positions = {Side.MONOLITH.value: (0, 10**18)}
 
 def credential(request: Request) -> str:
     """The name under which a credential's positions are kept; nothing for a request without one."""
-    return hashlib.sha256(request.authorization).hexdigest()[:32] if request.authorization else ""
+    return hashlib.sha256(request.fields.authorization).hexdigest()[:32] if request.fields.authorization else ""
 
 
 def in_cookie(request: Request) -> Positions:
-    return from_cookie(cookie(request.cookie, POSITION_COOKIE)) if POSITION_COOKIE in request.cookie else NOWHERE
+    return from_cookie(cookie(request.fields.cookie, POSITION_COOKIE)) if POSITION_COOKIE in request.fields.cookie else NOWHERE
 
 
 def set_cookie(positions: Positions) -> bytes:

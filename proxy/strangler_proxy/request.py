@@ -1,128 +1,178 @@
-"""The head of one request, as the parser hands it over: what passes on, what the proxy itself looks at, what is refused."""
+"""One request's head: what passes on, what the proxy itself looks at, what is refused."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from strangler_proxy import headers
-from strangler_proxy.headers import (
-    AUTHORIZATION,
-    CONNECTION,
-    COOKIE,
-    ENCODING,
-    EXPECT,
-    HOST,
-    LENGTH,
-    NESTED,
-    OURS,
-    PASS,
-    REQUEST_FIELDS,
-    REQUEST_ID,
-    TRACE,
-)
+from strangler_proxy import grammar, headers
+from strangler_proxy.headers import POSITION_COOKIE
 
 IDEMPOTENT_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+METHODS = {
+    name.encode(): name
+    for name in (
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL", "COPY",
+        "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "PURGE", "LINK", "UNLINK", "QUERY",
+    )
+}  # fmt: skip
+VERSIONS = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 
 
-class Request:
-    """Filled by parser callbacks; complete after ``finish``. ``refused`` then says in words why, or is empty."""
+class Fields:
+    """The header fields of a request. ``kept`` are the lines that pass, as they came; ``refused`` says in words why, or is "".
+
+    ``plain``: nothing in them tells where the user wrote.
+    """
 
     __slots__ = (
         "authorization",
         "chunked",
-        "connection",
+        "close",
         "cookie",
         "expects_continue",
-        "forwarded",
         "host",
         "hosts",
-        "http11",
         "keep_alive",
+        "kept",
         "length",
-        "lines",
-        "method",
         "nested",
-        "path",
+        "plain",
         "refused",
         "request_id",
-        "target",
         "trace",
+        "upgrade",
+        "user",
     )
 
-    def __init__(self) -> None:
-        self.method = self.path = ""
-        self.target = b""
-        self.lines: list[bytes] = []
-        self.host = self.cookie = self.authorization = self.request_id = self.trace = self.nested = self.connection = b""
-        self.forwarded = b""
+    def __init__(self, block: bytes) -> None:
+        """``block``: from the end of the request line to that of the last field."""
+        self.host = self.cookie = self.authorization = self.request_id = self.trace = self.nested = self.upgrade = b""
         self.hosts = 0
         self.length = -1
-        self.chunked = self.expects_continue = False
-        self.http11 = self.keep_alive = True
+        self.chunked = self.expects_continue = self.close = self.keep_alive = False
         self.refused = ""
-
-    def field(self, name: bytes, value: bytes) -> None:
-        """Files one header field."""
-        lower = name.lower()
-        kind = REQUEST_FIELDS.get(lower)
-        if kind is None:
-            kind = headers.unlisted_field(lower) if b"_" in lower or lower.startswith(OURS) else PASS
-            if kind == PASS:
-                self.lines.append(b"".join((name, b": ", value, b"\r\n")))
+        self.user = ""  # who it is, once somebody asked
+        if grammar.PLAIN.fullmatch(block) is None:
+            if grammar.is_malformed(block):
+                self.refused, self.kept, self.plain = grammar.reason(block), b"", True
                 return
-        if kind == HOST:
-            self.hosts += 1
-            self.host = value.strip()
-            self.lines.append(b"%b: %b\r\n" % (name, self.host))
-        elif kind == COOKIE:
-            self.cookie = b"; ".join((self.cookie, value)) if self.cookie else value
-            self.lines.append(b"%b: %b\r\n" % (name, value))
-        elif kind == AUTHORIZATION:
-            self.authorization = value
-            self.lines.append(b"%b: %b\r\n" % (name, value))
-        elif kind == LENGTH:
-            self.length = int(value)
-        elif kind == ENCODING:
-            self.chunked = True
-            if value.strip().lower() != b"chunked":
-                self.refused = "Transfer-Encoding is not chunked"
-        elif kind == CONNECTION:
-            self.connection = b", ".join((self.connection, value)) if self.connection else value
-        elif kind == REQUEST_ID:
-            self.request_id = value if headers.REQUEST_ID_FORM.match(value) else self.request_id
-        elif kind == TRACE:
-            self.trace = value if headers.TRACE_FORM.match(value) else self.trace
-        elif kind == EXPECT:
-            self.expects_continue = value.strip().lower() == b"100-continue"
-        elif kind == NESTED:
-            self.nested = value.strip()
+            block = _without_aliases(block)
+        self.kept = self._take(block)
+        self.plain = not self.authorization and POSITION_COOKIE not in self.cookie
 
-    def finish(self, method: bytes, target: bytes, version: str, keep_alive: bool) -> None:
-        """Called when the head is complete."""
-        self.method = method.decode("ascii")
-        self.http11 = version == "1.1"
-        self.keep_alive = keep_alive
-        if self.connection and headers.is_named_beyond(self.connection):
-            self.lines = headers.without(self.lines, self.connection)
-        self._take_target(target)
-        if not self.http11 and version != "1.0":
-            self.refused = "the version is neither 1.0 nor 1.1"
-        elif self.hosts != 1 and (self.http11 or self.hosts > 1):
+    def _take(self, block: bytes) -> bytes:
+        cuts: list[tuple[int, int]] = []
+        named: list[bytes] = []
+        for found in headers.IN_REQUEST.finditer(block.lower()):
+            name, value = found[1], block[found.start(2) : found.end(2)].rstrip(b" \t")
+            if name == b"cookie":
+                self.cookie = b"; ".join((self.cookie, value)) if self.cookie else value
+            elif name == b"authorization":
+                self.authorization = value
+            elif name == b"host":
+                self.hosts += 1
+                self.host = value
+            elif name == b"content-length":
+                self._take_length(value)
+            else:
+                if name == b"connection":
+                    named += grammar.tokens(value)
+                else:
+                    self._take_other(name, value)
+                cuts.append((found.start() + 1, found.end() + 2))
+        if grammar.HOST.fullmatch(self.host) is None:
+            self.refused = "Host is malformed"
+        elif self.chunked and self.length >= 0:
+            self.refused = "Transfer-Encoding contradicts Content-Length"
+        if cuts:
+            kept = grammar.without(block, cuts)
+            return self._obey(named, kept) if named else kept
+        return block
+
+    def _take_length(self, value: bytes) -> None:
+        if self.length >= 0 or not grammar.NUMBER.fullmatch(value):
+            self.refused = "Content-Length is not one number"
+        else:
+            self.length = int(value)
+
+    def _take_other(self, name: bytes, value: bytes) -> None:
+        if name == b"transfer-encoding":
+            if self.chunked or value.lower() != b"chunked":
+                self.refused = "Transfer-Encoding is not chunked"
+            self.chunked = True
+        elif name == b"x-request-id":
+            self.request_id = value if headers.REQUEST_ID_FORM.match(value) else self.request_id
+        elif name == b"traceparent":
+            self.trace = value if headers.TRACE_FORM.match(value) else self.trace
+        elif name == b"expect":
+            self.expects_continue = value.lower() == b"100-continue"
+        elif name == b"upgrade":
+            self.upgrade = value
+        elif name == b"x-strangler-request":
+            self.nested = value
+
+    def _obey(self, named: list[bytes], kept: bytes) -> bytes:
+        """``Connection`` and the fields that it names for this hop only."""
+        self.close = b"close" in named
+        self.keep_alive = b"keep-alive" in named
+        if b"upgrade" not in named:
+            self.upgrade = b""
+        beyond = frozenset(named) - {b"close", b"keep-alive", b"upgrade", b"te"} - _NEVER_DROPPED
+        return grammar.without_named(kept, beyond) if beyond else kept
+
+    def get(self, name: str) -> str | None:
+        """A passing field's value, for rules that look at headers."""
+        start = b"\n" + name.encode("latin-1") + b":"
+        at = self.kept.lower().find(start)
+        if at < 0:
+            return None
+        return self.kept[at + len(start) : self.kept.index(b"\r\n", at + 1)].strip(b" \t").decode("latin-1")
+
+
+_NEVER_DROPPED = frozenset({b"host", b"content-length", b"cookie", b"authorization"})
+
+
+def _without_aliases(block: bytes) -> bytes:
+    """Without the fields whose names only look different from those that are stripped."""
+    names = (found[1].lower() for found in grammar.FIELD_NAMES.finditer(block))
+    return grammar.without_named(block, frozenset(name for name in names if b"_" in name and headers.is_alias(name)))
+
+
+class Request:
+    """``refused`` says in words why this is no request, or is empty."""
+
+    __slots__ = ("fields", "forwarded", "http11", "method", "path", "refused", "request_id", "target", "verb")
+
+    def __init__(self, line: bytes, fields: Fields) -> None:
+        """``line`` is the request line without its end."""
+        self.fields = fields
+        self.request_id = fields.request_id
+        self.refused = fields.refused
+        self.forwarded = self.target = self.verb = b""
+        self.method = self.path = ""
+        verb, _, rest = line.partition(b" ")
+        target, _, version = rest.rpartition(b" ")
+        method, http11 = METHODS.get(verb), VERSIONS.get(version)
+        self.http11 = http11 is not False
+        if self.refused:
+            return
+        if method is None or http11 is None or grammar.TARGET.fullmatch(target) is None:
+            self.refused = "the request line is malformed, or its method or version unknown"
+            return
+        self.method, self.verb = method, verb
+        if target[0] != 47 or b"#" in target:  # 47 is a slash
+            target = self._origin_form(target)
+        self.target = target
+        self.path = (target if b"?" not in target else target[: target.index(b"?")]).decode("latin-1")
+        if fields.hosts != 1 and (http11 or fields.hosts > 1):
             self.refused = "there must be exactly one Host"
-        elif self.length >= 0 and self.chunked:
-            self.refused = "Content-Length and Transfer-Encoding contradict"
-        elif self.chunked and not self.http11:
+        elif fields.chunked and not http11:
             self.refused = "Transfer-Encoding needs HTTP/1.1"
 
-    def _take_target(self, target: bytes) -> None:
-        """Origin form as it is; absolute form becomes origin form if it names the same host; the rest is refused."""
-        if target[:1] != b"/":
-            target = self._origin_form(target)
-        self.target = target.partition(b"#")[0]
-        self.path = self.target.partition(b"?")[0].decode("latin-1")
-
     def _origin_form(self, target: bytes) -> bytes:
-        if target == b"*" and self.method == "OPTIONS":
+        """Absolute form becomes origin form if it names the same host; the rest is refused."""
+        target = target.partition(b"#")[0]
+        if target[:1] == b"/" or (target == b"*" and self.method == "OPTIONS"):
             return target
         try:
             parts = urlsplit(target)
@@ -131,23 +181,14 @@ class Request:
         if parts.scheme.lower() not in (b"http", b"https") or not parts.netloc or self.method == "CONNECT":
             self.refused = "the target is not a path"
             return b"/"
-        if self.hosts and parts.netloc.lower() != self.host.lower():
+        if self.fields.hosts and parts.netloc.lower() != self.fields.host.lower():
             self.refused = "the target and Host contradict"
         return (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
 
     @property
     def has_body(self) -> bool:
-        return self.chunked or self.length > 0
+        return self.fields.chunked or self.fields.length > 0
 
     @property
-    def size(self) -> int:
-        """The bytes of the fields that pass."""
-        return sum(map(len, self.lines))
-
-    def header(self, name: str) -> str | None:
-        """A passing field's value, for rules that look at headers."""
-        start = name.encode("latin-1") + b":"
-        for line in self.lines:
-            if line[: len(start)].lower() == start:
-                return line[len(start) :].strip().decode("latin-1")
-        return None
+    def keep_alive(self) -> bool:
+        return not self.fields.close if self.http11 else self.fields.keep_alive

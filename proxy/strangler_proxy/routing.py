@@ -1,20 +1,51 @@
-"""From a request to a decision: the table's, unless an owner's own newer word stands against it."""
+"""From a request to a way: the table's decision, unless an owner's own newer word stands against it.
+
+What only depends on method, path and user is worked out once for a table and remembered; most requests cost two look-ups.
+"""
 
 from __future__ import annotations
 
 from strangler.domain.decision import Decision, Met, Why
-from strangler.domain.freshness import Markers, Positions
+from strangler.domain.freshness import NOWHERE, Markers, Positions
+from strangler.domain.paths import is_reserved
 from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable
 from strangler_proxy import visitor
+from strangler_proxy.metrics import Metrics, Served
 from strangler_proxy.request import Request
+
+_MOST_PLACES, _MOST_USERS = 4096, 1024
+
+
+class Way:
+    """A decision with all that goes with it for each request: whom it counts for, and the stamp's header lines (P20)."""
+
+    __slots__ = ("decision", "served", "stamp")
+
+    def __init__(self, decision: Decision, served: Served) -> None:
+        self.decision, self.served = decision, served
+        stamp = decision.stamp
+        text = "X-Strangler-Context: {}\r\nX-Strangler-Epoch: {}\r\nX-Strangler-Access: {}\r\n".format(*stamp) if stamp else ""
+        self.stamp = text.encode()
+
+
+class Place:
+    """What a method and a path meet in a table, and the ways of those users that were seen there."""
+
+    __slots__ = ("met", "reserved", "ways")
+
+    def __init__(self, met: Met, reserved: bool) -> None:
+        self.met, self.reserved = met, reserved
+        self.ways: dict[str, Way] = {}
 
 
 class Router:
     """Overrides are learnt from 421 answers and from asking the owner; a table that is as new replaces them."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self.overrides: dict[str, tuple[int, Side]] = {}
+        self._metrics = metrics
+        self._places: dict[tuple[str, str], Place] = {}
 
     def learn(self, context: str, epoch: int, owner: Side) -> None:
         """An application said who owns a context. Older word than what is known is ignored."""
@@ -22,28 +53,61 @@ class Router:
             self.overrides[context] = (epoch, owner)
 
     def applied(self, table: RouteTable) -> None:
+        self._places.clear()
         for name, (epoch, _) in list(self.overrides.items()):
             context = table.contexts.get(name)
             if context is None or context.epoch >= epoch:
                 del self.overrides[name]
 
-    def meet(self, table: RouteTable, request: Request) -> Met:
-        if not table.headers:
-            return table.meet(request.method, request.path)
-        seen = {name: value for name in table.headers if (value := request.header(name)) is not None}
-        return table.meet(request.method, request.path, seen)
+    def place(self, table: RouteTable, request: Request) -> Place:
+        """``table`` is the one that was last told to ``applied``."""
+        found = self._places.get((request.method, request.path))
+        return found if found is not None else self._look_up(table, request)
+
+    def _look_up(self, table: RouteTable, request: Request) -> Place:
+        reserved = is_reserved(request.path)
+        if table.headers:
+            seen = {name: value for name in table.headers if (value := request.fields.get(name)) is not None}
+            return Place(table.meet(request.method, request.path, seen), reserved)
+        found = Place(table.meet(request.method, request.path), reserved)
+        if len(self._places) >= _MOST_PLACES:
+            self._places.clear()
+        if len(request.path) < 256:
+            self._places[request.method, request.path] = found
+        return found
+
+    def usual(self, table: RouteTable, place: Place, request: Request, address: str) -> tuple[Way, str]:
+        """The way of a user who wrote nowhere lately, and the value of the visitor's own cookie if it is to be set."""
+        user = made = ""
+        context = place.met.context
+        if context is not None and place.met.asks_who:
+            user, made = visitor.key(request, context.sticky, address)
+        way = place.ways.get(user)
+        if way is None:
+            way = self.way(self._decide(table, place.met, user, NOWHERE, {}))
+            if len(place.ways) >= _MOST_USERS:
+                place.ways.clear()
+            place.ways[user] = way
+        return way, made
 
     def decide(
         self, table: RouteTable, met: Met, request: Request, address: str, positions: Positions, markers: Markers
-    ) -> tuple[Decision, str]:
-        """The decision, and the value of the visitor's own cookie if it is to be set."""
+    ) -> tuple[Way, str]:
+        """The way of a user who wrote somewhere, or while an override stands."""
+        user = made = ""
+        if met.context is not None and met.asks_who:
+            user, made = visitor.key(request, met.context.sticky, address)
+        return self.way(self._decide(table, met, user, positions, markers)), made
+
+    def _decide(self, table: RouteTable, met: Met, user: str, positions: Positions, markers: Markers) -> Decision:
         context = met.context
         if context is not None and context.name in self.overrides:
             epoch, owner = self.overrides[context.name]
             if epoch > context.epoch or (epoch == context.epoch and owner is not context.stage.owner):
-                return table.to(owner, met, Why.OVERRIDE, positions=positions, markers=markers, epoch=epoch), ""
-        if not met.asks_who:
-            return table.choose(met, "", positions, markers), ""
-        assert context is not None
-        user, made = visitor.key(request, context.sticky, address)
-        return table.choose(met, user, positions, markers), made
+                return table.to(owner, met, Why.OVERRIDE, positions=positions, markers=markers, epoch=epoch)
+        return table.choose(met, user, positions, markers)
+
+    def way(self, decision: Decision) -> Way:
+        context = decision.context
+        name, stage = (context.name, context.stage.value) if context else ("-", "-")
+        return Way(decision, self._metrics.served(name, decision.side.value, stage))

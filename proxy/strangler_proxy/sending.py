@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from strangler.domain.decision import Access, Decision
+from strangler.domain.decision import Access
 from strangler.domain.stages import Side, Stage
 from strangler_proxy import forwarding, problems
 from strangler_proxy.ending import Ending
 
 if TYPE_CHECKING:
     from strangler_proxy.pool import Target
+    from strangler_proxy.routing import Way
     from strangler_proxy.upstream import UpstreamConnection
 
 
 class Sending(Ending):
     """A body is kept, up to a limit, until the answer begins: only then the request can't be needed again."""
 
-    __slots__ = ()
-
-    def _send(self, decision: Decision) -> None:
-        self._decision = decision
+    def _send(self, way: Way) -> None:
+        self._way, decision = way, way.decision
         if decision.met.writes:
             self._counted = decision.met.writes
             self._plane.holds.writes.begin(self._counted)
@@ -33,8 +32,7 @@ class Sending(Ending):
 
     async def _connect(self, targets: list[Target]) -> None:
         """Nothing was sent yet, so trying again is safe: elsewhere for a canary read, and for a while for all others."""
-        plane, decision = self._plane, self._decision
-        assert decision is not None
+        plane = self._plane
         patience = plane.loop.time() + plane.limits.connect_patience
         pause = 0.02
         while True:
@@ -59,30 +57,39 @@ class Sending(Ending):
 
     def _falls_back(self, cause: str) -> bool:
         """A canary read whose service is away goes to the monolith, which has the same data."""
-        decision, table = self._decision, self._table
-        assert decision is not None
+        way, table = self._way, self._table
+        assert way is not None
         assert table is not None
+        decision = way.decision
         context = decision.context
         if context is None or context.stage is not Stage.CANARY or decision.access is not Access.READ:
             return False
         if decision.side is not Side.SERVICE:
             return False
         self._plane.metrics.fallbacks.add(context.name, cause)
-        self._send(forwarding.fallback(table, decision))
+        self._send(self._plane.router.way(forwarding.fallback(table, decision)))
         return True
 
     def _transmit(self, connection: UpstreamConnection) -> None:
-        plane, decision, request = self._plane, self._decision, self.request
-        assert decision is not None
+        plane, way, request = self._plane, self._way, self.request
+        assert way is not None
         self._connection = connection
-        head = forwarding.request_head(request, decision, plane)
-        parts = [head, *(map(forwarding.frame, self._body) if request.chunked else self._body)]
-        if self.body_done and request.chunked:
-            parts.append(forwarding.LAST_CHUNK)
-        if not self._resendable:
-            self._body.clear()
-        deadline = plane.loop.time() + plane.limits.first_byte
-        connection.begin(self, b"".join(parts), head_only=request.method == "HEAD", deadline=deadline)
+        head = forwarding.request_head(request, way, plane)
+        if request.has_body:
+            chunked = request.fields.chunked
+            parts = [head, *(map(forwarding.frame, self._body) if chunked else self._body)]
+            if self.body_done and chunked:
+                parts.append(forwarding.last_chunk(self._trailers))
+            if not self._resendable:
+                self._body.clear()
+            head = b"".join(parts)
+        connection.begin(
+            self,
+            head,
+            head_only=request.method == "HEAD",
+            deadline=plane.loop.time() + plane.limits.first_byte,
+            switches=bool(request.fields.upgrade),
+        )
         if self.body_done:
             connection.sent()
         elif request.has_body:
@@ -100,14 +107,15 @@ class Sending(Ending):
                 self._body.append(data)
         if connection is not None:
             connection.deadline = self._plane.loop.time() + self._plane.limits.first_byte
-            connection.write(forwarding.frame(data) if self.request.chunked else data)
+            connection.write(forwarding.frame(data) if self.request.fields.chunked else data)
 
-    def body_complete(self) -> None:
+    def body_complete(self, trailers: bytes) -> None:
         self.body_done = True
+        self._trailers = trailers
         connection = self._connection
         if connection is not None:
-            if self.request.chunked:
-                connection.write(forwarding.LAST_CHUNK)
+            if self.request.fields.chunked:
+                connection.write(forwarding.last_chunk(trailers))
             connection.sent()
 
     @property

@@ -1,4 +1,4 @@
-"""The protocol towards a client: one connection, requests parsed by httptools, answered in order."""
+"""The protocol towards a client: one connection, requests answered in order."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from strangler_proxy import problems
+from strangler_proxy import grammar, problems
+from strangler_proxy.bodies import BadBody, Body, Chunked, Counted
 from strangler_proxy.exchange import Exchange
-from strangler_proxy.request import Request
+from strangler_proxy.request import Fields, Request
 
 if TYPE_CHECKING:
     from strangler_proxy.ending import Ending
     from strangler_proxy.plane import Plane
+    from strangler_proxy.upstream import UpstreamConnection
 
 _WRITE_HIGH = 128 * 1024
+_NO_FIELDS = Fields(b"\r\n")
 
 
 class ClientConnection(asyncio.Protocol):
-    """``_receiving`` is the exchange whose body is being parsed, ``_current`` the one being answered; the rest is queued."""
+    """``_receiving`` is the exchange whose body is being read, ``_current`` the one being answered; the rest is queued."""
 
     __slots__ = (
+        "_body",
+        "_buffer",
+        "_checked",
         "_current",
         "_deaf",
-        "_head_fed",
-        "_parser",
         "_plane",
         "_queue",
         "_reading",
         "_receiving",
-        "_request",
         "_starting",
-        "_target",
         "_transport",
+        "_upgrading",
         "_upstream_full",
         "address",
         "deadline",
@@ -44,15 +45,14 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
-        self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
-        self._request: Request | None = None
-        self._target = b""
-        self._head_fed = 0
+        self._buffer = b""
+        self._checked = 0
+        self._body: Body | None = None
         self._receiving: Exchange | None = None
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
-        self._deaf = self._starting = self._upstream_full = self.full = False
+        self._deaf = self._starting = self._upgrading = self._upstream_full = self.full = False
         self._reading = True
         self.address = ""
         self.forwarded = b""
@@ -72,23 +72,16 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if self._receiving is not None:
-            self.deadline = self._plane.loop.time() + self._plane.limits.body_idle
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._after_upgrade(data, upgrade.args[0])
-        except httptools.HttpParserError as error:
-            if isinstance(error, httptools.HttpParserCallbackError):
-                self._plane.unexpected(error)
-            self._malformed(str(error))
-        if self._request is not None and not self._deaf:
-            self._head_fed += len(data)
-            if self._head_fed > self._plane.limits.head:
-                self._refuse_head(problems.HEAD_TOO_LARGE)
-        if self._queue and self._current is None:
+            self._take(data)
+        except Exception as error:
+            self._plane.unexpected(error)
+            self._malformed("the proxy could not read it")
+        queue = self._queue
+        if queue and self._current is None:
             self._start()
-        self._adjust_reading()
+        if queue or self._receiving is not None or not self._reading or self._upgrading or self._upstream_full:
+            self._adjust_reading()
 
     def eof_received(self) -> None:
         """A client that closes its side has left: asyncio closes the transport."""
@@ -113,69 +106,87 @@ class ClientConnection(asyncio.Protocol):
         if self._current is not None:
             self._current.client_full(False)
 
-    # -- httptools callbacks ---------------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        self._request = Request()
-        self._target = b""
-        self._head_fed = 0
-        if self._current is None:
-            self.deadline = self._plane.loop.time() + self._plane.limits.header_time
+    def _take(self, data: bytes) -> None:
+        """Heads and bodies, one after the other; what is not complete is kept."""
+        if self._buffer:
+            data, self._buffer = self._buffer + data, b""
+        while data and not self._deaf:
+            if self._receiving is not None:
+                data = self._take_body(self._receiving, data)
+            elif self._upgrading:
+                self._buffer = data  # whether it is HTTP will be known when the upgrade is answered
+                return
+            else:
+                data = self._take_head(data)
 
-    def on_url(self, part: bytes) -> None:
-        self._target += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._request is not None:
-            self._request.field(name, value)
-
-    def on_headers_complete(self) -> None:
-        request, self._request = self._request, None
-        if request is None or self._deaf:
-            return
-        parser = self._parser
-        request.finish(parser.get_method(), self._target, parser.get_http_version(), parser.should_keep_alive())
+    def _take_head(self, data: bytes) -> bytes:
+        """One request's head; gives what comes behind it."""
+        if data[:2] == b"\r\n":
+            return data[2:]  # RFC 9112, 2.2: empty lines before a request are read over
+        end = data.find(grammar.END)
+        if end < 0:
+            self._incomplete(data)
+            return b""
+        self._checked = 0
+        line_end = data.find(b"\r\n")
+        block = data[line_end : end + 2]
+        fields = self._plane.fields.get(block) or self._plane.new_fields(block)
+        request = Request(data[:line_end], fields)
         request.forwarded = self.forwarded
         exchange = Exchange(self, self._plane, request)
         self._queue.append(exchange)
-        if len(self._target) > self._plane.limits.target:
-            exchange.early = problems.TARGET_TOO_LONG
-        elif request.size > self._plane.limits.head:
-            exchange.early = problems.HEAD_TOO_LARGE
-        if request.refused or exchange.early is not None:
+        limits = self._plane.limits
+        if request.refused or line_end > limits.target or end > limits.head:
             self._deaf = True
+            if line_end > limits.target:
+                exchange.early = problems.TARGET_TOO_LONG
+            elif end > limits.head:
+                exchange.early = problems.HEAD_TOO_LARGE
         elif request.has_body:
             self._receiving = exchange
-            self.deadline = self._plane.loop.time() + self._plane.limits.body_idle
+            self._body = Chunked() if fields.chunked else Counted(fields.length)
+            self.deadline = self._plane.loop.time() + limits.body_idle
         else:
             exchange.body_done = True
+            if fields.upgrade:
+                self._upgrading = True
             if self._current is None:
                 self.deadline = 0.0
+        return data[end + 4 :]
 
-    def on_body(self, data: bytes) -> None:
-        if self._receiving is not None:
-            self._receiving.body(data)
-
-    def on_message_complete(self) -> None:
-        exchange, self._receiving = self._receiving, None
-        if exchange is not None:
+    def _take_body(self, exchange: Exchange, data: bytes) -> bytes:
+        assert self._body is not None
+        self.deadline = self._plane.loop.time() + self._plane.limits.body_idle
+        pieces: list[bytes] = []
+        try:
+            rest = self._body.feed(data, pieces)
+        except BadBody as error:
+            self._malformed(str(error))
+            return b""
+        for piece in pieces:
+            exchange.body(piece)
+        if self._body.done:
+            self._receiving = None
             if not self.full:
                 self.deadline = 0.0
-            exchange.body_complete()
+            exchange.body_complete(self._body.trailers)
+        return rest
+
+    def _incomplete(self, data: bytes) -> None:
+        """The end of the head has not come yet: kept, unless it is too large or wrong already."""
+        if not self._checked and self._current is None:
+            self.deadline = self._plane.loop.time() + self._plane.limits.header_time
+        self._buffer = data
+        if len(data) > self._plane.limits.head:
+            long = data.find(b"\r\n", 0, self._plane.limits.target) < 0
+            self._refuse_head(problems.TARGET_TOO_LONG if long else problems.HEAD_TOO_LARGE)
+        elif grammar.BROKEN.search(data, max(0, self._checked - 2)):
+            self._malformed("the request is malformed")
+        self._checked = len(data)
 
     # -- input that goes wrong -------------------------------------------------------------------------------------------
-
-    def _after_upgrade(self, data: bytes, offset: int) -> None:
-        """An upgrade was asked for. It is not granted: the request is an ordinary one, and what follows is the next."""
-        self._parser = httptools.HttpRequestParser(self)
-        rest = data[offset:]
-        if rest and not self._deaf:
-            try:
-                self._parser.feed_data(rest)
-            except httptools.HttpParserUpgrade as upgrade:
-                self._after_upgrade(rest, upgrade.args[0])
-            except httptools.HttpParserError as error:
-                self._malformed(str(error))
 
     def _malformed(self, reason: str) -> None:
         if self._deaf:
@@ -187,19 +198,17 @@ class ClientConnection(asyncio.Protocol):
                 broken.body_broken(problems.refusal(reason))
             else:
                 broken.request.refused = reason
-        elif self._request is not None or (self._current is None and not self._queue):
+            return
+        last = self._queue[-1] if self._queue else self._current
+        if last is None or last.request.keep_alive:
             self._refuse_head(problems.refusal(reason))
-        else:
-            last = self._queue[-1] if self._queue else self._current
-            if last is not None and last.request.keep_alive:
-                self._refuse_head(problems.refusal(reason))
 
     def _refuse_head(self, problem: problems.Problem) -> None:
         """The head will never be complete: an answer in its turn, then the end."""
         self._deaf = True
         self._plane.metrics.refused.add(problem.kind)
-        self._request = None
-        exchange = Exchange(self, self._plane, Request())
+        self._buffer = b""
+        exchange = Exchange(self, self._plane, Request(b"", _NO_FIELDS))
         exchange.early = problem
         self._queue.append(exchange)
 
@@ -211,13 +220,27 @@ class ClientConnection(asyncio.Protocol):
             self._deaf = True
             late, self._receiving = self._receiving, None
             late.body_broken(problems.BODY_TOO_SLOW)
-        elif self._request is not None and self._current is None:
+        elif self._buffer and self._current is None:
             self._refuse_head(problems.BODY_TOO_SLOW)
             self._start()
         elif self._current is None:
             self.close()
         else:
             self.deadline = 0.0
+
+    # -- upgrades --------------------------------------------------------------------------------------------------------
+
+    def switch(self, exchange: Ending, connection: UpstreamConnection, greeting: bytes) -> None:
+        """The application agreed to another protocol: this connection and the application's are joined from here on."""
+        client, application = self._transport, connection.transport
+        if exchange is not self._current or client is None or application is None or client.is_closing():
+            connection.close()
+            return
+        early, self._buffer = self._buffer, b""
+        client.write(greeting)
+        self._current = None
+        self._deaf = True
+        self._plane.join(self, client, connection, application, early)
 
     # -- answers ---------------------------------------------------------------------------------------------------------
 
@@ -246,16 +269,22 @@ class ClientConnection(asyncio.Protocol):
         if exchange.closes or self._plane.draining:
             self._close_after(exchange)
             return
-        self.deadline = self._plane.loop.time() + self._plane.limits.keep_alive
+        limits = self._plane.limits
+        self.deadline = self._plane.loop.time() + (limits.header_time if self._buffer else limits.keep_alive)
+        if self._upgrading:
+            self._upgrading = False  # refused: what follows is HTTP
+            self._take(b"")
         if self._queue:
             self._start()
-        self._adjust_reading()
+        if not self._reading or self._upstream_full:
+            self._adjust_reading()
 
     def _close_after(self, exchange: Ending) -> None:
         """Closes. A client that may still be sending is read for a moment, or the reset would destroy the answer."""
         deaf, self._deaf = self._deaf, True
         self._queue.clear()
-        self._receiving = self._request = None
+        self._receiving = None
+        self._buffer = b""
         if self._transport is None:
             return
         if (deaf or not exchange.body_done) and self._transport.can_write_eof() and not self._transport.is_closing():
@@ -291,6 +320,7 @@ class ClientConnection(asyncio.Protocol):
     def _adjust_reading(self) -> None:
         wanted = self._deaf or (
             not self._upstream_full
+            and not (self._upgrading and self._buffer)
             and len(self._queue) < self._plane.limits.pipelined
             and (self._receiving is None or self._receiving.wants_body)
         )

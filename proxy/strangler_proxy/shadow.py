@@ -56,7 +56,7 @@ class _Recorder:
 
     def __init__(self, connection: UpstreamConnection) -> None:
         self._status = connection.status
-        self._content_type = next((line[13:].strip() for line in connection.lines if line[:13].lower() == b"content-type:"), b"")
+        self._content_type = connection.header(b"content-type")
         self._hash = hashlib.sha256()
         self._length = 0
         self._body: bytearray | None = bytearray()
@@ -91,7 +91,7 @@ class Copy:
         loop = asyncio.get_running_loop()
         self._done = loop.create_future()
         decision = self.decision._replace(side=Side.SERVICE, urls=self.context.service, epoch=self.context.epoch)
-        head = forwarding.copy_head(self.request, decision, plane)
+        head = forwarding.copy_head(self.request, plane.router.way(decision))
         connection = None
         try:
             async with asyncio.timeout(_WITHIN):
@@ -118,13 +118,15 @@ class Copy:
 
     def upstream_flush(self) -> None: ...
 
-    def upstream_end(self) -> None:
+    def upstream_end(self, trailers: bytes) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_result(True)
 
     def upstream_lost(self, began: bool, reused: bool) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_result(False)
+
+    def upstream_switched(self, connection: UpstreamConnection, rest: bytes) -> None: ...
 
     def upstream_timeout(self, connection: UpstreamConnection) -> None:
         connection.abort()

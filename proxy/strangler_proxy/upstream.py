@@ -1,23 +1,22 @@
-"""The protocol towards an application: one connection, one response at a time, parsed by httptools."""
+"""The protocol towards an application: one connection, one response at a time."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
-import httptools
-
-from strangler_proxy import headers
-from strangler_proxy.headers import CONNECTION, ENCODING, LENGTH, NOT_EXECUTED, PASS, POSITION
+from strangler_proxy import grammar, headers
+from strangler_proxy.bodies import BadBody, Body, Chunked, Counted, ToTheEnd
 
 if TYPE_CHECKING:
     from strangler_proxy.pool import Target
 
 _WRITE_HIGH = 128 * 1024
+_LONGEST_HEAD = 256 * 1024
 
 
 class Sink(Protocol):
-    """Who asked. Every request that was begun ends with exactly one ``upstream_end`` or ``upstream_lost``."""
+    """Who asked. Every request that was begun ends once: with ``upstream_end``, ``upstream_lost`` or ``upstream_switched``."""
 
     __slots__ = ()
 
@@ -32,11 +31,14 @@ class Sink(Protocol):
     def upstream_flush(self) -> None:
         """All that came in one piece has been handed over."""
 
-    def upstream_end(self) -> None:
+    def upstream_end(self, trailers: bytes) -> None:
         """The response is complete; the connection is no longer the sink's."""
 
     def upstream_lost(self, began: bool, reused: bool) -> None:
         """The connection died or talked rubbish. ``began``: a byte of the response had come."""
+
+    def upstream_switched(self, connection: UpstreamConnection, rest: bytes) -> None:
+        """101, and ``rest`` came behind its head: the connection is the sink's, and speaks another protocol."""
 
     def upstream_timeout(self, connection: UpstreamConnection) -> None:
         """The deadline has passed. The sink decides whether to abort."""
@@ -45,28 +47,31 @@ class Sink(Protocol):
         """The send buffer is full, or has room again."""
 
 
+class _BadAnswer(Exception):
+    """It breaks the grammar."""
+
+
 class UpstreamConnection(asyncio.Protocol):
+    """``line`` is the status line, ``kept`` the fields that pass on (each line begins where the one before it ended)."""
+
     __slots__ = (
-        "_broken",
-        "_clean",
-        "_complete",
+        "_body",
+        "_buffer",
         "_head_only",
-        "_interim",
         "_keep_alive",
-        "_parser",
         "_reading",
         "_sent",
         "_sink",
+        "_switches",
         "began",
         "chunked",
         "deadline",
         "idle_since",
+        "kept",
         "length",
-        "lines",
-        "named",
+        "line",
         "not_executed",
         "position",
-        "reason",
         "status",
         "target",
         "transport",
@@ -76,24 +81,14 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, target: Target) -> None:
         self.target = target
         self.transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
+        self._body: Body | None = None
         self.deadline = self.idle_since = 0.0
-        self.uses = 0
-        self._reading = self._clean = True
-        self._sent = self._broken = False
-        self._reset(False)
-
-    def _reset(self, head_only: bool) -> None:
-        self._head_only = head_only
-        self._complete = self._interim = self._keep_alive = self.began = False
-        self._reset_head()
-
-    def _reset_head(self) -> None:
-        self.lines: list[bytes] = []
-        self.reason = self.position = self.named = b""
-        self.status = 0
-        self.length = b""
+        self.uses = self.status = 0
+        self.length = -1
+        self.line = self.kept = self.position = self._buffer = b""
+        self._reading = True
+        self._sent = self._head_only = self._keep_alive = self._switches = self.began = False
         self.chunked = self.not_executed = False
 
     # -- the asker's side ------------------------------------------------------------------------------------------------
@@ -110,13 +105,16 @@ class UpstreamConnection(asyncio.Protocol):
     def paused(self) -> bool:
         return not self._reading
 
-    def begin(self, sink: Sink, head: bytes, *, head_only: bool, deadline: float) -> None:
-        """Sends a request's head (with any first piece of its body)."""
+    def begin(self, sink: Sink, head: bytes, *, head_only: bool, deadline: float, switches: bool = False) -> None:
+        """Sends a request's head (with any first piece of its body). ``switches``: another protocol was asked for."""
         self._sink = sink
-        self._sent = False
         self.uses += 1
         self.deadline = deadline
-        self._reset(head_only)
+        self._head_only, self._switches = head_only, switches
+        self._sent = self.began = False
+        self._body = None
+        self._buffer = b""
+        self.status = 0
         self.write(head)
 
     def write(self, data: bytes) -> None:
@@ -162,37 +160,48 @@ class UpstreamConnection(asyncio.Protocol):
         self.target.made()
 
     def data_received(self, data: bytes) -> None:
-        if self._sink is None:
+        sink = self._sink
+        if sink is None:
             self.close()
             return
         self.began = True
         if self.deadline:
             self.deadline = self.target.next_deadline()
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._clean = False
-            if isinstance(error, httptools.HttpParserCallbackError):
-                self.target.unexpected(error)
-        except httptools.HttpParserUpgrade:
-            self._clean = False
-            self._complete = False
-        sink = self._sink
-        if sink is None:
-            return
-        sink.upstream_flush()
-        if self._complete:
-            self._end()
-        elif not self._clean:
+            if self._body is None:
+                data = self._heads(data, sink)
+                if self._body is None:
+                    if self._sink is sink:
+                        sink.upstream_flush()
+                    return
+            body = self._body
+            if not body.done and data:
+                pieces: list[bytes] = []
+                data = body.feed(data, pieces)
+                for piece in pieces:
+                    sink.upstream_body(piece)
+        except (_BadAnswer, BadBody):
+            sink.upstream_flush()
             self._lose()
+            return
+        except Exception as error:
+            self.target.unexpected(error)
+            self._lose()
+            return
+        if self._sink is not sink:
+            return
+        if body.done:
+            self._end(clean=not data)
+        else:
+            sink.upstream_flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.target.forget(self)
         if self._sink is None:
             return
-        if exc is None and self.status >= 200 and not self.length and not self.chunked and self._clean:
+        if exc is None and isinstance(self._body, ToTheEnd):
             self._keep_alive = False
-            self._end()
+            self._end(clean=False)
         else:
             self._lose()
 
@@ -204,79 +213,128 @@ class UpstreamConnection(asyncio.Protocol):
         if self._sink is not None:
             self._sink.upstream_full(False)
 
-    def _end(self) -> None:
+    def _end(self, *, clean: bool) -> None:
+        """``clean``: nothing came behind the response."""
         sink, self._sink = self._sink, None
         assert sink is not None
-        if self._head_only:
-            self._parser = httptools.HttpResponseParser(self)
-        if self._keep_alive and self._clean and self._sent:
-            self.read(True)
+        assert self._body is not None
+        if self._keep_alive and clean and self._sent:
+            if not self._reading:
+                self.read(True)
             self.target.release(self)
         else:
             self.close()
-        sink.upstream_end()
+        sink.upstream_end(self._body.trailers)
 
     def _lose(self) -> None:
         sink, self._sink = self._sink, None
         self.close()
-        assert sink is not None
-        sink.upstream_lost(self.began, self.reused)
+        if sink is not None:
+            sink.upstream_lost(self.began, self.reused)
 
-    # -- httptools callbacks ---------------------------------------------------------------------------------------------
+    # -- heads -----------------------------------------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._clean = False
-
-    def on_status(self, reason: bytes) -> None:
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.status:
-            return
-        kind = headers.response_field(name.lower())
-        if kind == PASS:
-            self.lines.append(b"%b: %b\r\n" % (name, value))
-        elif kind == LENGTH:
-            self.length = value.strip()
-        elif kind == ENCODING:
-            self.chunked = True
-            if value.strip().lower() != b"chunked":
-                self._clean = False
-        elif kind == CONNECTION:
-            self.named = b", ".join((self.named, value)) if self.named else value
-        elif kind == POSITION:
-            self.position = b",".join((self.position, value)) if self.position else value
-        elif kind == NOT_EXECUTED:
-            self.not_executed = value.strip() == b"1"
-
-    def on_headers_complete(self) -> None:
-        if self._complete or self._sink is None or not self._clean:
-            self._clean = False
-            return
-        if self.named and headers.is_named_beyond(self.named):
-            self.lines = headers.without(self.lines, self.named)
-        self.status = self._parser.get_status_code()
-        if 100 <= self.status < 200:
-            self._interim = True
+    def _heads(self, data: bytes, sink: Sink) -> bytes:
+        """Takes the interim heads and the final one; gives what comes behind."""
+        if self._buffer:
+            data, self._buffer = self._buffer + data, b""
+        while True:
+            end = data.find(grammar.END)
+            if end < 0:
+                if len(data) > _LONGEST_HEAD or grammar.BROKEN.search(data):
+                    raise _BadAnswer
+                self._buffer = data
+                return b""
+            self._head(data[: end + 2])
+            data = data[end + 4 :]
+            if self.status >= 200:
+                self._body = self._framing()
+                sink.upstream_head(self)
+                return data
             if self.status == 101:
-                self._clean = False
-                return
-            self._sink.upstream_interim(self)
-            return
-        self._keep_alive = self._parser.should_keep_alive()
-        self._complete = self._head_only
-        self._sink.upstream_head(self)
+                self._switch(sink, data)
+                return b""
+            sink.upstream_interim(self)
 
-    def on_body(self, data: bytes) -> None:
-        if self._complete or self._sink is None:
-            self._clean = False
-            return
-        self._sink.upstream_body(data)
+    def _head(self, head: bytes) -> None:
+        line_end = head.index(b"\r\n")
+        self.line = head[:line_end]
+        known = _STATUS_LINES.get(self.line) or _status(self.line)
+        http11, self.status = known
+        block = head[line_end:]
+        if grammar.PLAIN.fullmatch(block) is None and grammar.is_malformed(block):
+            raise _BadAnswer
+        self.length = -1
+        self.chunked = self.not_executed = False
+        self.position = b""
+        cuts: list[tuple[int, int]] = []
+        named: list[bytes] = []
+        for found in headers.IN_RESPONSE.finditer(block.lower()):
+            name, value = found[1], found[2].rstrip(b" \t")
+            if name == b"content-length":
+                if self.length >= 0 or not grammar.NUMBER.fullmatch(value):
+                    raise _BadAnswer
+                self.length = int(value)
+                if self.status != 204:
+                    continue
+            elif name == b"connection":
+                if value != b"keep-alive" or not http11:
+                    named += grammar.tokens(value)
+            elif name == b"transfer-encoding":
+                if self.chunked or value != b"chunked" or not http11:
+                    raise _BadAnswer
+                self.chunked = True
+            elif name == b"x-strangler-position":
+                position = block[found.start(2) : found.end(2)].rstrip(b" \t")
+                self.position = b",".join((self.position, position)) if self.position else position
+            elif name == b"x-strangler-not-executed":
+                self.not_executed = value == b"1"
+            elif name == b"upgrade" and self.status == 101:
+                continue
+            cuts.append((found.start() + 1, found.end() + 2))
+        if self.chunked and self.length >= 0:
+            raise _BadAnswer
+        kept = grammar.without(block, cuts) if cuts else block
+        self._keep_alive = b"close" not in named if http11 else b"keep-alive" in named
+        if named:
+            beyond = frozenset(named) - _OF_THIS_HOP
+            kept = grammar.without_named(kept, beyond) if beyond else kept
+        self.kept = kept
 
-    def on_message_complete(self) -> None:
-        if self._interim:
-            self._interim = False
-            self._reset_head()
-            return
-        self._complete = True
+    def _framing(self) -> Body:
+        if self._head_only or self.status in (204, 304):
+            return Counted(0)
+        if self.chunked:
+            return Chunked()
+        if self.length >= 0:
+            return Counted(self.length)
+        return ToTheEnd()
+
+    def _switch(self, sink: Sink, rest: bytes) -> None:
+        if not self._switches:
+            raise _BadAnswer
+        self._sink = None
+        self.deadline = 0.0
+        sink.upstream_switched(self, rest)
+
+    def header(self, name: bytes) -> bytes:
+        """A field of the answer by its name in lower case; nothing if there is none."""
+        at = self.kept.lower().find(b"\n" + name + b":")
+        if at < 0:
+            return b""
+        return self.kept[at + len(name) + 2 : self.kept.index(b"\r\n", at + 1)].strip(b" \t")
+
+
+_OF_THIS_HOP = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"content-length", b"set-cookie"})
+_STATUS_LINES: dict[bytes, tuple[bool, int]] = {}
+
+
+def _status(line: bytes) -> tuple[bool, int]:
+    """Whether it speaks HTTP/1.1, and the status. Applications have few status lines, so they are remembered."""
+    found = grammar.STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise _BadAnswer
+    known = (found[1] == b"1", int(found[2]))
+    if len(_STATUS_LINES) < 256 and len(line) < 64:
+        _STATUS_LINES[line] = known
+    return known

@@ -7,9 +7,9 @@ import hashlib
 import json
 import re
 
+from strangler_proxy.headers import OWN_COOKIE, SESSION_COOKIE
 from strangler_proxy.request import Request
 
-SESSION_COOKIE, OWN_COOKIE, POSITION_COOKIE = b"sessionid", b"strangler_id", b"strangler_position"
 _OWN_FORM = re.compile(r"^[0-9a-f]{32}$")
 
 
@@ -26,6 +26,8 @@ def cookie(header: bytes, name: bytes) -> str:
 
 def subject(authorization: bytes) -> str:
     """The ``sub`` of a bearer JWT, unverified; an opaque token stands for itself, hashed."""
+    if not authorization:
+        return ""
     scheme, _, token = authorization.partition(b" ")
     token = token.strip()
     if not token:
@@ -53,15 +55,13 @@ def key(request: Request, sticky: str, address: str) -> tuple[str, str]:
     """
     if sticky == "address":
         return address, ""
+    fields = request.fields
     if sticky == "user":
-        if request.authorization:
-            found = subject(request.authorization)
-            if found:
-                return found, ""
-        session = cookie(request.cookie, SESSION_COOKIE)
-        if session:
-            return session, ""
-    own = cookie(request.cookie, OWN_COOKIE)
+        found = fields.user or subject(fields.authorization) or cookie(fields.cookie, SESSION_COOKIE)
+        if found:
+            fields.user = found
+            return found, ""
+    own = cookie(fields.cookie, OWN_COOKIE)
     if _OWN_FORM.match(own):
         return own, ""
     made = own_id(address)
