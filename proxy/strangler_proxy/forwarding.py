@@ -41,7 +41,7 @@ def request_head(request: Request, way: Way, plane: Plane) -> bytes:
         more += b"Transfer-Encoding: chunked\r\n"
     if fields.expects_continue:
         more += b"Expect: 100-continue\r\n"
-    if fields.upgrade:
+    if fields.upgrade and request.http11:
         more += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % fields.upgrade
     writes = decision.met.writes
     if writes and plane.secret:

@@ -80,6 +80,8 @@ class Fields:
                 else:
                     self._take_other(name, value)
                 cuts.append((found.start() + 1, found.end() + 2))
+        if b"upgrade" not in named or self.chunked or self.length > 0:
+            self.upgrade = b""
         if grammar.HOST.fullmatch(self.host) is None:
             self.refused = "Host is malformed"
         elif self.chunked and self.length >= 0:
@@ -107,7 +109,7 @@ class Fields:
         elif name == b"expect":
             self.expects_continue = value.lower() == b"100-continue"
         elif name == b"upgrade":
-            self.upgrade = value
+            self.upgrade = b"" if b"h2c" in grammar.tokens(value) else value  # HTTP/2 would pass the proxy by
         elif name == b"x-strangler-request":
             self.nested = value
 
@@ -115,8 +117,6 @@ class Fields:
         """``Connection`` and the fields that it names for this hop only."""
         self.close = b"close" in named
         self.keep_alive = b"keep-alive" in named
-        if b"upgrade" not in named:
-            self.upgrade = b""
         beyond = frozenset(named) - {b"close", b"keep-alive", b"upgrade", b"te"} - _NEVER_DROPPED
         return grammar.without_named(kept, beyond) if beyond else kept
 
@@ -184,6 +184,11 @@ class Request:
         if self.fields.hosts and parts.netloc.lower() != self.fields.host.lower():
             self.refused = "the target and Host contradict"
         return (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
+
+    @property
+    def upgrade(self) -> bytes:
+        """The protocol that the client would rather speak."""
+        return self.fields.upgrade if self.http11 else b""
 
     @property
     def has_body(self) -> bool:

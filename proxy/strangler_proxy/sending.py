@@ -88,7 +88,7 @@ class Sending(Ending):
             head,
             head_only=request.method == "HEAD",
             deadline=plane.loop.time() + plane.limits.first_byte,
-            switches=bool(request.fields.upgrade),
+            switches=bool(request.upgrade),
         )
         if self.body_done:
             connection.sent()

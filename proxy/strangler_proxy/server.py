@@ -150,7 +150,7 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = self._plane.loop.time() + limits.body_idle
         else:
             exchange.body_done = True
-            if fields.upgrade:
+            if fields.upgrade and request.http11:
                 self._upgrading = True
             if self._current is None:
                 self.deadline = 0.0

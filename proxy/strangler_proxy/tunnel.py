@@ -38,6 +38,7 @@ class _End(asyncio.Protocol):
     def __init__(self, tunnel: Tunnel, transport: asyncio.Transport) -> None:
         self._tunnel, self.transport = tunnel, transport
         self.other: _End = self
+        self._silent = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -47,11 +48,14 @@ class _End(asyncio.Protocol):
             self.other.transport.write(data)
 
     def eof_received(self) -> bool:
-        """The side is silent from now on; the other may still speak."""
-        if not self.other.transport.is_closing() and self.other.transport.can_write_eof():
-            self.other.transport.write_eof()
-            return True
-        return False
+        """The side is silent from now on; the other may still speak. Once both are, it is over."""
+        self._silent = True
+        other = self.other
+        if other._silent or other.transport.is_closing() or not other.transport.can_write_eof():
+            other.transport.close()
+            return False
+        other.transport.write_eof()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.other.transport.close()

@@ -46,6 +46,7 @@ class Asked:
     headers: list[tuple[str, str]]
     body: bytes = b""
     connection: int = 0
+    trailers: list[str] = field(default_factory=list)
 
     def all(self, name: str) -> list[str]:
         return [value for key, value in self.headers if key.lower() == name.lower()]
@@ -166,7 +167,8 @@ class Application:
             while size := int(reader.readline(), 16):
                 body += reader.read(size)
                 reader.readline()
-            reader.readline()
+            while (line := reader.readline()) not in (b"\r\n", b""):
+                asked.trailers.append(line.decode("latin-1").strip())
             return body
         return bytes(reader.read(int(asked.get("content-length") or 0)))
 

@@ -62,6 +62,15 @@ def test_fields_are_found_for_rules() -> None:
     assert parsed().fields.get("x-tester") is None
 
 
+def test_an_upgrade_is_asked_for_by_connection_without_a_body_in_1_1_and_never_to_http_2() -> None:
+    assert parsed(Connection="Upgrade", Upgrade="websocket").upgrade == b"websocket"
+    assert not parsed(Upgrade="websocket").upgrade
+    assert not parsed(Connection="Upgrade", Upgrade="websocket", Content_Length="3").upgrade
+    assert not parsed(Connection="Upgrade", Upgrade="websocket", Transfer_Encoding="chunked").upgrade
+    assert not parsed(b"/", b"GET", b"HTTP/1.0", Connection="Upgrade", Upgrade="websocket").upgrade
+    assert not parsed(Connection="Upgrade", Upgrade="websocket, H2C").upgrade
+
+
 @pytest.mark.parametrize("host", ["a b", "a/b", "a@b", "a,b\x80", 'a"', "<a>"])
 def test_a_host_that_is_none_is_refused(host: str) -> None:
     assert parsed(Host=host).refused
