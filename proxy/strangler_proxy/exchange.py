@@ -35,15 +35,16 @@ class Exchange(Dispatching):
         self._body.clear()
         self._resendable = False
         if self._left:
-            self._after_write(connection)
+            if connection.position:
+                self._after_write(connection)
             return
         if self._client.full:
             connection.read(False)
         if not self.body_done or self._plane.draining:
             self.closes = True
-        if not self._body_size:
+        if way.shadowed and not self._body_size:
             self._shadow = self._plane.shadow.sample(self.request, way.decision, connection, self._known or NOWHERE)
-        extra = self._after_write(connection)
+        extra = self._after_write(connection) if connection.position else b""
         if self._cookie:
             extra += forwarding.own_cookie(self._cookie)
         inside = bool(self._passes)
@@ -53,8 +54,6 @@ class Exchange(Dispatching):
 
     def _after_write(self, connection: UpstreamConnection) -> bytes:
         """The position cookie; for a client with a credential the position is stored before the answer leaves."""
-        if not connection.position:
-            return b""
         found = from_header(connection.position.decode("latin-1"))
         if not found:
             return b""

@@ -13,11 +13,12 @@ from strangler.domain.table import RouteTable
 from strangler_proxy import ownership
 from strangler_proxy.access_log import AccessLog, event
 from strangler_proxy.hold import Holds
+from strangler_proxy.known import Known
 from strangler_proxy.markers import Markers
 from strangler_proxy.metrics import Metrics
 from strangler_proxy.pool import Pool
 from strangler_proxy.positions import CredentialPositions
-from strangler_proxy.request import Fields, Request
+from strangler_proxy.request import Request
 from strangler_proxy.routing import Router, Way
 from strangler_proxy.server import ClientConnection
 from strangler_proxy.settings import Settings
@@ -27,7 +28,6 @@ from strangler_proxy.tunnel import Tunnel
 from strangler_proxy.upstream import UpstreamConnection
 
 _SWEEP = 0.25
-_MOST_KEPT, _LONGEST_KEPT = 1024, 2048
 
 
 class Plane:
@@ -56,7 +56,7 @@ class Plane:
         self.wall = time.time
         self._request_prefix = f"{os.getpid():x}-{os.urandom(6).hex()}-".encode()
         self._requests = 0
-        self.fields: dict[bytes, Fields] = {}
+        self.known = Known()
         self._traces = b""
         self._traces_used = 0
         self._gauges()
@@ -104,15 +104,6 @@ class Plane:
     def new_request_id(self) -> bytes:
         self._requests += 1
         return b"%b%x" % (self._request_prefix, self._requests)
-
-    def new_fields(self, block: bytes) -> Fields:
-        """Header fields parsed, and remembered: a client sends mostly the same ones with each request."""
-        found = Fields(block)
-        if len(block) <= _LONGEST_KEPT and not found.refused:
-            if len(self.fields) >= _MOST_KEPT:
-                self.fields.clear()
-            self.fields[block] = found
-        return found
 
     def new_trace(self) -> bytes:
         at = self._traces_used

@@ -138,52 +138,59 @@ def _without_aliases(block: bytes) -> bytes:
     return grammar.without_named(block, frozenset(name for name in names if b"_" in name and headers.is_alias(name)))
 
 
-class Request:
-    """``refused`` says in words why this is no request, or is empty."""
+class Line:
+    """A request line. ``host`` is that of a target in absolute form; ``refused`` says in words why it is none, or is ""."""
 
-    __slots__ = ("fields", "forwarded", "http11", "method", "path", "refused", "request_id", "target", "verb")
+    __slots__ = ("host", "http11", "method", "path", "refused", "target", "verb")
 
-    def __init__(self, line: bytes, fields: Fields) -> None:
-        """``line`` is the request line without its end."""
-        self.fields = fields
-        self.request_id = fields.request_id
-        self.refused = fields.refused
-        self.forwarded = self.target = self.verb = b""
-        self.method = self.path = ""
-        verb, _, rest = line.partition(b" ")
-        target, _, version = rest.rpartition(b" ")
-        method, http11 = METHODS.get(verb), VERSIONS.get(version)
+    def __init__(self, line: bytes) -> None:
+        self.host = self.refused = ""
+        self.verb, _, rest = line.partition(b" ")
+        self.target, _, version = rest.rpartition(b" ")
+        http11 = VERSIONS.get(version)
         self.http11 = http11 is not False
-        if self.refused:
-            return
-        if method is None or http11 is None or grammar.TARGET.fullmatch(target) is None:
+        self.method = METHODS.get(self.verb, "")
+        if not self.method or http11 is None or grammar.TARGET.fullmatch(self.target) is None:
             self.refused = "the request line is malformed, or its method or version unknown"
+            self.path = ""
             return
-        self.method, self.verb = method, verb
-        if target[0] != 47 or b"#" in target:  # 47 is a slash
-            target = self._origin_form(target)
-        self.target = target
-        self.path = (target if b"?" not in target else target[: target.index(b"?")]).decode("latin-1")
-        if fields.hosts != 1 and (http11 or fields.hosts > 1):
-            self.refused = "there must be exactly one Host"
-        elif fields.chunked and not http11:
-            self.refused = "Transfer-Encoding needs HTTP/1.1"
+        if self.target[:1] != b"/" or b"#" in self.target:
+            self._take_origin_form()
+        self.path = self.target.partition(b"?")[0].decode("latin-1")
 
-    def _origin_form(self, target: bytes) -> bytes:
-        """Absolute form becomes origin form if it names the same host; the rest is refused."""
-        target = target.partition(b"#")[0]
+    def _take_origin_form(self) -> None:
+        """Absolute form becomes origin form; the rest is refused."""
+        target = self.target = self.target.partition(b"#")[0]
         if target[:1] == b"/" or (target == b"*" and self.method == "OPTIONS"):
-            return target
+            return
         try:
             parts = urlsplit(target)
         except ValueError:
             parts = urlsplit(b"")
         if parts.scheme.lower() not in (b"http", b"https") or not parts.netloc or self.method == "CONNECT":
             self.refused = "the target is not a path"
-            return b"/"
-        if self.fields.hosts and parts.netloc.lower() != self.fields.host.lower():
-            self.refused = "the target and Host contradict"
-        return (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
+            return
+        self.host = parts.netloc.lower().decode("latin-1")
+        self.target = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
+
+
+class Request:
+    """``refused`` says in words why this is no request, or is empty."""
+
+    __slots__ = ("fields", "forwarded", "http11", "method", "path", "refused", "request_id", "target", "verb")
+
+    def __init__(self, line: Line, fields: Fields) -> None:
+        self.fields = fields
+        self.request_id = fields.request_id
+        self.forwarded = b""
+        self.verb, self.method, self.target, self.path, self.http11 = line.verb, line.method, line.target, line.path, line.http11
+        self.refused = fields.refused or line.refused
+        if fields.hosts != 1 and (line.http11 or fields.hosts > 1):
+            self.refused = self.refused or "there must be exactly one Host"
+        elif line.host and fields.hosts and fields.host.lower().decode("latin-1") != line.host:
+            self.refused = self.refused or "the target and Host contradict"
+        elif fields.chunked and not line.http11:
+            self.refused = self.refused or "Transfer-Encoding needs HTTP/1.1"
 
     @property
     def upgrade(self) -> bytes:

@@ -5,6 +5,8 @@ What only depends on method, path and user is worked out once for a table and re
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from strangler.domain.decision import Decision, Met, Why
 from strangler.domain.freshness import NOWHERE, Markers, Positions
 from strangler.domain.paths import is_reserved
@@ -14,16 +16,24 @@ from strangler_proxy import visitor
 from strangler_proxy.metrics import Metrics, Served
 from strangler_proxy.request import Request
 
+if TYPE_CHECKING:
+    from strangler_proxy.pool import Target
+
 _MOST_PLACES, _MOST_USERS = 4096, 1024
 
 
 class Way:
-    """A decision with all that goes with it for each request: whom it counts for, and the stamp's header lines (P20)."""
+    """A decision with all that goes with it for each request: whom it counts for, the stamp's header lines (P20), whether reads
+    are copied, and the one target that there is, if it is only one.
+    """
 
-    __slots__ = ("decision", "served", "stamp")
+    __slots__ = ("decision", "served", "shadowed", "stamp", "target")
 
     def __init__(self, decision: Decision, served: Served) -> None:
         self.decision, self.served = decision, served
+        self.target: Target | None = None
+        context = decision.context
+        self.shadowed = context is not None and context.shadow_share > 0.0 and decision.side is Side.MONOLITH
         stamp = decision.stamp
         text = "X-Strangler-Context: {}\r\nX-Strangler-Epoch: {}\r\nX-Strangler-Access: {}\r\n".format(*stamp) if stamp else ""
         self.stamp = text.encode()
@@ -81,7 +91,9 @@ class Router:
         user = made = ""
         context = place.met.context
         if context is not None and place.met.asks_who:
-            user, made = visitor.key(request, context.sticky, address)
+            user = request.fields.user if context.sticky == "user" else ""
+            if not user:
+                user, made = visitor.key(request, context.sticky, address)
         way = place.ways.get(user)
         if way is None:
             way = self.way(self._decide(table, place.met, user, NOWHERE, {}))

@@ -23,12 +23,22 @@ class Sending(Ending):
         if decision.met.writes:
             self._counted = decision.met.writes
             self._plane.holds.writes.begin(self._counted)
-        targets = self._plane.pool.order(decision.urls)
-        connection = None if self._retried else targets[0].take()
+        target = way.target
+        if target is None:
+            target = self._nearest(way)
+        connection = None if self._retried else target.take()
         if connection is not None:
             self._transmit(connection)
         else:
-            self._wait(self._connect(targets))
+            self._wait(self._connect(self._plane.pool.order(decision.urls)))
+
+    def _nearest(self, way: Way) -> Target:
+        """The least busy target; the only one is remembered with the way."""
+        urls = way.decision.urls
+        if len(urls) == 1:
+            way.target = self._plane.pool.target(urls[0])
+            return way.target
+        return self._plane.pool.order(urls)[0]
 
     async def _connect(self, targets: list[Target]) -> None:
         """Nothing was sent yet, so trying again is safe: elsewhere for a canary read, and for a while for all others."""

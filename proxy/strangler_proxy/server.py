@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from strangler_proxy import grammar, problems
 from strangler_proxy.bodies import BadBody, Body, Chunked, Counted
 from strangler_proxy.exchange import Exchange
-from strangler_proxy.request import Fields, Request
+from strangler_proxy.request import Fields, Line, Request
 
 if TYPE_CHECKING:
     from strangler_proxy.ending import Ending
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from strangler_proxy.upstream import UpstreamConnection
 
 _WRITE_HIGH = 128 * 1024
-_NO_FIELDS = Fields(b"\r\n")
+_NO_FIELDS, _NO_LINE = Fields(b"\r\n"), Line(b"")
 
 
 class ClientConnection(asyncio.Protocol):
@@ -132,8 +132,9 @@ class ClientConnection(asyncio.Protocol):
         self._checked = 0
         line_end = data.find(b"\r\n")
         block = data[line_end : end + 2]
-        fields = self._plane.fields.get(block) or self._plane.new_fields(block)
-        request = Request(data[:line_end], fields)
+        known, first = self._plane.known, data[:line_end]
+        fields = known.fields.get(block) or known.new_fields(block)
+        request = Request(known.lines.get(first) or known.new_line(first), fields)
         request.forwarded = self.forwarded
         exchange = Exchange(self, self._plane, request)
         self._queue.append(exchange)
@@ -208,7 +209,7 @@ class ClientConnection(asyncio.Protocol):
         self._deaf = True
         self._plane.metrics.refused.add(problem.kind)
         self._buffer = b""
-        exchange = Exchange(self, self._plane, Request(b"", _NO_FIELDS))
+        exchange = Exchange(self, self._plane, Request(_NO_LINE, _NO_FIELDS))
         exchange.early = problem
         self._queue.append(exchange)
 

@@ -165,14 +165,13 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
             return
         self.began = True
-        if self.deadline:
-            self.deadline = self.target.next_deadline()
         try:
             if self._body is None:
                 data = self._heads(data, sink)
                 if self._body is None:
                     if self._sink is sink:
                         sink.upstream_flush()
+                        self._put_off()
                     return
             body = self._body
             if not body.done and data:
@@ -194,6 +193,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._end(clean=not data)
         else:
             sink.upstream_flush()
+            self._put_off()
+
+    def _put_off(self) -> None:
+        """Something came: there is time again for the rest."""
+        if self.deadline:
+            self.deadline = self.target.next_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.target.forget(self)
@@ -248,6 +253,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._head(data[: end + 2])
             data = data[end + 4 :]
             if self.status >= 200:
+                if self.length == len(data) and not self._head_only and self.status not in (204, 304):
+                    self._body = _COMPLETE  # small answers come in one piece
+                    sink.upstream_head(self)
+                    if data and self._sink is sink:
+                        sink.upstream_body(data)
+                    return b""
                 self._body = self._framing()
                 sink.upstream_head(self)
                 return data
@@ -325,6 +336,7 @@ class UpstreamConnection(asyncio.Protocol):
         return self.kept[at + len(name) + 2 : self.kept.index(b"\r\n", at + 1)].strip(b" \t")
 
 
+_COMPLETE = Counted(0)
 _OF_THIS_HOP = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"content-length", b"set-cookie"})
 _STATUS_LINES: dict[bytes, tuple[bool, int]] = {}
 

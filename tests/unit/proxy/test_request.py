@@ -7,12 +7,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strangler_proxy import headers
-from strangler_proxy.request import Fields, Request
+from strangler_proxy.request import Fields, Line, Request
 
 
 def parsed(target: bytes = b"/", method: bytes = b"GET", version: bytes = b"HTTP/1.1", **fields: str) -> Request:
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in ({"Host": "a"} | fields).items())
-    return Request(b"%b %b %b" % (method, target, version), Fields(b"\r\n" + lines.encode()))
+    return Request(Line(b"%b %b %b" % (method, target, version)), Fields(b"\r\n" + lines.encode()))
 
 
 def names(request: Request) -> list[bytes]:

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strangler_proxy import visitor
-from strangler_proxy.request import Fields, Request
+from strangler_proxy.request import Fields, Line, Request
 
 
 def asking(cookie: bytes = b"", authorization: bytes = b"") -> Request:
     fields = Fields(b"\r\nHost: a\r\n")
     fields.cookie, fields.authorization = cookie, authorization
-    return Request(b"GET / HTTP/1.1", fields)
+    return Request(Line(b"GET / HTTP/1.1"), fields)
 
 
 def bearer(**claims: object) -> bytes:
