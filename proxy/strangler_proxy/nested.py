@@ -1,11 +1,12 @@
 """The pass of nested requests: while a write is in flight, requests that it makes itself are not parked (PROTOCOL step 2).
 
-``X-Strangler-Request: <id>.<hmac>`` goes to the application with each write; the id carries when it was made and for which
+``X-Strangler-Request: <id>.<mac>`` goes to the application with each write; the id carries when it was made and for which
 contexts the write counts. An application that calls back through the proxy sends it along. Only the service token can sign.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 
@@ -14,7 +15,9 @@ GOOD_FOR = 300.0
 
 
 def _sign(secret: bytes, text: bytes) -> bytes:
-    return hmac.digest(secret, b"strangler-request:" + text, "sha256").hex()[:32].encode()
+    """BLAKE2 has a key by design, and needs a third of HMAC's time."""
+    key = secret if len(secret) <= 64 else hashlib.sha256(secret).digest()
+    return hashlib.blake2b(text, digest_size=16, key=key, person=b"strangler-pass").hexdigest().encode()
 
 
 def issue(secret: bytes, request_id: bytes, contexts: tuple[str, ...], now: float) -> bytes:

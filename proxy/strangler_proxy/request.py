@@ -24,41 +24,24 @@ class Fields:
     ``plain``: nothing in them tells where the user wrote.
     """
 
-    __slots__ = (
-        "authorization",
-        "chunked",
-        "close",
-        "cookie",
-        "expects_continue",
-        "host",
-        "hosts",
-        "keep_alive",
-        "kept",
-        "length",
-        "nested",
-        "plain",
-        "refused",
-        "request_id",
-        "trace",
-        "upgrade",
-        "user",
-    )
+    # What most requests don't have stands at the class.
+    authorization = cookie = host = nested = request_id = trace = upgrade = b""
+    hosts, length = 0, -1
+    chunked = close = expects_continue = keep_alive = False
+    plain = True
+    refused = ""
+    user = ""  # who it is, once somebody asked
 
     def __init__(self, block: bytes) -> None:
         """``block``: from the end of the request line to that of the last field."""
-        self.host = self.cookie = self.authorization = self.request_id = self.trace = self.nested = self.upgrade = b""
-        self.hosts = 0
-        self.length = -1
-        self.chunked = self.expects_continue = self.close = self.keep_alive = False
-        self.refused = ""
-        self.user = ""  # who it is, once somebody asked
         if grammar.PLAIN.fullmatch(block) is None:
             if grammar.is_malformed(block):
-                self.refused, self.kept, self.plain = grammar.reason(block), b"", True
+                self.refused, self.kept = grammar.reason(block), b""
                 return
             block = _without_aliases(block)
         self.kept = self._take(block)
-        self.plain = not self.authorization and POSITION_COOKIE not in self.cookie
+        if self.authorization or POSITION_COOKIE in self.cookie:
+            self.plain = False
 
     def _take(self, block: bytes) -> bytes:
         cuts: list[tuple[int, int]] = []
@@ -80,9 +63,9 @@ class Fields:
                 else:
                     self._take_other(name, value)
                 cuts.append((found.start() + 1, found.end() + 2))
-        if b"upgrade" not in named or self.chunked or self.length > 0:
+        if self.upgrade and (b"upgrade" not in named or self.chunked or self.length > 0):
             self.upgrade = b""
-        if grammar.HOST.fullmatch(self.host) is None:
+        if self.host not in _HOSTS and not _is_host(self.host):
             self.refused = "Host is malformed"
         elif self.chunked and self.length >= 0:
             self.refused = "Transfer-Encoding contradicts Content-Length"
@@ -130,6 +113,18 @@ class Fields:
 
 
 _NEVER_DROPPED = frozenset({b"host", b"content-length", b"cookie", b"authorization"})
+
+
+_HOSTS: set[bytes] = set()
+
+
+def _is_host(value: bytes) -> bool:
+    """Hosts are few, so they are remembered."""
+    if grammar.HOST.fullmatch(value) is None:
+        return False
+    if len(_HOSTS) < 256 and len(value) < 256:
+        _HOSTS.add(value)
+    return True
 
 
 def _without_aliases(block: bytes) -> bytes:

@@ -10,17 +10,20 @@ import re
 from strangler_proxy.headers import OWN_COOKIE, SESSION_COOKIE
 from strangler_proxy.request import Request
 
+_BEFORE_A_NAME = (b" ", b";", b"\t")
 _OWN_FORM = re.compile(r"^[0-9a-f]{32}$")
 
 
 def cookie(header: bytes, name: bytes) -> str:
     """The value of one cookie, or nothing."""
-    if name not in header:
-        return ""
-    for pair in header.split(b";"):
-        key, _, value = pair.partition(b"=")
-        if key.strip() == name:
+    at = header.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if header[end : end + 1] == b"=" and (not at or header[at - 1 : at] in _BEFORE_A_NAME):
+            stop = header.find(b";", end)
+            value = header[end + 1 :] if stop < 0 else header[end + 1 : stop]
             return value.strip().strip(b'"').decode("latin-1")
+        at = header.find(name, end)
     return ""
 
 

@@ -26,15 +26,25 @@ BROWSER = {
     "DNT": "1",
 }
 CONNECTIONS = 32
+POSTING = 'wrk.method = "POST"\nwrk.body = string.rep("x", {length})\n'
+VARYING = """\
+local number = 0
+function request()
+  number = number + 1
+  wrk.headers["Referer"] = "https://shop.example/products/" .. number
+  return wrk.format()
+end
+"""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One kind of request. ``body``: bytes that are posted."""
+    """One kind of request. ``body``: bytes that are posted. ``vary``: the Referer is another one each time."""
 
     name: str
     path: str
     body: int = 0
+    vary: bool = False
     seconds: float = 2.0
 
 
@@ -43,6 +53,7 @@ JOBS = (
     Job("GET 64 kB", "/api/orders/64k.bin"),
     Job("GET 1 MB", "/api/orders/1m.bin"),
     Job("POST 0.3 kB", "/api/orders/small", body=300),
+    Job("GET 0.3 kB, other headers each time", "/api/orders/small", vary=True),
 )
 SMALL = JOBS[0]
 
@@ -58,13 +69,13 @@ class Closed:
 
 def saturate(port: int, job: Job, *, directory: Path, core: int) -> Closed:
     """wrk, one thread on ``core``, as fast as answers come."""
-    script = directory / "post.lua"
-    script.write_text(f'wrk.method = "POST"\nwrk.body = string.rep("x", {job.body})\n')
+    script = directory / "load.lua"
+    script.write_text(POSTING.format(length=job.body) if job.body else VARYING)
     headers = [word for name, value in BROWSER.items() for word in ("-H", f"{name}: {value}")]
-    posting = ["-s", str(script)] if job.body else []
+    scripted = ["-s", str(script)] if job.body or job.vary else []
     duration = f"{max(1, round(job.seconds))}s"
     url = f"http://127.0.0.1:{port}{job.path}"
-    argv = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration}", *headers, *posting, url]
+    argv = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration}", *headers, *scripted, url]
     said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
     done = re.search(r"(\d+) requests in", said)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
