@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from strangler.domain.table import TableError
-from strangler_proxy import table
+from strangler_proxy import certificates, table
 from strangler_proxy.access_log import event
 from strangler_proxy.settings import BadSettings, Settings, parse
 from strangler_proxy.workers import serve
@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = parse(arguments)
         _judge_file(settings)
+        certificates.judge(settings)
         serve(settings)
     except BadSettings as error:
         print(f"strangler-proxy: {error}", file=sys.stderr)

@@ -54,7 +54,7 @@ class Dispatching(Sending):
         if known is None:
             if request.fields.plain and not plane.router.overrides:
                 self._known = NOWHERE
-                way, self._cookie = plane.router.usual(table, place, request, self._client.address)
+                way, self._cookie = plane.router.usual(table, place, request, request.address)
                 self._send(way)
                 return
             known = positions.in_cookie(request)
@@ -62,7 +62,7 @@ class Dispatching(Sending):
                 self._wait(self._look_up(known))
                 return
             self._known = known
-        way, self._cookie = plane.router.decide(table, met, request, self._client.address, known, plane.markers.known)
+        way, self._cookie = plane.router.decide(table, met, request, request.address, known, plane.markers.known)
         if way.decision.awaited and patient:
             self._wait(self._await_markers(way.decision))
             return

@@ -36,7 +36,7 @@ def request_head(request: Request, way: Way, plane: Plane) -> bytes:
     """Strips nothing (``Request`` did that) and adds what this hop says: framing, forwarding, ids, stamp."""
     fields, decision, more = request.fields, way.decision, way.stamp
     if not fields.hosts:
-        more += b"Host: %b\r\n" % decision.urls[0].partition("://")[2].encode()
+        more += _host_line(decision)
     if fields.chunked:
         more += b"Transfer-Encoding: chunked\r\n"
     if fields.expects_continue:
@@ -51,11 +51,16 @@ def request_head(request: Request, way: Way, plane: Plane) -> bytes:
         request.target,
         fields.kept,
         request.forwarded,
-        fields.host,
+        request.host,
         request.request_id,
         fields.trace or plane.new_trace(),
         more,
     )
+
+
+def _host_line(decision: Decision) -> bytes:
+    """For a client of HTTP/1.0 that names no host."""
+    return b"Host: %b\r\n" % (decision.urls[0].partition("://")[2] or "localhost").encode()
 
 
 def copy_head(request: Request, way: Way) -> bytes:
@@ -65,9 +70,9 @@ def copy_head(request: Request, way: Way) -> bytes:
         request.verb,
         request.target,
         fields.kept,
-        b"" if fields.hosts else b"Host: %b\r\n" % way.decision.urls[0].partition("://")[2].encode(),
+        b"" if fields.hosts else _host_line(way.decision),
         request.forwarded,
-        fields.host,
+        request.host,
         request.request_id,
         way.stamp,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 from contextlib import suppress
@@ -12,7 +13,9 @@ from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable
 from strangler_proxy import ownership
 from strangler_proxy.access_log import AccessLog, event
+from strangler_proxy.certificates import outgoing
 from strangler_proxy.hold import Holds
+from strangler_proxy.hops import Hops
 from strangler_proxy.known import Known
 from strangler_proxy.markers import Markers
 from strangler_proxy.metrics import Metrics
@@ -42,7 +45,8 @@ class Plane:
         self.metrics = Metrics()
         self.log = AccessLog(settings.access_log, self.metrics.logs_dropped.add)
         self.clients: set[ClientConnection] = set()
-        self.pool = Pool(self.limits, loop)
+        self.pool = Pool(self.limits, loop, functools.cache(lambda: outgoing(settings)))
+        self.hops = Hops(settings.trusted, "https" if settings.certificates else "http")
         self.markers = Markers()
         self.credentials = CredentialPositions(self.metrics)
         self.router = Router(self.metrics)

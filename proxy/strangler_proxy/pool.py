@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from strangler_proxy.settings import Limits
 from strangler_proxy.upstream import UpstreamConnection
 
+Tls = Callable[[], ssl.SSLContext]
+
 
 class Target:
     """One server process's address. ``take`` is the fast way to a connection, ``acquire`` the patient one."""
 
-    __slots__ = ("_connecting", "_host", "_idle", "_limits", "_loop", "_port", "_tls", "_waiting", "busy", "open", "url")
+    __slots__ = ("_connecting", "_host", "_idle", "_limits", "_loop", "_path", "_port", "_tls", "_waiting", "busy", "open", "url")
 
-    def __init__(self, url: str, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, url: str, limits: Limits, loop: asyncio.AbstractEventLoop, tls: Tls) -> None:
         parts = urlsplit(url)
         self.url = url
+        self._path = parts.path if parts.scheme == "unix" else ""
         self._host = parts.hostname or ""
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = tls() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._limits, self._loop = limits, loop
         self._idle: deque[UpstreamConnection] = deque()
@@ -61,9 +64,12 @@ class Target:
         self._connecting += 1
         try:
             async with asyncio.timeout(self._limits.connect):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self), self._host, self._port, ssl=self._tls
-                )
+                if self._path:
+                    _, connection = await self._loop.create_unix_connection(lambda: UpstreamConnection(self), self._path)
+                else:
+                    _, connection = await self._loop.create_connection(
+                        lambda: UpstreamConnection(self), self._host, self._port, ssl=self._tls
+                    )
         except BaseException:
             self._wake()
             raise
@@ -127,14 +133,15 @@ class Target:
 
 
 class Pool:
-    def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
-        self._limits, self._loop = limits, loop
+    def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, tls: Tls) -> None:
+        """``tls`` gives the context for https targets; it is asked only if there are some."""
+        self._limits, self._loop, self._tls = limits, loop, tls
         self._targets: dict[str, Target] = {}
 
     def target(self, url: str) -> Target:
         found = self._targets.get(url)
         if found is None:
-            found = self._targets[url] = Target(url, self._limits, self._loop)
+            found = self._targets[url] = Target(url, self._limits, self._loop, self._tls)
         return found
 
     def order(self, urls: tuple[str, ...]) -> list[Target]:

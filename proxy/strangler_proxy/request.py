@@ -26,6 +26,7 @@ class Fields:
 
     # What most requests don't have stands at the class.
     authorization = cookie = host = nested = request_id = trace = upgrade = b""
+    forwarded = forwarded_for = forwarded_host = forwarded_proto = b""
     hosts, length = 0, -1
     chunked = close = expects_continue = keep_alive = False
     plain = True
@@ -95,6 +96,14 @@ class Fields:
             self.upgrade = b"" if b"h2c" in grammar.tokens(value) else value  # HTTP/2 would pass the proxy by
         elif name == b"x-strangler-request":
             self.nested = value
+        elif name == b"x-forwarded-for":
+            self.forwarded_for = b", ".join((self.forwarded_for, value)) if self.forwarded_for else value
+        elif name == b"forwarded":
+            self.forwarded = b", ".join((self.forwarded, value)) if self.forwarded else value
+        elif name == b"x-forwarded-proto":
+            self.forwarded_proto = value
+        elif name == b"x-forwarded-host":
+            self.forwarded_host = value
 
     def _obey(self, named: list[bytes], kept: bytes) -> bytes:
         """``Connection`` and the fields that it names for this hop only."""
@@ -170,14 +179,18 @@ class Line:
 
 
 class Request:
-    """``refused`` says in words why this is no request, or is empty."""
+    """``refused`` says in words why this is no request, or is empty.
 
-    __slots__ = ("fields", "forwarded", "http11", "method", "path", "refused", "request_id", "target", "verb")
+    ``address`` is the client's, ``forwarded`` the header lines that tell of it, ``host`` what it asked for, as far as proxies in
+    front are believed.
+    """
+
+    __slots__ = ("address", "fields", "forwarded", "host", "http11", "method", "path", "refused", "request_id", "target", "verb")
 
     def __init__(self, line: Line, fields: Fields) -> None:
         self.fields = fields
         self.request_id = fields.request_id
-        self.forwarded = b""
+        self.forwarded, self.address, self.host = b"", "", fields.host
         self.verb, self.method, self.target, self.path, self.http11 = line.verb, line.method, line.target, line.path, line.http11
         self.refused = fields.refused or line.refused
         if fields.hosts != 1 and (line.http11 or fields.hosts > 1):

@@ -29,17 +29,18 @@ class ClientConnection(asyncio.Protocol):
         "_checked",
         "_current",
         "_deaf",
+        "_forwarded",
+        "_peer",
         "_plane",
         "_queue",
         "_reading",
         "_receiving",
         "_starting",
         "_transport",
+        "_trusted",
         "_upgrading",
         "_upstream_full",
-        "address",
         "deadline",
-        "forwarded",
         "full",
     )
 
@@ -54,8 +55,9 @@ class ClientConnection(asyncio.Protocol):
         self._queue: deque[Exchange] = deque()
         self._deaf = self._starting = self._upgrading = self._upstream_full = self.full = False
         self._reading = True
-        self.address = ""
-        self.forwarded = b""
+        self._peer = ""
+        self._forwarded = b""
+        self._trusted = False
         self.deadline = 0.0
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------------------
@@ -64,8 +66,10 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH)
         peer = transport.get_extra_info("peername")
-        self.address = peer[0] if isinstance(peer, tuple) else "local"
-        self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n" % self.address.encode()
+        hops = self._plane.hops
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._forwarded = hops.of_peer(self._peer)
+        self._trusted = hops.trusts(self._peer)
         self.deadline = self._plane.loop.time() + self._plane.limits.header_time
         self._plane.clients.add(self)
 
@@ -135,7 +139,10 @@ class ClientConnection(asyncio.Protocol):
         known, first = self._plane.known, data[:line_end]
         fields = known.fields.get(block) or known.new_fields(block)
         request = Request(known.lines.get(first) or known.new_line(first), fields)
-        request.forwarded = self.forwarded
+        if self._trusted:
+            request.address, request.forwarded, request.host = self._plane.hops.behind(self._peer, fields)
+        else:
+            request.address, request.forwarded = self._peer, self._forwarded
         exchange = Exchange(self, self._plane, request)
         self._queue.append(exchange)
         limits = self._plane.limits

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 EXAMPLE = """example:
   STRANGLER_SERVICE_TOKEN=… strangler-proxy --listen 127.0.0.1:8000 --operator 127.0.0.1:8009 \\
@@ -48,25 +50,47 @@ class Limits:
     linger: float = 2.0
 
 
+class Endpoint(NamedTuple):
+    """Where to listen: host and port, or the path of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
 @dataclass(frozen=True)
 class Settings:
-    listen: tuple[str, int]
-    operator: tuple[str, int] | None
+    """``trusted``: networks of proxies in front, see ``Hops``. The rest of TLS is in ``certificates``."""
+
+    listen: Endpoint
+    operator: Endpoint | None
     table: Path | None
     redis: str = ""
     token: str = ""
     workers: int = 1
     access_log: float = 0.01
+    trusted: tuple[str, ...] = ()
+    certificates: Path | None = None
+    client_ca: Path | None = None
+    target_ca: Path | None = None
+    target_certificate: Path | None = None
     limits: Limits = Limits()
 
 
-def address(text: str) -> tuple[str, int]:
-    """``host:port`` or ``[::1]:port``. Raises ``argparse.ArgumentTypeError``."""
+def address(text: str) -> Endpoint:
+    """``host:port``, ``[::1]:port`` or ``unix:/path``. Raises ``argparse.ArgumentTypeError``."""
+    if text.startswith("unix:/"):
+        return Endpoint(path=text.removeprefix("unix:"))
     host, _, port = text.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8000")
-    return host, int(port)
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8000, nor unix:/PATH")
+    return Endpoint(host, int(port))
 
 
 def _workers(text: str) -> int:
@@ -85,7 +109,17 @@ def _share(text: str) -> float:
     return share
 
 
-def _address_or_none(text: str) -> tuple[str, int] | None:
+def _networks(text: str) -> tuple[str, ...]:
+    found = tuple(part for each in text.split(",") if (part := each.strip()))
+    for part in found:
+        try:
+            _ = part == "unix" or ipaddress.ip_network(part)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{part!r} is not a network such as 10.0.0.0/8, nor 'unix': {error}") from error
+    return found
+
+
+def _address_or_none(text: str) -> Endpoint | None:
     return None if text == "none" else address(text)
 
 
@@ -99,7 +133,7 @@ def parse(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = o
     )
     port, operator = environ.get("PROXY_PORT", "8000"), environ.get("OPERATOR_PORT", "8009")
     users = address(f"127.0.0.1:{port}")
-    parser.add_argument("--listen", type=address, default=users, metavar="HOST:PORT", help="users come here")
+    parser.add_argument("--listen", type=address, default=users, metavar="HOST:PORT", help="users come here; also unix:/PATH")
     parser.add_argument(
         "--operator",
         type=_address_or_none,
@@ -111,7 +145,22 @@ def parse(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = o
     parser.add_argument("--redis", default=environ.get("REDIS_URL", ""), metavar="URL", help="where tables come from")
     parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes on the one listening socket")
     parser.add_argument("--access-log", type=_share, default=0.01, metavar="SHARE", help="share of requests logged")
+    parser.add_argument(
+        "--trusted",
+        type=_networks,
+        default=_networks(environ.get("TRUSTED_PROXIES", "")),
+        metavar="NETWORKS",
+        help="proxies in front whose X-Forwarded-* and Forwarded are believed: 10.0.0.0/8,::1,unix",
+    )
+    parser.add_argument(
+        "--certificates", type=Path, metavar="DIR", help="TLS: chain and key in default.pem, NAME.pem, _.DOMAIN.pem"
+    )
+    parser.add_argument("--client-ca", type=Path, metavar="FILE", help="TLS: clients must show a certificate of this authority")
+    parser.add_argument("--target-ca", type=Path, metavar="FILE", help="one more authority for https targets")
+    parser.add_argument("--target-certificate", type=Path, metavar="FILE", help="shown to https targets, chain and key")
     given = parser.parse_args(arguments)
+    if given.client_ca is not None and given.certificates is None:
+        parser.error("--client-ca is for TLS: give --certificates DIR too")
     if given.table is None and not given.redis:
         parser.error("nothing says where the route table comes from: give --table FILE, or --redis URL, or both")
     return Settings(
@@ -122,4 +171,9 @@ def parse(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = o
         token=environ.get("STRANGLER_SERVICE_TOKEN", ""),
         workers=given.workers,
         access_log=given.access_log,
+        trusted=given.trusted,
+        certificates=given.certificates,
+        client_ca=given.client_ca,
+        target_ca=given.target_ca,
+        target_certificate=given.target_certificate,
     )

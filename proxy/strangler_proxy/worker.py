@@ -16,6 +16,7 @@ import uvloop
 from strangler.domain.table import TableError
 from strangler_proxy import table
 from strangler_proxy.access_log import event
+from strangler_proxy.certificates import Certificates
 from strangler_proxy.control import Control
 from strangler_proxy.operator import Operator
 from strangler_proxy.plane import Plane
@@ -55,20 +56,24 @@ async def _serve(settings: Settings, place: Place) -> None:
     plane = Plane(settings, loop, number=place.number)
     control = Control(plane, place.identity)
     _first_table(plane, settings)
-    server = await loop.create_server(lambda: ClientConnection(plane), sock=place.listening)
+    certificates = Certificates(settings.certificates, settings.client_ca) if settings.certificates else None
+    server = await _listen(plane, place.listening, certificates)
     operators = await _operators(Operator(plane, control.report, place.sockets), place)
     if place.lifeline is not None:
         loop.add_reader(place.lifeline, stop.set)
     plane.sweep()
+    watch = loop.create_task(_watch_certificates(certificates)) if certificates else None
     line = loop.create_task(control.run() if settings.redis else _watch_file(plane, settings))
     event("worker.started", number=place.number, pid=os.getpid())
     await stop.wait()
     if place.lifeline is not None:
         loop.remove_reader(place.lifeline)
     await _drain(plane, server)
-    line.cancel()
-    with suppress(asyncio.CancelledError):
-        await line
+    for task in (line, watch):
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
     if settings.redis:
         await control.leave()
     for listener in operators:
@@ -101,6 +106,23 @@ async def _operators(operator: Operator, place: Place) -> list[asyncio.Server]:
         own.unlink(missing_ok=True)
         listeners.append(await asyncio.start_unix_server(operator.serve, path=str(own)))
     return listeners
+
+
+async def _listen(plane: Plane, listening: socket.socket, certificates: Certificates | None) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    context = certificates.context if certificates else None
+    handshake = plane.limits.header_time if context else None
+    if listening.family == socket.AF_UNIX:
+        return await loop.create_unix_server(
+            lambda: ClientConnection(plane), sock=listening, ssl=context, ssl_handshake_timeout=handshake
+        )
+    return await loop.create_server(lambda: ClientConnection(plane), sock=listening, ssl=context, ssl_handshake_timeout=handshake)
+
+
+async def _watch_certificates(certificates: Certificates) -> None:
+    while True:
+        await asyncio.sleep(_FILE_POLL)
+        certificates.look()
 
 
 async def _watch_file(plane: Plane, settings: Settings) -> None:

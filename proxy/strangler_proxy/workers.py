@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from redis.exceptions import RedisError
 from strangler.domain.channels import PROXIES
 from strangler_proxy import worker
 from strangler_proxy.access_log import event
-from strangler_proxy.settings import BadSettings, Settings
+from strangler_proxy.settings import BadSettings, Endpoint, Settings
 from strangler_proxy.worker import Place
 
 _BACKLOG = 2048
@@ -29,9 +30,11 @@ _PATIENCE = 1.0
 _QUICK_DEATH = 1.0
 
 
-def bind(address: tuple[str, int], what: str) -> socket.socket:
+def bind(endpoint: Endpoint, what: str) -> socket.socket:
     """A listening socket. Raises ``BadSettings`` in one sentence; a port that is just being left is waited for, shortly."""
-    host, port = address
+    if endpoint.path:
+        return _bind_unix(endpoint.path, what)
+    host, port = endpoint.host, endpoint.port
     until = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -45,8 +48,27 @@ def bind(address: tuple[str, int], what: str) -> socket.socket:
                 continue
             reason = str(error) if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
             raise BadSettings(
-                f"cannot listen on {host}:{port} for {what}: {reason}; stop what holds the port, or give another one"
+                f"cannot listen on {endpoint} for {what}: {reason}; stop what holds the port, or give another one"
             ) from error
+
+
+def _bind_unix(path: str, what: str) -> socket.socket:
+    """A socket file that nobody listens on any more is replaced."""
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode) and probe.connect_ex(path):
+                os.unlink(path)
+        listening.bind(path)
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise BadSettings(
+            f"cannot listen on unix:{path} for {what}: {reason}; remove what is there, or give another path"
+        ) from error
+    return listening
 
 
 def identity(number: int) -> str:
@@ -58,8 +80,8 @@ def serve(settings: Settings) -> None:
     """Runs the proxy until it is told to stop. One worker lives in this very process, several are its children."""
     listening = bind(settings.listen, "users")
     operating = bind(settings.operator, "operators") if settings.operator else None
-    host, port = listening.getsockname()[:2]
-    event("started", listen=f"{host}:{port}", workers=settings.workers, pid=os.getpid())
+    where = settings.listen if settings.listen.path else Endpoint(*listening.getsockname()[:2])
+    event("started", listen=where, workers=settings.workers, pid=os.getpid())
     if settings.workers == 1:
         worker.run(settings, Place(0, identity(0), listening, operating))
     else:

@@ -9,7 +9,7 @@ from typing import Any
 from strangler.domain.routes import Rule
 from strangler.domain.stages import Stage
 
-ORIGIN = re.compile(r"^https?://([\w.\-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?$", re.ASCII)
+ORIGIN = re.compile(r"^https?://([\w.\-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?$|^unix:/[\w.\-/]+$", re.ASCII)
 METHOD = re.compile(r"^[A-Z]{1,20}$", re.ASCII)
 TOKEN = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", re.ASCII)
 NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
@@ -71,7 +71,7 @@ def name(raw: Any, place: str) -> str:
 
 
 def origins(raw: Any, place: str) -> tuple[str, ...]:
-    """URLs of servers: scheme, host, port. Returned without a trailing slash."""
+    """URLs of servers: scheme, host, port; or a socket file, ``unix:/run/shop.sock``. Returned without a trailing slash."""
     found = []
     for index, url in enumerate(array(raw, place)):
         match = ORIGIN.match(url) if isinstance(url, str) else None
