@@ -140,6 +140,7 @@ class Metrics:
         self.errors = Counter("strangler_proxy_problems_total", "Answers made by the proxy itself.", ("kind",))
         self.refused = Counter("strangler_proxy_refused_total", "Requests that were not understood, by reason.", ("reason",))
         self.fallbacks = Counter("strangler_proxy_fallbacks_total", "Canary reads sent to the monolith.", ("context", "cause"))
+        self.ejections = Counter("strangler_proxy_ejections_total", "Targets left out for a while.", ("target", "cause"))
         self.misdirected = Counter("strangler_proxy_misdirected_total", "421 answers that were routed anew.", ("context", "side"))
         self.retries = Counter("strangler_proxy_retries_total", "Safe requests sent again on a fresh connection.", ("side",))
         self.waits = Counter("strangler_proxy_freshness_waits_total", "Requests that waited for a marker.", ("outcome",))

@@ -45,7 +45,7 @@ class Plane:
         self.metrics = Metrics()
         self.log = AccessLog(settings.access_log, self.metrics.logs_dropped.add)
         self.clients: set[ClientConnection] = set()
-        self.pool = Pool(self.limits, loop, functools.cache(lambda: outgoing(settings)))
+        self.pool = Pool(self.limits, loop, functools.cache(lambda: outgoing(settings)), self._target_ejected)
         self.hops = Hops(settings.trusted, "https" if settings.certificates else "http")
         self.markers = Markers()
         self.credentials = CredentialPositions(self.metrics)
@@ -69,6 +69,7 @@ class Plane:
         gauge = self.metrics.gauge
         gauge("clients", "Open client connections.", (), lambda: {(): float(len(self.clients))})
         gauge("upstream_connections", "Open connections by target.", ("target",), self.pool.connections)
+        gauge("target_ejected", "Whether a target is left out for a while.", ("target",), self.pool.ejected)
         gauge("writes_in_flight", "Writes under way.", ("context",), self._writes_in_flight)
         gauge("tunnels", "Connections that speak another protocol after an upgrade.", (), lambda: {(): float(len(self.tunnels))})
         gauge("parked", "Writes that wait for a hold to end.", (), lambda: {(): float(self.holds.parked)})
@@ -84,6 +85,10 @@ class Plane:
 
     def _table_age(self) -> dict[tuple[str, ...], float]:
         return {(): self.loop.time() - self.tables.applied_at} if self.tables.current else {}
+
+    def _target_ejected(self, url: str, why: str) -> None:
+        self.metrics.ejections.add(url, why)
+        event("target.ejected", target=url, why=why)
 
     # -- tables and owners -----------------------------------------------------------------------------------------------
 

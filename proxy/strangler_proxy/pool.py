@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
+from strangler_proxy.health import Health
 from strangler_proxy.settings import Limits
 from strangler_proxy.upstream import UpstreamConnection
 
 Tls = Callable[[], ssl.SSLContext]
+Ejected = Callable[[str, str], None]
 
 
 class Target:
     """One server process's address. ``take`` is the fast way to a connection, ``acquire`` the patient one."""
 
-    __slots__ = ("_connecting", "_host", "_idle", "_limits", "_loop", "_path", "_port", "_tls", "_waiting", "busy", "open", "url")
+    __slots__ = (
+        "_connecting", "_ejected", "_host", "_idle", "_limits", "_loop", "_path", "_port", "_tls", "_waiting", "busy", "health",
+        "open", "url",
+    )  # fmt: skip
 
-    def __init__(self, url: str, limits: Limits, loop: asyncio.AbstractEventLoop, tls: Tls) -> None:
+    def __init__(self, url: str, limits: Limits, loop: asyncio.AbstractEventLoop, tls: Tls, ejected: Ejected) -> None:
         parts = urlsplit(url)
         self.url = url
         self._path = parts.path if parts.scheme == "unix" else ""
@@ -30,6 +36,8 @@ class Target:
         self._idle: deque[UpstreamConnection] = deque()
         self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         self.busy: set[UpstreamConnection] = set()
+        self.health = Health()
+        self._ejected = ejected
         self.open = self._connecting = 0
 
     def unexpected(self, error: BaseException) -> None:
@@ -38,6 +46,15 @@ class Target:
 
     def next_deadline(self) -> float:
         return self._loop.time() + self._limits.idle_response
+
+    def failed(self) -> None:
+        """A connection could not be made or broke, an answer did not come in time or was 502 or 504."""
+        why = self.health.failed(self._loop.time())
+        if why:
+            self._ejected(self.url, why)
+
+    def succeeded(self) -> None:
+        self.health.succeeded(self._loop.time())
 
     def take(self) -> UpstreamConnection | None:
         """An idle connection, the most recently used first; None if there is none."""
@@ -70,8 +87,10 @@ class Target:
                     _, connection = await self._loop.create_connection(
                         lambda: UpstreamConnection(self), self._host, self._port, ssl=self._tls
                     )
-        except BaseException:
+        except BaseException as error:
             self._wake()
+            if isinstance(error, (OSError, TimeoutError)):
+                self.failed()
             raise
         finally:
             self._connecting -= 1
@@ -133,22 +152,41 @@ class Target:
 
 
 class Pool:
-    def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, tls: Tls) -> None:
-        """``tls`` gives the context for https targets; it is asked only if there are some."""
-        self._limits, self._loop, self._tls = limits, loop, tls
+    def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, tls: Tls, ejected: Ejected) -> None:
+        """``tls`` gives the context for https targets; it is asked only if there are some. ``ejected`` is told url and reason."""
+        self._limits, self._loop, self._tls, self._ejected = limits, loop, tls, ejected
+        self._marked = 0.0
         self._targets: dict[str, Target] = {}
 
     def target(self, url: str) -> Target:
         found = self._targets.get(url)
         if found is None:
-            found = self._targets[url] = Target(url, self._limits, self._loop, self._tls)
+            found = self._targets[url] = Target(url, self._limits, self._loop, self._tls, self._ejected)
         return found
 
-    def order(self, urls: tuple[str, ...]) -> list[Target]:
-        """The targets of some origins, the least busy first."""
+    def order(self, urls: tuple[str, ...], *, probe: bool = False) -> list[Target]:
+        """The targets of some origins: the less busy of two drawn ones first. Ejected ones only if there are no others.
+
+        ``probe``: this request may find out whether an ejected one is back.
+        """
         if len(urls) == 1:
             return [self.target(urls[0])]
-        return sorted((self.target(url) for url in urls), key=lambda target: len(target.busy))
+        now, targets = self._loop.time(), [self.target(url) for url in urls]
+        if probe:
+            back = [target for target in targets if target.health.until and target.health.admits(now)]
+            if back:
+                return back + [target for target in targets if not target.health.until]
+        well = [target for target in targets if not target.health.until] or targets
+        random.shuffle(well)
+        well[:2] = sorted(well[:2], key=lambda target: len(target.busy))
+        if random.random() >= well[0].health.weight(now):
+            well.append(well.pop(0))  # it came back a moment ago
+        return well
+
+    def shuns(self, url: str) -> bool:
+        """Whether a target is ejected, and this request not the one that finds out whether it is back."""
+        health, now = self.target(url).health, self._loop.time()
+        return bool(health.until) and health.probed_at != now and not health.admits(now)
 
     def keep_only(self, urls: Iterable[str]) -> None:
         """Closes idle connections to origins that no table names any more."""
@@ -159,12 +197,20 @@ class Pool:
                 del self._targets[url]
 
     def sweep(self, now: float) -> None:
+        mark = now - self._marked >= 1.0
+        if mark:
+            self._marked = now
         for target in list(self._targets.values()):
             target.sweep(now)
+            if mark:
+                target.health.mark(now)
 
     def close(self) -> None:
         for target in self._targets.values():
             target.close()
+
+    def ejected(self) -> dict[tuple[str, ...], float]:
+        return {(url,): float(target.health.ejected) for url, target in self._targets.items()}
 
     def connections(self) -> dict[tuple[str, ...], float]:
         return {(url,): float(target.open) for url, target in self._targets.items()}

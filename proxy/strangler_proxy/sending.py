@@ -26,11 +26,14 @@ class Sending(Ending):
         target = way.target
         if target is None:
             target = self._nearest(way)
+        if target.health.until and self._plane.pool.shuns(target.url) and self._falls_back("ejected"):
+            return
         connection = None if self._retried else target.take()
         if connection is not None:
             self._transmit(connection)
         else:
-            self._wait(self._connect(self._plane.pool.order(decision.urls)))
+            others = self._plane.pool.order(decision.urls)
+            self._wait(self._connect([target, *(other for other in others if other is not target)]))
 
     def _nearest(self, way: Way) -> Target:
         """The least busy target; the only one is remembered with the way."""
@@ -38,7 +41,7 @@ class Sending(Ending):
         if len(urls) == 1:
             way.target = self._plane.pool.target(urls[0])
             return way.target
-        return self._plane.pool.order(urls)[0]
+        return self._plane.pool.order(urls, probe=not way.decision.met.writes)[0]
 
     async def _connect(self, targets: list[Target]) -> None:
         """Nothing was sent yet, so trying again is safe: elsewhere for a canary read, and for a while for all others."""

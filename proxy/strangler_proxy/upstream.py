@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from strangler_proxy import grammar, headers
 from strangler_proxy.bodies import BadBody, Body, Chunked, Counted, ToTheEnd
+from strangler_proxy.health import GATEWAY_FAILURES
 
 if TYPE_CHECKING:
     from strangler_proxy.pool import Target
@@ -108,6 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
     def begin(self, sink: Sink, head: bytes, *, head_only: bool, deadline: float, switches: bool = False) -> None:
         """Sends a request's head (with any first piece of its body). ``switches``: another protocol was asked for."""
         self._sink = sink
+        self.target.health.requests += 1
         self.uses += 1
         self.deadline = deadline
         self._head_only, self._switches = head_only, switches
@@ -150,6 +152,7 @@ class UpstreamConnection(asyncio.Protocol):
     def expire(self) -> None:
         """The deadline has passed."""
         if self._sink is not None:
+            self.target.failed()
             self._sink.upstream_timeout(self)
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------------------
@@ -223,10 +226,15 @@ class UpstreamConnection(asyncio.Protocol):
         sink, self._sink = self._sink, None
         assert sink is not None
         assert self._body is not None
+        target = self.target
+        if self.status in GATEWAY_FAILURES:
+            target.failed()
+        elif target.health.troubled:
+            target.succeeded()
         if self._keep_alive and clean and self._sent:
             if not self._reading:
                 self.read(True)
-            self.target.release(self)
+            target.release(self)
         else:
             self.close()
         sink.upstream_end(self._body.trailers)
@@ -234,6 +242,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _lose(self) -> None:
         sink, self._sink = self._sink, None
         self.close()
+        if self.began or not self.reused:  # a kept connection may be closed under our feet
+            self.target.failed()
         if sink is not None:
             sink.upstream_lost(self.began, self.reused)
 

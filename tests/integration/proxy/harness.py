@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.local.ports import Ports
+
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "a-service-token-for-tests-0123456789abcdef"
 PATIENCE = 10.0
@@ -232,8 +234,8 @@ def table(
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
+    """Not one that the system would give to somebody's outgoing connection a moment later."""
+    return Ports.free().proxy
 
 
 @dataclass
