@@ -76,7 +76,11 @@ def saturate(port: int, job: Job, *, directory: Path, core: int) -> Closed:
     duration = f"{max(1, round(job.seconds))}s"
     url = f"http://127.0.0.1:{port}{job.path}"
     argv = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration}", *headers, *scripted, url]
-    said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+    return read(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+def read(said: str) -> Closed:
+    """What wrk reports at its end."""
     done = re.search(r"(\d+) requests in", said)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
     errors = re.search(r"Non-2xx or 3xx responses: (\d+)", said)

@@ -258,7 +258,7 @@ class Running:
 @contextmanager
 def started(peer: Peer, *, directory: Path, port: int, upstream: int, core: int) -> Iterator[Running]:
     place = directory / peer.name.replace(" ", "-")
-    place.mkdir(exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
     place.chmod(0o755)
     fill = {"dir": str(place), "port": port, "upstream": upstream}
     for name, text in peer.files.items():
@@ -281,7 +281,7 @@ def started(peer: Peer, *, directory: Path, port: int, upstream: int, core: int)
 @contextmanager
 def upstream_at(port: int, *, directory: Path, core: int) -> Iterator[None]:
     place = directory / "upstream"
-    (place / "api" / "orders").mkdir(parents=True)
+    (place / "api" / "orders").mkdir(parents=True, exist_ok=True)
     (place / "api" / "orders" / "64k.bin").write_bytes(os.urandom(64 * 1024))
     (place / "api" / "orders" / "1m.bin").write_bytes(os.urandom(1024 * 1024))
     for path in (directory, place, place / "api", place / "api" / "orders"):
