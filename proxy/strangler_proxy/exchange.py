@@ -20,22 +20,22 @@ class Exchange(Dispatching):
 
     def upstream_interim(self, connection: UpstreamConnection) -> None:
         if not self._left and self.request.http11:
-            self._out.append(forwarding.interim_head(connection))
+            self._out.append(connection.head.plain)
 
     def upstream_head(self, connection: UpstreamConnection) -> None:
-        way = self._way
+        way, head = self._way, connection.head
         assert way is not None
-        if connection.status == 421 and connection.not_executed:
+        if head.not_executed and head.status == 421:
             self._misdirected = self._misdirected or Misdirected(self._plane.loop.time())
             self._misdirected.answer.clear()
             self._misdirected.swallowing = True
             return
         self._answered = True
-        self.status = connection.status
+        self.status = head.status
         self._body.clear()
         self._resendable = False
         if self._left:
-            if connection.position:
+            if head.position:
                 self._after_write(connection)
             return
         if self._client.full:
@@ -44,17 +44,17 @@ class Exchange(Dispatching):
             self.closes = True
         if way.shadowed and not self._body_size:
             self._shadow = self._plane.shadow.sample(self.request, way.decision, connection, self._known or NOWHERE)
-        extra = self._after_write(connection) if connection.position else b""
+        extra = self._after_write(connection) if head.position else b""
         if self._cookie:
             extra += forwarding.own_cookie(self._cookie)
         inside = bool(self._passes)
-        head, self._framed, needs_close = forwarding.response_head(self.request, connection, extra, self.closes, inside)
+        text, self._framed, needs_close = forwarding.response_head(self.request, head, extra, self.closes, inside)
         self.closes = self.closes or needs_close
-        self._out.append(head)
+        self._out.append(text)
 
     def _after_write(self, connection: UpstreamConnection) -> bytes:
         """The position cookie; for a client with a credential the position is stored before the answer leaves."""
-        found = from_header(connection.position.decode("latin-1"))
+        found = from_header(connection.head.position.decode("latin-1"))
         if not found:
             return b""
         merged = merge(self._known or NOWHERE, found)
@@ -112,7 +112,7 @@ class Exchange(Dispatching):
         if self._left:
             connection.close()
         else:
-            self._client.switch(self, connection, forwarding.switched_head(connection) + rest)
+            self._client.switch(self, connection, forwarding.switched_head(connection.head) + rest)
 
     def upstream_lost(self, began: bool, reused: bool) -> None:
         connection, self._connection = self._connection, None

@@ -21,7 +21,7 @@ class _Answer:
     def upstream_interim(self, connection: UpstreamConnection) -> None: ...
 
     def upstream_head(self, connection: UpstreamConnection) -> None:
-        self._status = connection.status
+        self._status = connection.head.status
 
     def upstream_body(self, data: bytes) -> None:
         if len(self._body) < _MOST:

@@ -10,11 +10,11 @@ from strangler.domain.table import RouteTable
 from strangler_proxy import nested
 from strangler_proxy.headers import OWN_COOKIE
 from strangler_proxy.request import Request
+from strangler_proxy.response import BODILESS, Head
 
 if TYPE_CHECKING:
     from strangler_proxy.plane import Plane
     from strangler_proxy.routing import Way
-    from strangler_proxy.upstream import UpstreamConnection
 
 _YEAR = 365 * 24 * 3600
 
@@ -78,36 +78,32 @@ def copy_head(request: Request, way: Way) -> bytes:
     )
 
 
-def interim_head(connection: UpstreamConnection) -> bytes:
-    return b"HTTP/1.1%b%b\r\n" % (connection.line[8:], connection.kept)
-
-
-def switched_head(connection: UpstreamConnection) -> bytes:
-    return b"HTTP/1.1%b%bConnection: Upgrade\r\n\r\n" % (connection.line[8:], connection.kept)
+def switched_head(head: Head) -> bytes:
+    return b"HTTP/1.1%b%bConnection: Upgrade\r\n\r\n" % (head.line[8:], head.kept)
 
 
 def own_cookie(value: str) -> bytes:
     return b"Set-Cookie: %b=%b; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax\r\n" % (OWN_COOKIE, value.encode(), _YEAR)
 
 
-def response_head(
-    request: Request, connection: UpstreamConnection, extra: bytes, closes: bool, from_inside: bool
-) -> tuple[bytes, bool, bool]:
+def response_head(request: Request, head: Head, extra: bytes, closes: bool, from_inside: bool) -> tuple[bytes, bool, bool]:
     """The head, whether the body is to be sent in chunks, and whether the connection must close for its end to be seen.
 
     ``from_inside``: an application asked through the proxy; it gets the position, to hand it on.
     """
     chunked = needs_close = False
-    if connection.length < 0 and request.method != "HEAD" and connection.status not in (204, 304):
+    if head.length < 0 and request.method != "HEAD" and head.status not in BODILESS:
         if request.http11:
             chunked = True
             extra = b"Transfer-Encoding: chunked\r\n" + extra
         else:
             needs_close = True
-    if from_inside and connection.position:
-        extra += b"X-Strangler-Position: %b\r\n" % connection.position
+    if from_inside and head.position:
+        extra += b"X-Strangler-Position: %b\r\n" % head.position
     if closes or needs_close:
         extra += b"Connection: close\r\n"
     elif not request.http11:
         extra += b"Connection: keep-alive\r\n"
-    return b"HTTP/1.1%b%b%b\r\n" % (connection.line[8:], connection.kept, extra), chunked, needs_close
+    if not extra:
+        return head.plain, chunked, needs_close
+    return b"HTTP/1.1%b%b%b\r\n" % (head.line[8:], head.kept, extra), chunked, needs_close

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from strangler_proxy.health import Health
+from strangler_proxy.response import KnownHeads
 from strangler_proxy.settings import Limits
 from strangler_proxy.upstream import UpstreamConnection
 
@@ -21,8 +22,8 @@ class Target:
     """One server process's address. ``take`` is the fast way to a connection, ``acquire`` the patient one."""
 
     __slots__ = (
-        "_connecting", "_ejected", "_host", "_idle", "_limits", "_loop", "_path", "_port", "_tls", "_waiting", "busy", "health",
-        "open", "url",
+        "_connecting", "_ejected", "_host", "_idle", "_limits", "_loop", "_path", "_port", "_tls", "_waiting", "busy", "heads",
+        "health", "open", "url",
     )  # fmt: skip
 
     def __init__(self, url: str, limits: Limits, loop: asyncio.AbstractEventLoop, tls: Tls, ejected: Ejected) -> None:
@@ -37,6 +38,7 @@ class Target:
         self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         self.busy: set[UpstreamConnection] = set()
         self.health = Health()
+        self.heads = KnownHeads()
         self._ejected = ejected
         self.open = self._connecting = 0
 

@@ -55,8 +55,8 @@ class _Recorder:
     __slots__ = ("_body", "_content_type", "_hash", "_length", "_status")
 
     def __init__(self, connection: UpstreamConnection) -> None:
-        self._status = connection.status
-        self._content_type = connection.header(b"content-type")
+        self._status = connection.head.status
+        self._content_type = connection.head.get(b"content-type")
         self._hash = hashlib.sha256()
         self._length = 0
         self._body: bytearray | None = bytearray()

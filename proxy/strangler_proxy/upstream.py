@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
-from strangler_proxy import grammar, headers
+from strangler_proxy import grammar, response
 from strangler_proxy.bodies import BadBody, Body, Chunked, Counted, ToTheEnd
 from strangler_proxy.health import GATEWAY_FAILURES
+from strangler_proxy.response import BODILESS, BadAnswer, Head
 
 if TYPE_CHECKING:
     from strangler_proxy.pool import Target
@@ -48,32 +49,21 @@ class Sink(Protocol):
         """The send buffer is full, or has room again."""
 
 
-class _BadAnswer(Exception):
-    """It breaks the grammar."""
-
-
 class UpstreamConnection(asyncio.Protocol):
-    """``line`` is the status line, ``kept`` the fields that pass on (each line begins where the one before it ended)."""
+    """``head`` is that of the response that is being received, its last interim one before that."""
 
     __slots__ = (
         "_body",
         "_buffer",
         "_head_only",
-        "_keep_alive",
         "_reading",
         "_sent",
         "_sink",
         "_switches",
         "began",
-        "chunked",
         "deadline",
+        "head",
         "idle_since",
-        "kept",
-        "length",
-        "line",
-        "not_executed",
-        "position",
-        "status",
         "target",
         "transport",
         "uses",
@@ -85,12 +75,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._body: Body | None = None
         self.deadline = self.idle_since = 0.0
-        self.uses = self.status = 0
-        self.length = -1
-        self.line = self.kept = self.position = self._buffer = b""
+        self.uses = 0
+        self.head = response.NONE
+        self._buffer = b""
         self._reading = True
-        self._sent = self._head_only = self._keep_alive = self._switches = self.began = False
-        self.chunked = self.not_executed = False
+        self._sent = self._head_only = self._switches = self.began = False
 
     # -- the asker's side ------------------------------------------------------------------------------------------------
 
@@ -116,7 +105,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._sent = self.began = False
         self._body = None
         self._buffer = b""
-        self.status = 0
         self.write(head)
 
     def write(self, data: bytes) -> None:
@@ -182,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
                 data = body.feed(data, pieces)
                 for piece in pieces:
                     sink.upstream_body(piece)
-        except (_BadAnswer, BadBody):
+        except (BadAnswer, BadBody):
             sink.upstream_flush()
             self._lose()
             return
@@ -208,7 +196,6 @@ class UpstreamConnection(asyncio.Protocol):
         if self._sink is None:
             return
         if exc is None and isinstance(self._body, ToTheEnd):
-            self._keep_alive = False
             self._end(clean=False)
         else:
             self._lose()
@@ -227,11 +214,11 @@ class UpstreamConnection(asyncio.Protocol):
         assert sink is not None
         assert self._body is not None
         target = self.target
-        if self.status in GATEWAY_FAILURES:
+        if self.head.status in GATEWAY_FAILURES:
             target.failed()
         elif target.health.troubled:
             target.succeeded()
-        if self._keep_alive and clean and self._sent:
+        if self.head.keep_alive and clean and self._sent:
             if not self._reading:
                 self.read(True)
             target.release(self)
@@ -253,110 +240,47 @@ class UpstreamConnection(asyncio.Protocol):
         """Takes the interim heads and the final one; gives what comes behind."""
         if self._buffer:
             data, self._buffer = self._buffer + data, b""
+        known = self.target.heads
         while True:
             end = data.find(grammar.END)
             if end < 0:
                 if len(data) > _LONGEST_HEAD or grammar.BROKEN.search(data):
-                    raise _BadAnswer
+                    raise BadAnswer
                 self._buffer = data
                 return b""
-            self._head(data[: end + 2])
+            text = data[: end + 2]
+            head = self.head = known.get(text) or known.read(text)
             data = data[end + 4 :]
-            if self.status >= 200:
-                if self.length == len(data) and not self._head_only and self.status not in (204, 304):
+            if head.status >= 200:
+                if head.length == len(data) and not self._head_only and head.status not in BODILESS:
                     self._body = _COMPLETE  # small answers come in one piece
                     sink.upstream_head(self)
                     if data and self._sink is sink:
                         sink.upstream_body(data)
                     return b""
-                self._body = self._framing()
+                self._body = self._framing(head)
                 sink.upstream_head(self)
                 return data
-            if self.status == 101:
+            if head.status == 101:
                 self._switch(sink, data)
                 return b""
             sink.upstream_interim(self)
 
-    def _head(self, head: bytes) -> None:
-        line_end = head.index(b"\r\n")
-        self.line = head[:line_end]
-        known = _STATUS_LINES.get(self.line) or _status(self.line)
-        http11, self.status = known
-        block = head[line_end:]
-        if grammar.PLAIN.fullmatch(block) is None and grammar.is_malformed(block):
-            raise _BadAnswer
-        self.length = -1
-        self.chunked = self.not_executed = False
-        self.position = b""
-        cuts: list[tuple[int, int]] = []
-        named: list[bytes] = []
-        for found in headers.IN_RESPONSE.finditer(block.lower()):
-            name, value = found[1], found[2].rstrip(b" \t")
-            if name == b"content-length":
-                if self.length >= 0 or not grammar.NUMBER.fullmatch(value):
-                    raise _BadAnswer
-                self.length = int(value)
-                if self.status != 204:
-                    continue
-            elif name == b"connection":
-                if value != b"keep-alive" or not http11:
-                    named += grammar.tokens(value)
-            elif name == b"transfer-encoding":
-                if self.chunked or value != b"chunked" or not http11:
-                    raise _BadAnswer
-                self.chunked = True
-            elif name == b"x-strangler-position":
-                position = block[found.start(2) : found.end(2)].rstrip(b" \t")
-                self.position = b",".join((self.position, position)) if self.position else position
-            elif name == b"x-strangler-not-executed":
-                self.not_executed = value == b"1"
-            elif name == b"upgrade" and self.status == 101:
-                continue
-            cuts.append((found.start() + 1, found.end() + 2))
-        if self.chunked and self.length >= 0:
-            raise _BadAnswer
-        kept = grammar.without(block, cuts) if cuts else block
-        self._keep_alive = b"close" not in named if http11 else b"keep-alive" in named
-        if named:
-            beyond = frozenset(named) - _OF_THIS_HOP
-            kept = grammar.without_named(kept, beyond) if beyond else kept
-        self.kept = kept
-
-    def _framing(self) -> Body:
-        if self._head_only or self.status in (204, 304):
+    def _framing(self, head: Head) -> Body:
+        if self._head_only or head.status in BODILESS:
             return Counted(0)
-        if self.chunked:
+        if head.chunked:
             return Chunked()
-        if self.length >= 0:
-            return Counted(self.length)
+        if head.length >= 0:
+            return Counted(head.length)
         return ToTheEnd()
 
     def _switch(self, sink: Sink, rest: bytes) -> None:
         if not self._switches:
-            raise _BadAnswer
+            raise BadAnswer
         self._sink = None
         self.deadline = 0.0
         sink.upstream_switched(self, rest)
 
-    def header(self, name: bytes) -> bytes:
-        """A field of the answer by its name in lower case; nothing if there is none."""
-        at = self.kept.lower().find(b"\n" + name + b":")
-        if at < 0:
-            return b""
-        return self.kept[at + len(name) + 2 : self.kept.index(b"\r\n", at + 1)].strip(b" \t")
-
 
 _COMPLETE = Counted(0)
-_OF_THIS_HOP = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"content-length", b"set-cookie"})
-_STATUS_LINES: dict[bytes, tuple[bool, int]] = {}
-
-
-def _status(line: bytes) -> tuple[bool, int]:
-    """Whether it speaks HTTP/1.1, and the status. Applications have few status lines, so they are remembered."""
-    found = grammar.STATUS_LINE.fullmatch(line)
-    if found is None:
-        raise _BadAnswer
-    known = (found[1] == b"1", int(found[2]))
-    if len(_STATUS_LINES) < 256 and len(line) < 64:
-        _STATUS_LINES[line] = known
-    return known
