@@ -72,7 +72,11 @@ class Ending(Sink, Parked):
         self._finish()
 
     def _record(self) -> None:
-        self._plane.answered(self.request, self._way, self.status, perf_counter() - self._started)
+        """Counts the answer, and logs it if it is sampled."""
+        plane, way, seconds = self._plane, self._way, perf_counter() - self._started
+        (way.served if way is not None else plane.nowhere).add(self.status, seconds)
+        if plane.log.wants(self.status):
+            plane.tell(self.request, way, self.status, seconds)
 
     def _finish(self) -> None:
         self._record()

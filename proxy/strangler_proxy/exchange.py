@@ -91,7 +91,8 @@ class Exchange(Dispatching):
 
     def upstream_end(self, trailers: bytes) -> None:
         self._connection = None
-        self._uncount()
+        if self._counted:
+            self._uncount()
         if self._left:
             return
         if self._misdirected is not None and self._misdirected.swallowing:

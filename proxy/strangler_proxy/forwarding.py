@@ -35,14 +35,8 @@ def fallback(table: RouteTable, decision: Decision) -> Decision:
 def request_head(request: Request, way: Way, plane: Plane) -> bytes:
     """Strips nothing (``Request`` did that) and adds what this hop says: framing, forwarding, ids, stamp."""
     fields, decision, more = request.fields, way.decision, way.stamp
-    if not fields.hosts:
-        more += _host_line(decision)
-    if fields.chunked:
-        more += b"Transfer-Encoding: chunked\r\n"
-    if fields.expects_continue:
-        more += b"Expect: 100-continue\r\n"
-    if fields.upgrade and request.http11:
-        more += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % fields.upgrade
+    if fields.seldom:
+        more += _of_this_hop(request, decision)
     writes = decision.met.writes
     if writes and plane.secret:
         more += b"X-Strangler-Request: %b\r\n" % nested.issue(plane.secret, request.request_id, writes, plane.wall())
@@ -56,6 +50,18 @@ def request_head(request: Request, way: Way, plane: Plane) -> bytes:
         fields.trace or plane.new_trace(),
         more,
     )
+
+
+def _of_this_hop(request: Request, decision: Decision) -> bytes:
+    fields = request.fields
+    lines = b"" if fields.hosts else _host_line(decision)
+    if fields.chunked:
+        lines += b"Transfer-Encoding: chunked\r\n"
+    if fields.expects_continue:
+        lines += b"Expect: 100-continue\r\n"
+    if request.upgrade:
+        lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+    return lines
 
 
 def _host_line(decision: Decision) -> bytes:

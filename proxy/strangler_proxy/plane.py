@@ -8,7 +8,6 @@ import os
 import time
 from contextlib import suppress
 
-from strangler.domain.decision import Decision
 from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable
 from strangler_proxy import ownership
@@ -121,13 +120,9 @@ class Plane:
         self._traces_used = at + 48
         return b"00-%b-%b-01" % (self._traces[at : at + 32], self._traces[at + 32 : at + 48])
 
-    def answered(self, request: Request, way: Way | None, status: int, seconds: float) -> None:
-        """Counts an answer, and logs it if it is sampled."""
-        (way.served if way is not None else self.nowhere).add(status, seconds)
-        if self.log.wants(status):
-            self._log(request, way.decision if way is not None else None, status, seconds)
-
-    def _log(self, request: Request, decision: Decision | None, status: int, seconds: float) -> None:
+    def tell(self, request: Request, way: Way | None, status: int, seconds: float) -> None:
+        """Hands an answer to the access log."""
+        decision = way.decision if way is not None else None
         context = decision.context if decision else None
         self.log.add(
             at=round(time.time(), 3),

@@ -62,7 +62,8 @@ class Target:
         """An idle connection, the most recently used first; None if there is none."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable:
+            transport = connection.transport
+            if transport is not None and not transport.is_closing():
                 self.busy.add(connection)
                 return connection
         return None

@@ -21,14 +21,14 @@ VERSIONS = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 class Fields:
     """The header fields of a request. ``kept`` are the lines that pass, as they came; ``refused`` says in words why, or is "".
 
-    ``plain``: nothing in them tells where the user wrote.
+    ``plain``: nothing in them tells where the user wrote. ``seldom``: there is something that this hop must say anew.
     """
 
     # What most requests don't have stands at the class.
     authorization = cookie = host = nested = request_id = trace = upgrade = b""
     forwarded = forwarded_for = forwarded_host = forwarded_proto = b""
     hosts, length = 0, -1
-    chunked = close = expects_continue = keep_alive = False
+    chunked = close = expects_continue = has_body = keep_alive = seldom = False
     plain = True
     refused = ""
     user = ""  # who it is, once somebody asked
@@ -41,6 +41,8 @@ class Fields:
                 return
             block = _without_aliases(block)
         self.kept = self._take(block)
+        self.has_body = self.chunked or self.length > 0
+        self.seldom = bool(not self.hosts or self.chunked or self.expects_continue or self.upgrade)
         if self.authorization or POSITION_COOKIE in self.cookie:
             self.plain = False
 
@@ -204,10 +206,6 @@ class Request:
     def upgrade(self) -> bytes:
         """The protocol that the client would rather speak."""
         return self.fields.upgrade if self.http11 else b""
-
-    @property
-    def has_body(self) -> bool:
-        return self.fields.chunked or self.fields.length > 0
 
     @property
     def keep_alive(self) -> bool:

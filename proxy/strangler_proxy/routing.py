@@ -42,10 +42,12 @@ class Way:
 class Place:
     """What a method and a path meet in a table, and the ways of those users that were seen there."""
 
-    __slots__ = ("met", "reserved", "ways")
+    __slots__ = ("asks_who", "met", "reserved", "sticky", "ways")
 
     def __init__(self, met: Met, reserved: bool) -> None:
         self.met, self.reserved = met, reserved
+        self.asks_who = met.asks_who
+        self.sticky = met.context.sticky if met.context is not None else ""
         self.ways: dict[str, Way] = {}
 
 
@@ -89,11 +91,10 @@ class Router:
     def usual(self, table: RouteTable, place: Place, request: Request, address: str) -> tuple[Way, str]:
         """The way of a user who wrote nowhere lately, and the value of the visitor's own cookie if it is to be set."""
         user = made = ""
-        context = place.met.context
-        if context is not None and place.met.asks_who:
-            user = request.fields.user if context.sticky == "user" else ""
+        if place.asks_who:
+            user = request.fields.user if place.sticky == "user" else ""
             if not user:
-                user, made = visitor.key(request, context.sticky, address)
+                user, made = visitor.key(request, place.sticky, address)
         way = place.ways.get(user)
         if way is None:
             way = self.way(self._decide(table, place.met, user, NOWHERE, {}))

@@ -88,7 +88,7 @@ class Sending(Ending):
         assert way is not None
         self._connection = connection
         head = forwarding.request_head(request, way, plane)
-        if request.has_body:
+        if request.fields.has_body:
             chunked = request.fields.chunked
             parts = [head, *(map(forwarding.frame, self._body) if chunked else self._body)]
             if self.body_done and chunked:
@@ -105,7 +105,7 @@ class Sending(Ending):
         )
         if self.body_done:
             connection.sent()
-        elif request.has_body:
+        elif request.fields.has_body:
             self._client.want_more(self)
 
     def body(self, data: bytes) -> None:

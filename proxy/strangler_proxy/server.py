@@ -152,7 +152,7 @@ class ClientConnection(asyncio.Protocol):
                 exchange.early = problems.TARGET_TOO_LONG
             elif end > limits.head:
                 exchange.early = problems.HEAD_TOO_LARGE
-        elif request.has_body:
+        elif fields.has_body:
             self._receiving = exchange
             self._body = Chunked() if fields.chunked else Counted(fields.length)
             self.deadline = self._plane.loop.time() + limits.body_idle
