@@ -39,7 +39,7 @@ end
 
 @dataclass(frozen=True)
 class Job:
-    """One kind of request. ``body``: bytes that are posted. ``vary``: the Referer is another one each time."""
+    """One kind of request. ``body``: bytes that are posted. ``vary``: request and answer have a field that is another one each time."""
 
     name: str
     path: str
@@ -53,7 +53,7 @@ JOBS = (
     Job("GET 64 kB", "/api/orders/64k.bin"),
     Job("GET 1 MB", "/api/orders/1m.bin"),
     Job("POST 0.3 kB", "/api/orders/small", body=300),
-    Job("GET 0.3 kB, other headers each time", "/api/orders/small", vary=True),
+    Job("GET 0.3 kB, other heads each time", "/api/orders/varied", vary=True),
 )
 SMALL = JOBS[0]
 

@@ -36,6 +36,7 @@ http {{
 UPSTREAM = """\
 server {{ listen 127.0.0.1:{port}; root {dir};
     location = /api/orders/small {{ return 200 '{body}'; }}
+    location = /api/orders/varied {{ add_header X-Answer $request_id; return 200 '{body}'; }}
     location / {{ }} }}"""
 NGINX_PROXY = """\
 upstream up {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
