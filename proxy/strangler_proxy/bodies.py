@@ -128,9 +128,10 @@ class Chunked:
             self.done = True
             return end + 1
         self._trails += len(line)
-        if self._trails > _MOST_TRAILERS or grammar.is_malformed(b"\r\n" + line):
+        field = grammar.FIELD.fullmatch(line[:-2]) if line.endswith(b"\r\n") else None
+        if self._trails > _MOST_TRAILERS or field is None:
             raise BadBody("a trailer is malformed or too long")
-        if headers.may_trail(line.partition(b":")[0].lower()):
+        if headers.may_trail(field[1].lower()):
             self.trailers += line
         return end + 1
 

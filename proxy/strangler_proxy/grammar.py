@@ -9,31 +9,30 @@ from __future__ import annotations
 import re
 
 END = b"\r\n\r\n"
-_VALUE = rb":[^\x00-\x08\x0a-\x1f\x7f]*+\r\n"
-PLAIN = re.compile(rb"\r\n(?:[A-Za-z0-9-]++" + _VALUE + rb")*+")
-"""All fields of a head, from the end of its first line, with names of letters, digits and dashes: nearly always."""
-ANY = re.compile(rb"\r\n(?:[!#$%&'*+.^_`|~A-Za-z0-9-]++" + _VALUE + rb")*+")
-"""The same with every name that the grammar allows."""
+_TOKEN = rb"[!#$%&'*+.^_`|~A-Za-z0-9-]++"
+FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)")
+"""One field's line without its end: name, then value with the white space behind it."""
 BROKEN = re.compile(rb"(?:^|[^\r])\n|\r[^\n]|\x00|\r\n[ \t:]")
 """What no longer head can mend: seen while a head is not complete yet, it is refused at once."""
 TARGET = re.compile(rb"[!-~\x80-\xff]++")
 HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*+")
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?")
 NUMBER = re.compile(rb"[0-9]{1,18}")
-CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*+(?:;[\t -~\x80-\xff]*+)?\r\n")
-FIELD_NAMES = re.compile(rb"\n([^:\r\n]++):")
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
+CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*+[ \t]*+\r\n")
 
 
-def is_malformed(fields: bytes) -> bool:
-    """Whether ``fields``, from the end of the first line to that of the last field, break the grammar."""
-    return PLAIN.fullmatch(fields) is None and ANY.fullmatch(fields) is None
+def lines(block: bytes) -> list[bytes]:
+    """The lines of a head's fields. ``block``: from the end of its first line to that of the last field."""
+    return block[2:-2].split(b"\r\n") if len(block) > 2 else []
 
 
-def reason(fields: bytes) -> str:
-    """Why they are refused, in words."""
-    if re.search(rb"\r\n[ \t]", fields):
+def reason(line: bytes) -> str:
+    """Why a field's line is refused, in words."""
+    if line[:1] in (b" ", b"\t"):
         return "a header field is folded"
-    if re.search(rb"[ \t]:", fields) and not re.search(rb"\n[^:\r\n]*[^ \t:]:", fields):
+    if line.partition(b":")[0][-1:] in (b" ", b"\t"):
         return "there is a space before a colon"
     return "a header field is malformed"
 
@@ -43,17 +42,11 @@ def tokens(value: bytes) -> list[bytes]:
     return [word for part in value.lower().split(b",") if (word := part.strip(b" \t"))]
 
 
-def without(fields: bytes, cuts: list[tuple[int, int]]) -> bytes:
-    """``fields`` without some slices, which are in order."""
-    kept, at = [], 0
-    for start, end in cuts:
-        kept.append(fields[at:start])
-        at = end
-    kept.append(fields[at:])
-    return b"".join(kept)
+def block(lines: list[bytes]) -> bytes:
+    """The inverse of ``lines``."""
+    return b"\r\n%b\r\n" % b"\r\n".join(lines) if lines else b"\r\n"
 
 
-def without_named(fields: bytes, names: frozenset[bytes]) -> bytes:
-    """``fields`` without those of some names (in lower case)."""
-    lines = fields[2:].split(b"\r\n")[:-1]
-    return b"\r\n" + b"".join(line + b"\r\n" for line in lines if line.partition(b":")[0].lower() not in names)
+def without_named(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
+    """Fields without those of some names (in lower case)."""
+    return [line for line in lines if line.partition(b":")[0].lower() not in names]

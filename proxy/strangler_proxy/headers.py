@@ -14,24 +14,25 @@ LOOKED_AT = (
     b"expect",
 )  # fmt: skip
 KNOWN = frozenset((*DROPPED, *LOOKED_AT))
-
-
-def _fields(*names: bytes) -> re.Pattern[bytes]:
-    """Some fields, and all of ours, in a head in lower case: name, then value with the white space behind it.
-
-    The line's end is left: the next field begins with it.
-    """
-    return re.compile(rb"\n(" + b"|".join((*names, OURS + rb"[^:\r\n]*+")) + rb"):[ \t]*+([^\r\n]*+)")
-
-
-IN_REQUEST = _fields(*LOOKED_AT, *DROPPED)
-"""Fields of a request that don't simply pass."""
-IN_RESPONSE = _fields(b"content-length", b"transfer-encoding", b"connection", *HOP_BY_HOP)
+IN_RESPONSE = frozenset((b"content-length", b"transfer-encoding", b"connection", b"set-cookie", *HOP_BY_HOP))
+"""Fields of a response that don't simply pass."""
 IN_TRAILERS = frozenset((*KNOWN, b"trailer", b"set-cookie"))
 """What a trailer may not say (RFC 9110, 6.5.1): framing, routing, and whatever would be stripped from a head."""
 
 REQUEST_ID_FORM = re.compile(rb"^[A-Za-z0-9._\-+/=]{1,128}$")
 TRACE_FORM = re.compile(rb"^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$")
+
+
+class Passing(set[bytes]):
+    """Lines of fields that are known to pass as they are: clients and applications mostly say what they said before. Bounded."""
+
+    _MOST, _LONGEST = 4096, 256
+
+    def learn(self, line: bytes) -> None:
+        if len(line) <= self._LONGEST:
+            if len(self) >= self._MOST:
+                self.clear()
+            self.add(line)
 
 
 def is_alias(lower: bytes) -> bool:

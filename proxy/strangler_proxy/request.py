@@ -35,11 +35,6 @@ class Fields:
 
     def __init__(self, block: bytes) -> None:
         """``block``: from the end of the request line to that of the last field."""
-        if grammar.PLAIN.fullmatch(block) is None:
-            if grammar.is_malformed(block):
-                self.refused, self.kept = grammar.reason(block), b""
-                return
-            block = _without_aliases(block)
         self.kept = self._take(block)
         self.has_body = self.chunked or self.length > 0
         self.seldom = bool(not self.hosts or self.chunked or self.expects_continue or self.upgrade)
@@ -47,35 +42,47 @@ class Fields:
             self.plain = False
 
     def _take(self, block: bytes) -> bytes:
-        cuts: list[tuple[int, int]] = []
+        lines = grammar.lines(block)
         named: list[bytes] = []
-        for found in headers.IN_REQUEST.finditer(block.lower()):
-            name, value = found[1], block[found.start(2) : found.end(2)].rstrip(b" \t")
-            if name == b"cookie":
-                self.cookie = b"; ".join((self.cookie, value)) if self.cookie else value
-            elif name == b"authorization":
-                self.authorization = value
-            elif name == b"host":
-                self.hosts += 1
-                self.host = value
-            elif name == b"content-length":
-                self._take_length(value)
-            else:
-                if name == b"connection":
-                    named += grammar.tokens(value)
-                else:
-                    self._take_other(name, value)
-                cuts.append((found.start() + 1, found.end() + 2))
+        gone = [line for line in lines if line not in _PASSING and not self._passes(line, named)]
         if self.upgrade and (b"upgrade" not in named or self.chunked or self.length > 0):
             self.upgrade = b""
         if self.host not in _HOSTS and not _is_host(self.host):
             self.refused = "Host is malformed"
         elif self.chunked and self.length >= 0:
             self.refused = "Transfer-Encoding contradicts Content-Length"
-        if cuts:
-            kept = grammar.without(block, cuts)
-            return self._obey(named, kept) if named else kept
-        return block
+        if not gone:
+            return block
+        kept = [line for line in lines if line not in gone]
+        return grammar.block(self._obey(named, kept) if named else kept)
+
+    def _passes(self, line: bytes, named: list[bytes]) -> bool:
+        """Takes one field; whether it passes."""
+        found = grammar.FIELD.fullmatch(line)
+        if found is None:
+            self.refused = grammar.reason(line)
+            return False
+        name, value = found[1].lower(), found[2].rstrip(b" \t")
+        if name == b"cookie":
+            self.cookie = b"; ".join((self.cookie, value)) if self.cookie else value
+        elif name == b"authorization":
+            self.authorization = value
+        elif name == b"host":
+            self.hosts += 1
+            self.host = value
+        elif name == b"content-length":
+            self._take_length(value)
+        elif name == b"connection":
+            named += grammar.tokens(value)
+            return False
+        elif name in headers.KNOWN or name.startswith(headers.OURS):
+            self._take_other(name, value)
+            return False
+        elif b"_" in name and headers.is_alias(name):
+            return False
+        else:
+            _PASSING.learn(line)
+        return True
 
     def _take_length(self, value: bytes) -> None:
         if self.length >= 0 or not grammar.NUMBER.fullmatch(value):
@@ -107,7 +114,7 @@ class Fields:
         elif name == b"x-forwarded-host":
             self.forwarded_host = value
 
-    def _obey(self, named: list[bytes], kept: bytes) -> bytes:
+    def _obey(self, named: list[bytes], kept: list[bytes]) -> list[bytes]:
         """``Connection`` and the fields that it names for this hop only."""
         self.close = b"close" in named
         self.keep_alive = b"keep-alive" in named
@@ -127,6 +134,7 @@ _NEVER_DROPPED = frozenset({b"host", b"content-length", b"cookie", b"authorizati
 
 
 _HOSTS: set[bytes] = set()
+_PASSING = headers.Passing()
 
 
 def _is_host(value: bytes) -> bool:
@@ -136,12 +144,6 @@ def _is_host(value: bytes) -> bool:
     if len(_HOSTS) < 256 and len(value) < 256:
         _HOSTS.add(value)
     return True
-
-
-def _without_aliases(block: bytes) -> bytes:
-    """Without the fields whose names only look different from those that are stripped."""
-    names = (found[1].lower() for found in grammar.FIELD_NAMES.finditer(block))
-    return grammar.without_named(block, frozenset(name for name in names if b"_" in name and headers.is_alias(name)))
 
 
 class Line:

@@ -8,6 +8,7 @@ BODILESS = frozenset({204, 304})
 _MOST_KNOWN, _LONGEST_KNOWN = 256, 2048
 _OF_THIS_HOP = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"content-length", b"set-cookie"})
 _STATUS_LINES: dict[bytes, tuple[bool, int]] = {}
+_PASSING = headers.Passing()
 
 
 class BadAnswer(Exception):
@@ -38,33 +39,38 @@ class Head:
         line_end = head.index(b"\r\n")
         line = self.line = head[:line_end]
         http11, self.status = _STATUS_LINES.get(line) or _status(line)
-        block = head[line_end:]
-        if grammar.PLAIN.fullmatch(block) is None and grammar.is_malformed(block):
-            raise BadAnswer
         self.length = -1
-        self.chunked = self.not_executed = False
+        self.chunked = self.not_executed = self.personal = False
         self.position = b""
-        lower = block.lower()
-        cuts: list[tuple[int, int]] = []
         named: list[bytes] = []
-        for found in headers.IN_RESPONSE.finditer(lower):
-            name, value = found[1], found[2].rstrip(b" \t")
-            if self._passes(name, value, named, http11, block[found.start(2) : found.end(2)]):
-                continue
-            cuts.append((found.start() + 1, found.end() + 2))
+        fields = grammar.lines(head[line_end:])
+        gone = [field for field in fields if field not in _PASSING and not self._takes(field, named, http11)]
         if self.chunked and self.length >= 0:
             raise BadAnswer
-        kept = grammar.without(block, cuts) if cuts else block
         self.keep_alive = b"close" not in named if http11 else b"keep-alive" in named
-        if named:
-            beyond = frozenset(named) - _OF_THIS_HOP
-            kept = grammar.without_named(kept, beyond) if beyond else kept
-        self.kept = kept
-        self.plain = b"HTTP/1.1%b%b\r\n" % (line[8:], kept)
-        self.personal = bool(self.position) or b"\nset-cookie:" in lower
+        kept = [field for field in fields if field not in gone] if gone else fields
+        if named and (beyond := frozenset(named) - _OF_THIS_HOP):
+            kept = grammar.without_named(kept, beyond)
+        self.kept = grammar.block(kept)
+        self.plain = b"HTTP/1.1%b%b\r\n" % (line[8:], self.kept)
 
-    def _passes(self, name: bytes, value: bytes, named: list[bytes], http11: bool, spelled: bytes) -> bool:
-        """Takes a field that the proxy looks at. ``value`` is in lower case, ``spelled`` as it came."""
+    def _takes(self, field: bytes, named: list[bytes], http11: bool) -> bool:
+        """Takes one field's line; whether it passes."""
+        found = grammar.FIELD.fullmatch(field)
+        if found is None:
+            raise BadAnswer
+        name = found[1].lower()
+        if name in headers.IN_RESPONSE or name.startswith(headers.OURS):
+            return self._passes(name, found[2].rstrip(b" \t"), named, http11)
+        _PASSING.learn(field)
+        return True
+
+    def _passes(self, name: bytes, spelled: bytes, named: list[bytes], http11: bool) -> bool:
+        """Takes a field that the proxy looks at."""
+        value = spelled.lower()
+        if name == b"set-cookie":
+            self.personal = True
+            return True
         if name == b"content-length":
             if self.length >= 0 or not grammar.NUMBER.fullmatch(value):
                 raise BadAnswer
@@ -78,8 +84,8 @@ class Head:
                 raise BadAnswer
             self.chunked = True
         elif name == b"x-strangler-position":
-            position = spelled.rstrip(b" \t")
-            self.position = b",".join((self.position, position)) if self.position else position
+            self.position = b",".join((self.position, spelled)) if self.position else spelled
+            self.personal = True
         elif name == b"x-strangler-not-executed":
             self.not_executed = value == b"1"
         return name == b"upgrade" and self.status == 101

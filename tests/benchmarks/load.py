@@ -39,7 +39,7 @@ end
 
 @dataclass(frozen=True)
 class Job:
-    """One kind of request. ``body``: bytes that are posted. ``vary``: request and answer have a field that is another one each time."""
+    """One kind of request. ``body``: bytes that are posted. ``vary``: a field of request and answer is another one each time."""
 
     name: str
     path: str
