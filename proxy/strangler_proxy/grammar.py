@@ -53,6 +53,20 @@ def without(fields: bytes, cuts: list[tuple[int, int]]) -> bytes:
     return b"".join(kept)
 
 
+def without_cookie(fields: bytes, name: bytes) -> bytes:
+    """``fields`` without one cookie. A line that held nothing else goes whole."""
+    lines = []
+    for line in fields[2:].split(b"\r\n")[:-1]:
+        label, colon, value = line.partition(b":")
+        if label.lower() == b"cookie":
+            left = b";".join(pair for pair in value.split(b";") if pair.partition(b"=")[0].strip(b" \t") != name)
+            if not left.strip(b" \t"):
+                continue
+            line = label + colon + left
+        lines.append(line + b"\r\n")
+    return b"\r\n" + b"".join(lines)
+
+
 def without_named(fields: bytes, names: frozenset[bytes]) -> bytes:
     """``fields`` without those of some names (in lower case)."""
     lines = fields[2:].split(b"\r\n")[:-1]

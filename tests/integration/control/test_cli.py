@@ -25,6 +25,7 @@ VERBS = (
     "hold",
     "reconcile",
     "publish",
+    "override",
     "sync status",
     "sync install",
     "sync backfill",
