@@ -46,6 +46,11 @@ class BucketMemory:
             _ENTRY.pack_into(self._memory, place, whose, bucket.tokens, bucket.at)
         return wait
 
+    def close(self) -> None:
+        self._memory.close()
+        if self._locks is not None:
+            self._locks.close()
+
     def _find(self, whose: bytes, start: int) -> tuple[int, Bucket | None]:
         """The place of a bucket and the bucket, or None and the place that it may take."""
         oldest, since = start, math.inf

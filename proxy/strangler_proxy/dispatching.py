@@ -61,7 +61,7 @@ class Dispatching(Sending):
                 self._send(way)
                 return
             known = positions.in_cookie(request)
-            asked = self._asked = plane.testers.asked(request.fields)
+            asked = self._asked = plane.signed_overrides.asked(request.fields)
             if request.fields.authorization and (asked is not None or plane.credentials.matter(table, met)):
                 self._wait(self._look_up(known))
                 return

@@ -148,7 +148,7 @@ class Metrics:
         self.parked = Counter("strangler_proxy_parked_total", "Writes parked by a hold, by what became of them.", ("outcome",))
         self.limited = Counter("strangler_proxy_limited_total", "Requests judged by a limit.", ("context", "outcome"))
         self.limits_alone = Counter("strangler_proxy_limits_alone_total", "Shared limits counted without Redis.", ("cause",))
-        self.testers = Counter("strangler_proxy_overrides_total", "Requests with an override of a tester.", ("outcome",))
+        self.overrides = Counter("strangler_proxy_overrides_total", "Requests with an override of a tester.", ("outcome",))
         self.shadow = Counter("strangler_proxy_shadow_total", "Copies of reads, by outcome.", ("context", "outcome"))
         self.tables = Counter("strangler_proxy_tables_total", "Tables offered, by outcome.", ("outcome",))
         self.abandoned = Counter("strangler_proxy_abandoned_total", "Requests whose client left before the answer.", ())

@@ -27,8 +27,8 @@ from strangler_proxy.routing import Router, Way
 from strangler_proxy.server import ClientConnection
 from strangler_proxy.settings import Settings
 from strangler_proxy.shadow import Shadow
+from strangler_proxy.signed_overrides import SignedOverrides
 from strangler_proxy.table import Tables
-from strangler_proxy.testers import Testers
 from strangler_proxy.tunnel import Tunnel
 from strangler_proxy.upstream import UpstreamConnection
 
@@ -58,7 +58,7 @@ class Plane:
         self.credentials = CredentialPositions(self.metrics)
         self.limiter = Limiter(buckets or BucketMemory(), self.metrics)
         self.wall = time.time
-        self.testers = Testers(settings.token, self.wall, self.metrics)
+        self.signed_overrides = SignedOverrides(settings.token, self.wall, self.metrics)
         self.router = Router(self.metrics)
         self.nowhere = self.metrics.served("-", "-", "-")
         self.tables = Tables(disk=settings.table if number == 0 else None, applied=self._applied, metrics=self.metrics)

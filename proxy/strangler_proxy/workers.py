@@ -111,6 +111,7 @@ class _Parent:
             except ChildProcessError:
                 break
             self._ended(pid, status)
+        self._buckets.close()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 BY = ("user", "address")
 UNITS = {"s": 1, "m": 60, "h": 3600}
 MOST = 1_000_000
-_RATE = re.compile(r"^([1-9]\d{0,6})/([smh])$", re.ASCII)
+_RATE = re.compile(r"([1-9]\d{0,6})/([smh])", re.ASCII)
 _WHOLE = 1.0 - 1e-9
 """What counts as one token: gained in many small steps it may be a little less, in floating point."""
 
@@ -45,7 +45,7 @@ class Limit:
 
 def rate(text: str) -> tuple[int, int]:
     """``"100/m"`` → (100, 60): how many, in how many seconds. Raises ``ValueError`` naming the form it takes."""
-    match = _RATE.match(text)
+    match = _RATE.fullmatch(text)
     if not match or int(match[1]) > MOST:
         raise ValueError(f"{text!r} is not a rate such as 10/s, 100/m or 1000/h")
     return int(match[1]), UNITS[match[2]]

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from strangler.domain.ratelimit import Limit
 from strangler_proxy.bucket_memory import BucketMemory
 
+Make = Callable[..., BucketMemory]
 ONE = Limit(1, 3600, 1)
 NEVER = 1000.0
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., BucketMemory]]:
+    with contextlib.ExitStack() as stack:
+
+        def making(**options: int) -> BucketMemory:
+            return stack.enter_context(contextlib.closing(BucketMemory(**options)))
+
+        yield making
 
 
 def forked(work: Callable[[int], int]) -> int:
@@ -23,15 +35,15 @@ def forked(work: Callable[[int], int]) -> int:
     return pid
 
 
-def test_a_name_has_a_bucket_of_its_own() -> None:
-    memory = BucketMemory()
+def test_a_name_has_a_bucket_of_its_own(make: Make) -> None:
+    memory = make()
     assert [memory.take(b"a", ONE, NEVER), memory.take(b"b", ONE, NEVER)] == [0.0, 0.0]
     assert memory.take(b"a", ONE, NEVER) == pytest.approx(3600)
     assert memory.take(b"a", ONE, NEVER + 3600) == 0.0
 
 
-def test_processes_that_take_at_once_get_as_many_as_there_are_together() -> None:
-    memory, limit = BucketMemory(processes=4), Limit(1, 3600, 1000)
+def test_processes_that_take_at_once_get_as_many_as_there_are_together(make: Make) -> None:
+    memory, limit = make(processes=4), Limit(1, 3600, 1000)
     ready, told = os.pipe(), os.pipe()
 
     def work(_: int) -> int:
@@ -50,8 +62,8 @@ def test_processes_that_take_at_once_get_as_many_as_there_are_together() -> None
     assert sum(int(os.read(ready[0], 4)) for _ in children) == 1000
 
 
-def test_a_process_that_is_killed_while_it_holds_a_lock_stops_nobody() -> None:
-    memory = BucketMemory(processes=2, size=4)
+def test_a_process_that_is_killed_while_it_holds_a_lock_stops_nobody(make: Make) -> None:
+    memory = make(processes=2, size=4)
     ready = os.pipe()
 
     def work(_: int) -> int:
@@ -67,8 +79,8 @@ def test_a_process_that_is_killed_while_it_holds_a_lock_stops_nobody() -> None:
     assert memory.take(b"a", ONE, NEVER) == 0.0
 
 
-def test_the_one_that_was_left_alone_longest_makes_room() -> None:
-    memory = BucketMemory(size=4)
+def test_the_one_that_was_left_alone_longest_makes_room(make: Make) -> None:
+    memory = make(size=4)
     for at, name in enumerate((b"a", b"b", b"c", b"d")):
         assert memory.take(name, ONE, NEVER + at) == 0.0
     assert memory.take(b"a", ONE, NEVER + 5) > 0.0

@@ -19,7 +19,9 @@ def request(address: str = "192.0.2.7", **fields: str) -> Request:
 
 def test_a_user_is_the_credential_hashed_else_the_address() -> None:
     token, session = who(request(Authorization="Bearer secret"), "user"), who(request(Cookie="a=b; sessionid=secret"), "user")
-    assert token.startswith("user:") and session.startswith("user:") and token != session
+    assert token.startswith("user:")
+    assert session.startswith("user:")
+    assert token != session
     assert "secret" not in token + session
     assert who(request(Cookie="strangler_id=" + "0" * 32), "user") == "address:192.0.2.7"
     assert who(request(Authorization="Bearer secret"), "address") == "address:192.0.2.7"

@@ -15,7 +15,7 @@ from strangler_proxy.visitor import cookie
 _MOST, _LONGEST = 1024, 1024
 
 
-class Testers:
+class SignedOverrides:
     """``clock`` gives seconds since 1970."""
 
     def __init__(self, secret: str, clock: Callable[[], float], metrics: Metrics) -> None:
@@ -32,7 +32,7 @@ class Testers:
         found = self._read[token] if token in self._read else self._check(token)
         if found is not None and found.until <= self._clock():
             found = self._read[token] = None
-        self._metrics.testers.add("good" if found is not None else "bad")
+        self._metrics.overrides.add("good" if found is not None else "bad")
         return found
 
     def _check(self, token: bytes) -> Override | None:
