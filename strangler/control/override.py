@@ -49,6 +49,7 @@ def grant(context: str, *, to: str, lasting: str, url: str) -> Grant:
         raise Misuse(f"--for {lasting}: {error}") from error
     row = Migration.objects.using(conf.setting("DATABASE")).filter(context=context).first()
     stage = Stage(row.stage) if row else Stage.MONOLITH
+    secure = "; Secure" if url.startswith("https:") else ""
     header = f"{override.HEADER}: {token}"
     return Grant(
         context=context,
@@ -57,7 +58,7 @@ def grant(context: str, *, to: str, lasting: str, url: str) -> Grant:
         stage=stage.value,
         heeded=stage in override.STAGES,
         header=header,
-        cookie=f"{override.COOKIE}={token}; Path=/; Max-Age={int(ttl)}; SameSite=Lax",
+        cookie=f"{override.COOKIE}={token}; Path=/; Max-Age={int(ttl)}; SameSite=Lax{secure}",
         curl=f"curl -s -H '{header}' {url.rstrip('/')}{_example(declared.routes)}",
     )
 

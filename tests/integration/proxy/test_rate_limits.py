@@ -80,7 +80,7 @@ def test_what_is_refused_with_a_body_ends_cleanly(start: Start, monolith: Applic
 
 
 def test_tokens_come_back_with_time(start: Start, monolith: Application) -> None:
-    proxy = start(limited(table(monolith), rate=5, per_s=1, burst=1))
+    proxy = start(limited(table(monolith), rate=1, per_s=1, burst=1))
     assert statuses(proxy, 1) == [200]
     until(lambda: 429 in statuses(proxy, 5), "a refusal")
     until(lambda: statuses(proxy, 1) == [200], "another token")

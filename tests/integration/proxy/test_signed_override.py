@@ -93,13 +93,6 @@ def test_it_is_about_its_own_context(start: Start, monolith: Application, servic
     assert proxy.ask("GET", "/api/orders/", **asking(context="orders")).body == b"monolith", "nothing of orders has moved"
 
 
-def test_one_that_the_proxy_knows_already_ends_at_its_time(start: Start, monolith: Application, service: Application) -> None:
-    proxy = start(table(monolith, service, stage="shadow"))
-    short = {"X_Strangler_Override": token(ttl=3)}
-    assert proxy.ask("GET", PATH, **short).body == b"service"
-    until(lambda: proxy.ask("GET", PATH, **short).body == b"monolith", "its end")
-
-
 def test_one_connection_carries_requests_with_and_without(start: Start, monolith: Application, service: Application) -> None:
     proxy = start(table(monolith, service, stage="shadow"))
     with proxy.connect() as one:
