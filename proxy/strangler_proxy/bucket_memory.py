@@ -14,8 +14,6 @@ import mmap
 import os
 import struct
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import BinaryIO
 
 from strangler.domain import ratelimit
@@ -40,10 +38,16 @@ class BucketMemory:
         """Takes a token from the bucket of a name. Gives the seconds to wait for one, 0.0 if there was one."""
         whose = hashlib.blake2b(name, digest_size=8, key=self._secret).digest()
         start = int.from_bytes(whose, "big") % self._sets * _SET
-        with self._alone(start):
+        locks = self._locks
+        if locks is not None:  # another process that takes from the same few buckets is waited for: microseconds
+            fcntl.lockf(locks, fcntl.LOCK_EX, _SET, start)
+        try:
             place, bucket = self._find(whose, start)
             bucket, wait = ratelimit.take(bucket, limit, now)
-            _ENTRY.pack_into(self._memory, place, whose, bucket.tokens, bucket.at)
+            _ENTRY.pack_into(self._memory, place, whose, *bucket)
+        finally:
+            if locks is not None:
+                fcntl.lockf(locks, fcntl.LOCK_UN, _SET, start)
         return wait
 
     def close(self) -> None:
@@ -53,23 +57,11 @@ class BucketMemory:
 
     def _find(self, whose: bytes, start: int) -> tuple[int, Bucket | None]:
         """The place of a bucket and the bucket, or None and the place that it may take."""
-        oldest, since = start, math.inf
-        for place in range(start, start + _SET, _ENTRY.size):
-            owner, tokens, at = _ENTRY.unpack_from(self._memory, place)
+        oldest, since, place = start, math.inf, start
+        for owner, tokens, at in _ENTRY.iter_unpack(self._memory[start : start + _SET]):
             if owner == whose:
                 return place, Bucket(tokens, at)
             if at < since:
                 oldest, since = place, at
+            place += _ENTRY.size
         return oldest, None
-
-    @contextmanager
-    def _alone(self, start: int) -> Iterator[None]:
-        """While another process takes from the same few buckets this one waits: for microseconds."""
-        if self._locks is None:
-            yield
-            return
-        fcntl.lockf(self._locks, fcntl.LOCK_EX, _SET, start)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._locks, fcntl.LOCK_UN, _SET, start)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from strangler.domain import ratelimit
 from strangler.domain.ratelimit import Limit
 from strangler_proxy.bucket_memory import BucketMemory
 
@@ -62,14 +63,17 @@ def test_processes_that_take_at_once_get_as_many_as_there_are_together(make: Mak
     assert sum(int(os.read(ready[0], 4)) for _ in children) == 1000
 
 
-def test_a_process_that_is_killed_while_it_holds_a_lock_stops_nobody(make: Make) -> None:
+def test_a_process_that_is_killed_while_it_holds_a_lock_stops_nobody(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = make(processes=2, size=4)
     ready = os.pipe()
 
     def work(_: int) -> int:
-        with memory._alone(0):
+        def stay(*_: object) -> None:
             os.write(ready[1], b".")
             signal.pause()
+
+        monkeypatch.setattr(ratelimit, "take", stay)
+        memory.take(b"a", ONE, NEVER)
         return 0
 
     child = forked(work)
