@@ -60,7 +60,7 @@ class Control:
                     event("control.lost", reason=error)
                     failures = 0
             finally:
-                self._plane.credentials.redis = None
+                self._plane.credentials.redis = self._plane.limiter.redis = None
                 await _closed(redis)
             await asyncio.sleep(_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
             failures += 1
@@ -72,7 +72,7 @@ class Control:
             async with asyncio.timeout(_WITHIN):
                 await pubsub.subscribe(TABLE, MARKERS)
                 await self._poll(redis)
-            self._plane.credentials.redis = redis
+            self._plane.credentials.redis = self._plane.limiter.redis = redis
             self._plane.touched.set()
             works = (self._listen(redis, pubsub), self._acknowledge(redis), self._beat(redis))
             tasks = [asyncio.create_task(work) for work in works]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from strangler.domain.decision import Decision
+from strangler.domain.decision import Decision, Met
 from strangler.domain.freshness import NOWHERE, Positions, merge
 from strangler.domain.paths import is_reserved
-from strangler_proxy import nested, positions, problems
+from strangler.domain.ratelimit import Limit
+from strangler_proxy import limiting, nested, positions, problems
 from strangler_proxy.sending import Sending
 
 
@@ -47,6 +48,8 @@ class Dispatching(Sending):
             self.answer(problems.NOT_FOUND)
             return
         met = self._met = place.met
+        if place.limit is not None and not self._admitted and not self._admit(met, place.limit):
+            return
         if met.writes and plane.holds.holds(met.writes, self._passes):
             self._park()
             return
@@ -58,15 +61,38 @@ class Dispatching(Sending):
                 self._send(way)
                 return
             known = positions.in_cookie(request)
-            if request.fields.authorization and plane.credentials.matter(table, met):
+            asked = self._asked = plane.signed_overrides.asked(request.fields)
+            if request.fields.authorization and (asked is not None or plane.credentials.matter(table, met)):
                 self._wait(self._look_up(known))
                 return
             self._known = known
-        way, self._cookie = plane.router.decide(table, met, request, request.address, known, plane.markers.known)
+        way, self._cookie = plane.router.decide(table, met, request, request.address, known, plane.markers.known, self._asked)
         if way.decision.awaited and patient:
             self._wait(self._await_markers(way.decision))
             return
         self._send(way)
+
+    def _admit(self, met: Met, limit: Limit) -> bool:
+        """Whether a limited route lets it in now; else it was refused, or waits for Redis's word. Asked once a request.
+
+        What an application asks itself, while it answers a write that was let in, is a part of that write.
+        """
+        self._admitted = True
+        if self._passes:
+            return True
+        if limit.shared:
+            self._wait(self._ask_redis(met, limit))
+            return False
+        return self._passes_limit(limit, self._plane.limiter.alone(met, limit, self.request))
+
+    async def _ask_redis(self, met: Met, limit: Limit) -> None:
+        if self._passes_limit(limit, await self._plane.limiter.together(met, limit, self.request)):
+            self._dispatch()
+
+    def _passes_limit(self, limit: Limit, wait: float) -> bool:
+        if wait:
+            self.answer(limiting.refusal(limit, wait))
+        return not wait
 
     async def _look_up(self, known: Positions) -> None:
         stored = await self._plane.credentials.of(positions.credential(self.request))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from strangler.domain.decision import Met
 from strangler.domain.freshness import Positions
+from strangler.domain.override import Override
 from strangler.domain.table import RouteTable
 from strangler_proxy import problems
 from strangler_proxy.hold import Parked
@@ -31,7 +32,8 @@ class Ending(Sink, Parked):
     body_done = begun = False
     early: Problem | None = None
     status = 0
-    _answered = _framed = _left = _parked = _retried = False
+    _admitted = _answered = _framed = _left = _parked = _retried = False
+    _asked: Override | None = None
     _body_size = 0
     _connection: UpstreamConnection | None = None
     _cookie = ""

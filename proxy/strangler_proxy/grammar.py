@@ -50,3 +50,17 @@ def block(lines: list[bytes]) -> bytes:
 def without_named(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
     """Fields without those of some names (in lower case)."""
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
+
+
+def without_cookie(lines: list[bytes], cookie: bytes) -> list[bytes]:
+    """Fields without one cookie. A line that held nothing else goes whole."""
+    kept = []
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if name.lower() == b"cookie":
+            left = b";".join(pair for pair in value.split(b";") if pair.partition(b"=")[0].strip(b" \t") != cookie)
+            if not left.strip(b" \t"):
+                continue
+            line = name + colon + left
+        kept.append(line)
+    return kept

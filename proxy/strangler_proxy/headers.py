@@ -6,6 +6,7 @@ import re
 
 OURS = b"x-strangler-"
 SESSION_COOKIE, OWN_COOKIE, POSITION_COOKIE = b"sessionid", b"strangler_id", b"strangler_position"
+OVERRIDE_COOKIE = b"strangler_override"
 HOP_BY_HOP = (b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"upgrade")
 FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip")
 DROPPED = (*HOP_BY_HOP, *FORWARDED, b"http2-settings", b"x-forwarded-server", b"x-forwarded-prefix")

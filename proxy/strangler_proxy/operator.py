@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from strangler.domain import freshness
+from strangler.domain.override import SIDES
+from strangler.domain.stages import Side
 from strangler_proxy import metrics
 from strangler_proxy.plane import Plane
 
@@ -87,7 +89,17 @@ class Operator:
         if not path.startswith("/"):
             return _json(400, {"error": "say which path: /explain?method=GET&path=/api/orders/7&user=42"})
         known = freshness.from_cookie(asked.get("position", ""))
-        decision = table.decide(asked.get("method", "GET").upper(), path, asked.get("user", ""), known, self._plane.markers.known)
+        side = asked.get("override", "")
+        if side not in ("", *SIDES):
+            return _json(400, {"error": f"override={side}: it is one of {', '.join(SIDES)}"})
+        decision = table.decide(
+            asked.get("method", "GET").upper(),
+            path,
+            asked.get("user", ""),
+            known,
+            self._plane.markers.known,
+            asked=Side(side) if side else None,
+        )
         hold = table.held(decision.met)
         override = self._plane.router.overrides.get(decision.context.name) if decision.context else None
         return _json(

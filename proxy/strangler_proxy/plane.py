@@ -12,10 +12,12 @@ from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable
 from strangler_proxy import ownership
 from strangler_proxy.access_log import AccessLog, event
+from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.certificates import outgoing
 from strangler_proxy.hold import Holds
 from strangler_proxy.hops import Hops
 from strangler_proxy.known import Known
+from strangler_proxy.limiting import Limiter
 from strangler_proxy.markers import Markers
 from strangler_proxy.metrics import Metrics
 from strangler_proxy.pool import Pool
@@ -25,6 +27,7 @@ from strangler_proxy.routing import Router, Way
 from strangler_proxy.server import ClientConnection
 from strangler_proxy.settings import Settings
 from strangler_proxy.shadow import Shadow
+from strangler_proxy.signed_overrides import SignedOverrides
 from strangler_proxy.table import Tables
 from strangler_proxy.tunnel import Tunnel
 from strangler_proxy.upstream import UpstreamConnection
@@ -33,9 +36,14 @@ _SWEEP = 0.25
 
 
 class Plane:
-    """The data plane of one worker. ``touched`` is set when what the worker acknowledges may have changed."""
+    """The data plane of one worker. ``touched`` is set when what the worker acknowledges may have changed.
 
-    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, *, number: int = 0) -> None:
+    ``buckets``: those of all workers, if there are several.
+    """
+
+    def __init__(
+        self, settings: Settings, loop: asyncio.AbstractEventLoop, *, number: int = 0, buckets: BucketMemory | None = None
+    ) -> None:
         self.settings, self.limits, self.loop, self.number = settings, settings.limits, loop, number
         self.secret = settings.token.encode()
         self.touched = asyncio.Event()
@@ -48,6 +56,9 @@ class Plane:
         self.hops = Hops(settings.trusted, "https" if settings.certificates else "http")
         self.markers = Markers()
         self.credentials = CredentialPositions(self.metrics)
+        self.limiter = Limiter(buckets or BucketMemory(), self.metrics)
+        self.wall = time.time
+        self.signed_overrides = SignedOverrides(settings.token, self.wall, self.metrics)
         self.router = Router(self.metrics)
         self.nowhere = self.metrics.served("-", "-", "-")
         self.tables = Tables(disk=settings.table if number == 0 else None, applied=self._applied, metrics=self.metrics)
@@ -56,7 +67,6 @@ class Plane:
         )
         self.shadow = Shadow(self)
         self.tunnels: set[Tunnel] = set()
-        self.wall = time.time
         self._request_prefix = f"{os.getpid():x}-{os.urandom(6).hex()}-".encode()
         self._requests = 0
         self.known = Known()
@@ -93,6 +103,8 @@ class Plane:
 
     def _applied(self, table: RouteTable) -> None:
         self.router.applied(table)
+        if table.shares_limits:
+            self.limiter.prepare()
         urls = [url for context in table.contexts.values() for url in (*context.monolith, *context.service)]
         self.pool.keep_only((*table.default, *urls))
         self.touched.set()

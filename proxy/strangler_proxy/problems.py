@@ -14,6 +14,8 @@ class Problem(NamedTuple):
     kind: str
     detail: str
     retry_after: int | None = None
+    lines: str = ""
+    """More header lines, each with its end."""
 
 
 BAD_REQUEST = 400
@@ -54,6 +56,7 @@ def answer(problem: Problem, *, close: bool, bodiless: bool = False, request_id:
     )
     if problem.retry_after is not None:
         head += f"Retry-After: {problem.retry_after}\r\n"
+    head += problem.lines
     if close:
         head += "Connection: close\r\n"
     return head.encode() + b"\r\n" + (b"" if bodiless else body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from strangler_proxy import grammar, headers
-from strangler_proxy.headers import POSITION_COOKIE
+from strangler_proxy.headers import OVERRIDE_COOKIE, POSITION_COOKIE
 
 IDEMPOTENT_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = {
@@ -21,11 +21,12 @@ VERSIONS = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 class Fields:
     """The header fields of a request. ``kept`` are the lines that pass, as they came; ``refused`` says in words why, or is "".
 
-    ``plain``: nothing in them tells where the user wrote. ``seldom``: there is something that this hop must say anew.
+    ``plain``: nothing in them tells where the user wrote, nor asks for a side. ``seldom``: there is something that this hop must
+    say anew.
     """
 
     # What most requests don't have stands at the class.
-    authorization = cookie = host = nested = request_id = trace = upgrade = b""
+    authorization = cookie = host = nested = override = request_id = trace = upgrade = b""
     forwarded = forwarded_for = forwarded_host = forwarded_proto = b""
     hosts, length = 0, -1
     chunked = close = expects_continue = has_body = keep_alive = seldom = False
@@ -38,8 +39,11 @@ class Fields:
         self.kept = self._take(block)
         self.has_body = self.chunked or self.length > 0
         self.seldom = bool(not self.hosts or self.chunked or self.expects_continue or self.upgrade)
-        if self.authorization or POSITION_COOKIE in self.cookie:
+        if self.authorization or self.override or POSITION_COOKIE in self.cookie:
             self.plain = False
+        if OVERRIDE_COOKIE in self.cookie:
+            self.plain = False
+            self.kept = grammar.block(grammar.without_cookie(grammar.lines(self.kept), OVERRIDE_COOKIE))
 
     def _take(self, block: bytes) -> bytes:
         lines = grammar.lines(block)
@@ -105,6 +109,8 @@ class Fields:
             self.upgrade = b"" if b"h2c" in grammar.tokens(value) else value  # HTTP/2 would pass the proxy by
         elif name == b"x-strangler-request":
             self.nested = value
+        elif name == b"x-strangler-override":
+            self.override = value
         elif name == b"x-forwarded-for":
             self.forwarded_for = b", ".join((self.forwarded_for, value)) if self.forwarded_for else value
         elif name == b"forwarded":

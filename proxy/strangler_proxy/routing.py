@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from strangler.domain.decision import Decision, Met, Why
 from strangler.domain.freshness import NOWHERE, Markers, Positions
+from strangler.domain.override import Override
 from strangler.domain.paths import is_reserved
 from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable
@@ -42,10 +43,10 @@ class Way:
 class Place:
     """What a method and a path meet in a table, and the ways of those users that were seen there."""
 
-    __slots__ = ("asks_who", "met", "reserved", "sticky", "ways")
+    __slots__ = ("asks_who", "limit", "met", "reserved", "sticky", "ways")
 
     def __init__(self, met: Met, reserved: bool) -> None:
-        self.met, self.reserved = met, reserved
+        self.met, self.reserved, self.limit = met, reserved, met.limit
         self.asks_who = met.asks_who
         self.sticky = met.context.sticky if met.context is not None else ""
         self.ways: dict[str, Way] = {}
@@ -104,21 +105,31 @@ class Router:
         return way, made
 
     def decide(
-        self, table: RouteTable, met: Met, request: Request, address: str, positions: Positions, markers: Markers
+        self,
+        table: RouteTable,
+        met: Met,
+        request: Request,
+        address: str,
+        positions: Positions,
+        markers: Markers,
+        asked: Override | None = None,
     ) -> tuple[Way, str]:
-        """The way of a user who wrote somewhere, or while an override stands."""
+        """The way of a user who wrote somewhere or asks for a side, or while an owner's word stands."""
         user = made = ""
         if met.context is not None and met.asks_who:
             user, made = visitor.key(request, met.context.sticky, address)
-        return self.way(self._decide(table, met, user, positions, markers)), made
+        side = asked.side_for(met) if asked is not None else None
+        return self.way(self._decide(table, met, user, positions, markers, side)), made
 
-    def _decide(self, table: RouteTable, met: Met, user: str, positions: Positions, markers: Markers) -> Decision:
+    def _decide(
+        self, table: RouteTable, met: Met, user: str, positions: Positions, markers: Markers, asked: Side | None = None
+    ) -> Decision:
         context = met.context
         if context is not None and context.name in self.overrides:
             epoch, owner = self.overrides[context.name]
             if epoch > context.epoch or (epoch == context.epoch and owner is not context.stage.owner):
                 return table.to(owner, met, Why.OVERRIDE, positions=positions, markers=markers, epoch=epoch)
-        return table.choose(met, user, positions, markers)
+        return table.choose(met, user, positions, markers, asked)
 
     def way(self, decision: Decision) -> Way:
         context = decision.context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from strangler.domain.decision import Access
+from strangler.domain.decision import Access, Why
 from strangler.domain.stages import Side, Stage
 from strangler_proxy import forwarding, problems
 from strangler_proxy.ending import Ending
@@ -69,13 +69,15 @@ class Sending(Ending):
         self.answer(problems.UNREACHABLE)
 
     def _falls_back(self, cause: str) -> bool:
-        """A canary read whose service is away goes to the monolith, which has the same data."""
+        """A canary read, or a tester's, whose service is away goes to the monolith, which has the same data."""
         way, table = self._way, self._table
         assert way is not None
         assert table is not None
         decision = way.decision
         context = decision.context
-        if context is None or context.stage is not Stage.CANARY or decision.access is not Access.READ:
+        if context is None or decision.access is not Access.READ:
+            return False
+        if context.stage is not Stage.CANARY and decision.why is not Why.TESTER:
             return False
         if decision.side is not Side.SERVICE:
             return False

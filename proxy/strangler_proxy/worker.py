@@ -16,6 +16,7 @@ import uvloop
 from strangler.domain.table import TableError
 from strangler_proxy import table
 from strangler_proxy.access_log import event
+from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.certificates import Certificates
 from strangler_proxy.control import Control
 from strangler_proxy.operator import Operator
@@ -28,7 +29,7 @@ _FILE_POLL = 1.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker stands: its number, its name for the control plane, the shared sockets, its parent's life line."""
+    """Where a worker stands: its number, its name for the control plane, what is shared, its parent's life line."""
 
     number: int
     identity: str
@@ -36,6 +37,7 @@ class Place:
     operating: socket.socket | None
     sockets: Path | None = None
     lifeline: int | None = None
+    buckets: BucketMemory | None = None
 
 
 def run(settings: Settings, place: Place) -> None:
@@ -53,7 +55,7 @@ async def _serve(settings: Settings, place: Place) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    plane = Plane(settings, loop, number=place.number)
+    plane = Plane(settings, loop, number=place.number, buckets=place.buckets)
     control = Control(plane, place.identity)
     _first_table(plane, settings)
     certificates = Certificates(settings.certificates, settings.client_ca) if settings.certificates else None

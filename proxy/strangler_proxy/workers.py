@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from strangler.domain.channels import PROXIES
 from strangler_proxy import worker
 from strangler_proxy.access_log import event
+from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.settings import BadSettings, Endpoint, Settings
 from strangler_proxy.worker import Place
 
@@ -96,6 +97,7 @@ class _Parent:
         self._settings, self._listening, self._operating, self._sockets = settings, listening, operating, sockets
         self._children: dict[int, tuple[int, str, float]] = {}
         self._stopping = False
+        self._buckets = BucketMemory(processes=settings.workers)
         self._ears, self._mouth = os.pipe()
 
     def run(self) -> None:
@@ -109,6 +111,7 @@ class _Parent:
             except ChildProcessError:
                 break
             self._ended(pid, status)
+        self._buckets.close()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
@@ -136,7 +139,8 @@ class _Parent:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
             os.close(self._mouth)
             name = f"{socket.gethostname()}:{os.getpid()}:{number}:{name_end}"
-            worker.run(self._settings, Place(number, name, self._listening, self._operating, self._sockets, self._ears))
+            place = Place(number, name, self._listening, self._operating, self._sockets, self._ears, self._buckets)
+            worker.run(self._settings, place)
             code = 0
         except BaseException as error:
             event("worker.failed", number=number, reason=repr(error))

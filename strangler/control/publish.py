@@ -54,6 +54,10 @@ def _match(route: Route) -> dict[str, Any]:
     return {"methods": list(route.methods), kind: getattr(route, kind)}
 
 
+def _limit(route: Route) -> dict[str, Any]:
+    return {"limit": route.limit.to_json()} if route.limit else {}
+
+
 def _context(
     context: Context, estate: Estate, migration: Migration | None, owned: Ownership | None, parked: Any
 ) -> dict[str, Any]:
@@ -93,7 +97,7 @@ def body(estate: Estate, parked: Mapping[str, Any] | None = None) -> dict[str, A
             for context in contexts
         },
         "routes": [
-            {"match": _match(route), "access": route.access, "context": context.name}
+            {"match": _match(route), "access": route.access, "context": context.name, **_limit(route)}
             for context in contexts
             for route in context.routes
         ],

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from strangler.domain.buckets import BUCKETS
 from strangler.domain.freshness import Awaited
+from strangler.domain.ratelimit import Limit
 from strangler.domain.routes import Rule
 from strangler.domain.stages import Side, Stage
 
@@ -66,6 +67,7 @@ class Met(NamedTuple):
     access: Access
     writes: tuple[str, ...]
     """Contexts that the request may write: its own, and those that declare its path in ``also``."""
+    limit: Limit | None = None
 
     @property
     def asks_who(self) -> bool:
@@ -83,6 +85,8 @@ class Why(StrEnum):
     OUT_OF_SHARE = "canary {percent} %: the user's bucket {bucket} is not below {limit} of {buckets}"
     NOT_FRESH = "canary {percent} %: bucket {bucket} belongs to the service, but the user's last write has not arrived there yet"
     OVERRIDE = "the owner's own word (epoch {epoch}) is newer than the table"
+    TESTER = "a signed override of a tester asked for the {side}"
+    TESTER_NOT_FRESH = "a signed override of a tester asked for the service, but the user's last write has not arrived there yet"
     FALLBACK = "the service could not be reached, and the monolith answers reads as well"
 
 
@@ -142,6 +146,7 @@ class Decision(NamedTuple):
             "epoch": self.epoch if context else None,
             "access": self.met.access.value,
             "rule": self.rule,
+            "limit": str(self.met.limit) if self.met.limit else None,
             "reason": self.reason,
             "bucket": self.bucket if self.bucket >= 0 else None,
             "writes": list(self.met.writes),

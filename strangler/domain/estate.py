@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from strangler.domain import ratelimit
+from strangler.domain.ratelimit import Limit
+
 Access = Literal["auto", "read", "write"]
 STICKY = ("user", "cookie", "address")
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
@@ -40,6 +43,7 @@ class Route:
     prefix: str = ""
     access: Access = "auto"
     methods: tuple[str, ...] = ()
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,8 @@ class _Reader:
         if not isinstance(raw, Mapping):
             self.problem(7, key, f"is {raw!r}, not a table", 'Write { prefix = "/api/payments" }.')
             return None
-        self.unknown(raw, {"path", "pattern", "prefix", "access", "methods"}, key)
+        limits = {"limit", "limit_by", "limit_burst", "limit_shared"}
+        self.unknown(raw, {"path", "pattern", "prefix", "access", "methods", *limits}, key)
         matchers = [name for name in ("path", "pattern", "prefix") if name in raw]
         if len(matchers) != 1:
             self.problem(8, key, f"has {' and '.join(matchers) or 'no matcher'}", "Give exactly one of path, pattern, prefix.")
@@ -173,7 +178,31 @@ class _Reader:
             self.problem(10, f"{key}.access", f"is {access!r}", "It is auto (safe methods read, others write), read or write.")
             access = "auto"
         methods = tuple(method.upper() for method in self.strings(raw, "methods", key))
-        return Route(**{matchers[0]: value}, access=access, methods=methods)
+        return Route(**{matchers[0]: value}, access=access, methods=methods, limit=self.limit(raw, key))
+
+    def limit(self, route: Mapping[str, Any], key: str) -> Limit | None:
+        by, shared = route.get("limit_by", "user"), route.get("limit_shared", False)
+        if "limit" not in route:
+            for name in ("limit_by", "limit_burst", "limit_shared"):
+                if name in route:
+                    self.problem(40, f"{key}.{name}", "stands without a limit", 'Write limit = "100/m" beside it.')
+            return None
+        try:
+            rate, per_s = ratelimit.rate(str(route["limit"]))
+        except ValueError as error:
+            self.problem(41, f"{key}.limit", str(error), 'Write limit = "100/m"; without one nothing is limited.')
+            return None
+        if by not in ratelimit.BY:
+            self.problem(42, f"{key}.limit_by", f"is {by!r}", f"It is one of {', '.join(ratelimit.BY)}.")
+            by = "user"
+        burst = route.get("limit_burst", rate)
+        if isinstance(burst, bool) or not isinstance(burst, int) or not 1 <= burst <= ratelimit.MOST:
+            self.problem(43, f"{key}.limit_burst", f"is {burst!r}", f"It is a whole number from 1 to {ratelimit.MOST}.")
+            burst = rate
+        if not isinstance(shared, bool):
+            self.problem(44, f"{key}.limit_shared", f"is {shared!r}", "It is true or false.")
+            shared = False
+        return Limit(rate, per_s, burst, by, shared)
 
     def context(self, name: str, raw: Mapping[str, Any]) -> Context:
         key = f"contexts.{name}"

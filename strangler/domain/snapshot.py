@@ -36,9 +36,15 @@ def array(raw: Any, place: str) -> list[Any]:
     return raw
 
 
-def whole(raw: Any, place: str, low: int = 0) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or raw < low:
-        raise TableError(place, f"is {_short(raw)}, not a whole number from {low}")
+def whole(raw: Any, place: str, low: int = 0, high: int | None = None) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int) or raw < low or (high is not None and raw > high):
+        raise TableError(place, f"is {_short(raw)}, not a whole number from {low}{'' if high is None else f' to {high}'}")
+    return raw
+
+
+def flag(raw: Any, place: str) -> bool:
+    if not isinstance(raw, bool):
+        raise TableError(place, f"is {_short(raw)}, not true or false")
     return raw
 
 

@@ -14,7 +14,9 @@ from strangler.domain import snapshot
 from strangler.domain.buckets import bucket, included
 from strangler.domain.decision import Access, ContextState, Decision, Hold, Met, Streams, Why
 from strangler.domain.freshness import NOWHERE, Awaited, Markers, Positions, unmet
+from strangler.domain.override import heeded
 from strangler.domain.paths import normal
+from strangler.domain.ratelimit import BY, MOST, Limit
 from strangler.domain.routes import NO_HEADERS, Matcher, Rule
 from strangler.domain.snapshot import TableError
 from strangler.domain.stages import Side, Stage
@@ -35,10 +37,12 @@ class RouteTable:
     default: tuple[str, ...]
     contexts: Mapping[str, ContextState]
     snapshot: Mapping[str, Any] = field(repr=False)
-    _routes: Matcher[tuple[ContextState, Access]] = field(repr=False)
+    _routes: Matcher[tuple[ContextState, Access, Limit | None]] = field(repr=False)
     _also: Matcher[str] = field(repr=False)
     headers: frozenset[str] = frozenset()
     """The header names that some rule looks at."""
+    shares_limits: bool = False
+    """Whether some limit is counted by all proxies together."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -53,20 +57,34 @@ class RouteTable:
         found = self._routes.match(method, path, headers)
         safe = method in SAFE_METHODS
         if found is None:
-            rule, context, access = None, None, Access.READ if safe else Access.WRITE
+            rule, context, limit, access = None, None, None, Access.READ if safe else Access.WRITE
         else:
-            rule, (context, declared) = found
+            rule, (context, declared, limit) = found
             access = declared if declared is not Access.AUTO else Access.READ if safe else Access.WRITE
         writes: tuple[str, ...] = (context.name,) if context is not None and access is Access.WRITE else ()
         if not safe:
             writes += tuple({name: None for _, name in self._also.match_all(method, path, headers) if name not in writes})
-        return Met(rule, context, access, writes)
+        return Met(rule, context, access, writes, limit)
 
-    def choose(self, met: Met, user_key: str, positions: Positions = NOWHERE, markers: Markers = NO_MARKERS) -> Decision:
-        """The side for a request that met a rule. ``user_key`` matters only where ``met.asks_who``."""
+    def choose(
+        self,
+        met: Met,
+        user_key: str,
+        positions: Positions = NOWHERE,
+        markers: Markers = NO_MARKERS,
+        asked: Side | None = None,
+    ) -> Decision:
+        """The side for a request that met a rule. ``user_key`` matters only where ``met.asks_who``.
+
+        ``asked``: the side that a signed override names.
+        """
         context = met.context
         if context is None:
             return Decision(Side.MONOLITH, self.default, met, Why.NO_ROUTE, -1, self.behind(met, positions, markers))
+        if asked is not None and heeded(met):
+            stale = asked is Side.SERVICE and bool(unmet(until_fresh(context, positions), markers))
+            why = Why.TESTER_NOT_FRESH if stale else Why.TESTER
+            return self.to(Side.MONOLITH if stale else asked, met, why, positions=positions, markers=markers)
         if not met.asks_who:
             side = context.stage.owner
             why = Why.STAGE_READ if met.access is Access.READ else Why.STAGE_WRITE
@@ -122,9 +140,10 @@ class RouteTable:
         position: Positions = NOWHERE,
         markers: Markers = NO_MARKERS,
         headers: Mapping[str, str] = NO_HEADERS,
+        asked: Side | None = None,
     ) -> Decision:
         """Where a request goes, in one call. ``Decision.context.hold`` says whether its writes are held just now."""
-        return self.choose(self.meet(method, path.partition("?")[0], headers), user_key, position, markers)
+        return self.choose(self.meet(method, path.partition("?")[0], headers), user_key, position, markers, asked)
 
     def held(self, met: Met) -> Hold | None:
         """The hold that parks a request, if any of the contexts it may write is held."""
@@ -171,6 +190,7 @@ def compile(raw: Any) -> RouteTable:
         _routes=Matcher(routes),
         _also=Matcher(also),
         headers=frozenset(name for rule, _ in [*routes, *also] for name, _ in rule.headers),
+        shares_limits=any(limit is not None and limit.shared for _, (_, _, limit) in routes),
     )
 
 
@@ -231,11 +251,25 @@ def _of_context(entry: Mapping[str, Any], place: str, contexts: Mapping[str, Con
     return contexts[name]
 
 
-def _route(raw: Any, place: str, contexts: Mapping[str, ContextState]) -> tuple[Rule, tuple[ContextState, Access]]:
+def _route(raw: Any, place: str, contexts: Mapping[str, ContextState]) -> tuple[Rule, tuple[ContextState, Access, Limit | None]]:
     entry = snapshot.table(raw, place)
     rule = snapshot.rule(entry.get("match"), f"{place}.match")
     access = Access(snapshot.one_of(entry.get("access") or "auto", f"{place}.access", tuple(item.value for item in Access)))
-    return rule, (_of_context(entry, place, contexts), access)
+    return rule, (_of_context(entry, place, contexts), access, _limit(entry.get("limit"), f"{place}.limit"))
+
+
+def _limit(raw: Any, place: str) -> Limit | None:
+    if raw is None:
+        return None
+    body = snapshot.table(raw, place)
+    rate = snapshot.whole(body.get("rate"), f"{place}.rate", 1, MOST)
+    return Limit(
+        rate=rate,
+        per_s=snapshot.whole(body.get("per_s"), f"{place}.per_s", 1, 86400),
+        burst=snapshot.whole(body.get("burst", rate), f"{place}.burst", 1, MOST),
+        by=snapshot.one_of(body.get("by") or "user", f"{place}.by", BY),
+        shared=snapshot.flag(body.get("shared", False), f"{place}.shared"),
+    )
 
 
 def _also(raw: Any, place: str, contexts: Mapping[str, ContextState]) -> tuple[Rule, str]:

@@ -47,7 +47,7 @@ def verify(secret: str, token: str, *, audience: str, now: float, leeway: float 
         claims = json.loads(_decode(body))
     except BadToken:
         raise
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise BadToken("malformed token") from error
     if not genuine:
         raise BadToken("wrong signature")

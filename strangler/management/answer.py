@@ -12,6 +12,10 @@ from rich.console import RenderableType
 PASS, FAILED, MISUSE = 0, 1, 2
 
 
+class Whole(str):
+    """A line that people copy: it is never wrapped."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """``code``: 0 pass, 1 a check failed, 2 misuse."""

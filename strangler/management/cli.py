@@ -16,18 +16,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from strangler.management.answer import FAILED, MISUSE, PASS, Answer
+from strangler.management.answer import FAILED, MISUSE, PASS, Answer, Whole
 
 DESCRIPTION = "Take a Django monolith apart, one bounded context at a time, with a way back at every step."
 SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
 
 def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
-    from strangler.management.verbs import look, move, sync
+    from strangler.management.verbs import look, move, override, sync
 
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog="example: strangler status")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (look, move, sync):
+    for module in (look, move, override, sync):
         module.add(subparsers)
     return parser
 
@@ -125,7 +125,7 @@ def _show(answer: Answer, as_json: bool) -> None:
 
     console = render.console()
     for part in answer.shown:
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Whole))
 
 
 def _find_settings() -> str | None:

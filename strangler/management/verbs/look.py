@@ -39,6 +39,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("path", metavar="PATH")
     parser.add_argument("--user", default="", metavar="ID", help="the user's id, as in the `sub` of the token")
+    parser.add_argument("--override", default="", metavar="SIDE", help="as if a tester's override named this side")
 
 
 def status(options: argparse.Namespace) -> Answer:
@@ -55,5 +56,5 @@ def receipts(options: argparse.Namespace) -> Answer:
 
 
 def explain(options: argparse.Namespace) -> Answer:
-    found = explaining.explain(options.method, options.path, user=options.user)
+    found = explaining.explain(options.method, options.path, user=options.user, asked=options.override)
     return Answer(found, render.pairs(found))

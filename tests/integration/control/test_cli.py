@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from strangler.domain import override as overrides
+from strangler.domain.stages import Side
 from strangler.management import cli
 from tests.integration.control.conftest import SmallEstate
 
@@ -25,6 +29,7 @@ VERBS = (
     "hold",
     "reconcile",
     "publish",
+    "override",
     "sync status",
     "sync install",
     "sync backfill",
@@ -122,6 +127,12 @@ def test_a_refusal_ends_with_1_and_says_it_on_both_streams(estate: SmallEstate, 
         (["advance", "payments", "--to", "alive"], "there is no stage 'alive'"),
         (["rollback", "payments"], "payments is monolith, the first stage"),
         (["explain", "GET", "api"], "'api' is not a path"),
+        (["explain", "GET", "/api", "--override", "both"], "--override both: it is one of service, monolith"),
+        (["override", "nothing"], "there is no context 'nothing'"),
+        (["override", "orders"], "orders has no service to move to"),
+        (["override", "payments", "--to", "none"], "--to none: it is one of service, monolith"),
+        (["override", "payments", "--for", "soon"], "--for soon: 'soon' is not a duration such as 500ms, 10s or 5m"),
+        (["override", "payments", "--for", "8d"], "--for 8d: 691200 s is not a time from one second to 7 days"),
         (["sync", "verify", "payments"], "payments is not mirrored in stage monolith"),
         (["sync", "install", "nothing"], "there is no context 'nothing'"),
     ],
@@ -131,6 +142,42 @@ def test_misuse_ends_with_2_and_one_sentence(estate: SmallEstate, words: list[st
     assert (code, out) == (2, "")
     assert err.startswith(f"strangler: {sentence}")
     assert len(err.strip().splitlines()) == 1
+
+
+def test_an_override_is_one_that_proxies_heed(estate: SmallEstate, settings, capsys: pytest.CaptureFixture) -> None:
+    code, said = ask(capsys, "override", "payments", "--to", "service", "--for", "30m", "--url", "https://shop.example/")
+    assert (code, said["context"], said["side"], said["stage"], said["heeded"]) == (0, "payments", "service", "monolith", False)
+    name, _, token = said["header"].partition(": ")
+    read = overrides.read(settings.STRANGLER["TOKEN"], token, now=time.time())
+    assert (name, read.context, read.side) == ("X-Strangler-Override", "payments", Side.SERVICE)
+    assert datetime.fromisoformat(said["until"]).timestamp() == read.until
+    assert said["cookie"] == f"strangler_override={token}; Path=/; Max-Age=1800; SameSite=Lax; Secure"
+    assert said["curl"] == f"curl -s -H 'X-Strangler-Override: {token}' https://shop.example/api/payments"
+
+    assert ask(capsys, "advance", "payments", "--to", "shadow")[0] == 0
+    code, said = ask(capsys, "override", "payments")
+    assert (code, said["stage"], said["heeded"], "Secure" in said["cookie"]) == (0, "shadow", True, False)
+    code, said = ask(capsys, "explain", "GET", "/api/payments/", "--override", "service")
+    assert (code, said["target"], said["reason"]) == (0, "service", "a signed override of a tester asked for the service")
+    assert ask(capsys, "explain", "POST", "/api/payments/", "--override", "service")[1]["target"] == "monolith"
+
+
+def test_an_override_can_be_copied_line_by_line(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    code, out, _ = say(capsys, "override", "payments")
+    assert code == 0
+    assert "heeded from shadow on; payments is in stage monolith" in out
+    lines = out.splitlines()
+    [header] = [line for line in lines if line.startswith("X-Strangler-Override: ")]
+    token = header.split(": ")[1]
+    assert f'document.cookie = "strangler_override={token}; Path=/; Max-Age=3600; SameSite=Lax"' in lines
+    assert f"curl -s -H '{header}' http://127.0.0.1:8000/api/payments" in lines
+
+
+def test_without_a_service_token_nothing_can_be_signed(estate: SmallEstate, settings, monkeypatch, capsys) -> None:
+    monkeypatch.delenv("STRANGLER_SERVICE_TOKEN")
+    settings.STRANGLER = {**settings.STRANGLER, "TOKEN": ""}
+    code, said = ask(capsys, "override", "payments")
+    assert (code, said["error"]) == (2, "no service token: set the environment variable STRANGLER_SERVICE_TOKEN")
 
 
 def test_uninstall_refuses_while_a_context_is_on_its_way(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:

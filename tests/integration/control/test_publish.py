@@ -15,6 +15,8 @@ from strangler.control.models import Migration, RouteTableVersion
 from strangler.control.publish import ProxyPlane
 from strangler.domain import table
 from strangler.domain.channels import TABLE
+from strangler.domain.estate import parse
+from strangler.domain.ratelimit import Limit
 from strangler.domain.stages import Position, Stage
 from strangler.errors import LostLease
 from tests.integration.control.proxy import FakeProxy
@@ -48,6 +50,16 @@ def test_what_is_published_compiles_and_says_where_each_context_stands(valkey: r
     assert compiled.decide("GET", "/api/payments/7").context.name == "payments"
     assert "payments" in compiled.meet("POST", "/api/orders/checkout/").writes
     assert Migration.objects.get(context="payments").stage == "shadow"
+
+
+def test_a_limit_is_published_as_it_was_declared(plane: ProxyPlane) -> None:
+    limit = {"limit": "100/m", "limit_by": "address", "limit_burst": 20, "limit_shared": True}
+    routes = [{"prefix": "/api/payments", **limit}, {"path": "/pay/confirm"}]
+    estate, wrong = parse({"contexts": {"payments": {"apps": ["monolith.payments"], "routes": routes}}})
+    assert wrong == []
+    compiled = table.compile({"generation": 1, "version": 1, **publish.body(estate)})
+    assert compiled.decide("GET", "/api/payments/7").met.limit == Limit(100, 60, 20, "address", True)
+    assert compiled.decide("GET", "/pay/confirm").met.limit is None
 
 
 def test_each_table_has_a_higher_number_and_is_announced(valkey: redis.Redis, plane: ProxyPlane, running) -> None:

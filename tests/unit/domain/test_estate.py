@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strangler.domain.estate import parse, seconds
+from strangler.domain.ratelimit import Limit
 
 GOOD = """
 [estate]
@@ -23,6 +24,9 @@ service = { urls = ["http://127.0.0.1:8105"], sticky = "cookie" }
 gates = { lag_p99_ms = 250 }
 ramp = { steps = [5, 100], interval = "2m" }
 """
+
+
+LIMITED = GOOD.replace('prefix = "/api/payments"', 'prefix = "/api/payments", limit = "100/m"')
 
 
 def problems(text: str) -> list[str]:
@@ -69,6 +73,36 @@ def test_a_wrong_key_is_named_with_its_fix(change: tuple[str, str], key: str) ->
     found = problems(GOOD.replace(*change))
     assert len(found) == 1
     assert found[0].startswith(key)
+
+
+def test_a_route_may_have_a_limit() -> None:
+    def limit(more: str) -> Limit | None:
+        estate, wrong = parse(tomllib.loads(LIMITED.replace('limit = "100/m"', f'limit = "100/m"{more}')))
+        assert wrong == []
+        return estate.contexts["payments"].routes[0].limit
+
+    assert limit("") == Limit(100, 60, 100, "user", False)
+    assert limit(', limit_by = "address", limit_burst = 20, limit_shared = true') == Limit(100, 60, 20, "address", True)
+    assert parse(tomllib.loads(GOOD))[0].contexts["payments"].routes[0].limit is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ('limit = "100"', "limit: '100' is not a rate such as 10/s"),
+        ("limit = 100", "limit: '100' is not a rate"),
+        ('limit_by = "user"', "limit_by: stands without a limit"),
+        ('limit = "1/s", limit_by = "moon"', "limit_by: is 'moon' (strangler.E042). It is one of user, address."),
+        ('limit = "1/s", limit_by = ["user"]', "limit_by: is ['user']"),
+        ('limit = "1/s", limit_burst = 0', "limit_burst: is 0"),
+        ('limit = "1/s", limit_burst = true', "limit_burst: is True"),
+        ('limit = "1/s", limit_shared = "yes"', "limit_shared: is 'yes'"),
+    ],
+)
+def test_a_wrong_limit_is_named_with_its_fix(wrong: str, said: str) -> None:
+    found = problems(LIMITED.replace('limit = "100/m"', wrong))
+    assert len(found) == 1
+    assert found[0].startswith(f"contexts.payments.routes[0].{said}")
 
 
 def test_an_app_has_one_context_and_platform_is_implicit() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strangler.domain.decision import Access, Why
+from strangler.domain.ratelimit import Limit
 from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable, TableError, compile
 
@@ -206,6 +207,47 @@ def test_an_error_names_the_place(path: str, value: Any, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
+def limited(limit: Any) -> RouteTable:
+    snapshot = copy.deepcopy(SNAPSHOT)
+    snapshot["routes"][0]["limit"] = limit
+    return compile(snapshot)
+
+
+def test_a_limit_belongs_to_its_route() -> None:
+    compiled = limited({"rate": 100, "per_s": 60, "burst": 20, "by": "address", "shared": True})
+    decision = compiled.decide("GET", "/api/payments/7")
+    assert decision.met.limit == Limit(100, 60, 20, "address", True)
+    assert decision.explain()["limit"] == "100/m for each address, 20 at once, shared"
+    assert compiled.decide("POST", "/api/payments/search").met.limit is None
+    assert compiled.decide("GET", "/elsewhere").explain()["limit"] is None
+    assert compiled.shares_limits
+    assert not table().shares_limits
+
+
+def test_a_limit_has_defaults_and_what_the_engine_writes_is_read() -> None:
+    assert limited({"rate": 5, "per_s": 1}).decide("GET", "/api/payments").met.limit == Limit(5, 1, 5)
+    declared = Limit(5, 1, 7, "address")
+    assert limited(declared.to_json()).decide("GET", "/api/payments").met.limit == declared
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ([], "routes[0].limit: is [], not an object"),
+        ({"per_s": 1}, "routes[0].limit.rate: is None"),
+        ({"rate": 0, "per_s": 1}, "routes[0].limit.rate: is 0, not a whole number from 1 to 1000000"),
+        ({"rate": 1, "per_s": 1e9}, "routes[0].limit.per_s: is"),
+        ({"rate": 1, "per_s": 1, "burst": 0}, "routes[0].limit.burst: is 0"),
+        ({"rate": 1, "per_s": 1, "by": "x"}, "routes[0].limit.by: is 'x'; it is one of user, address"),
+        ({"rate": 1, "per_s": 1, "shared": 1}, "routes[0].limit.shared: is 1, not true or false"),
+    ],
+)
+def test_a_wrong_limit_is_refused_with_its_place(limit: Any, message: str) -> None:
+    with pytest.raises(TableError) as caught:
+        limited(limit)
+    assert str(caught.value).startswith(message)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -222,6 +264,7 @@ PLACES = st.sampled_from(
         "routes",
         "routes/0",
         "routes/0/match",
+        "routes/0/limit",
         "also/0",
         "contexts/payments/streams",
         "contexts/payments/shadow",

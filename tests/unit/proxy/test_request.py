@@ -122,3 +122,27 @@ def test_every_field_is_seen_wherever_it_stands(lines: list[tuple[str, str, str,
         assert name in never or name not in named
     passing = [name.encode() for name, _ in read if name in ("accept", "my_own", "hos", "hostx") and name.encode() not in named]
     assert [name for name in kept if name in (b"accept", b"my_own", b"hos", b"hostx")] == passing
+
+
+@pytest.mark.parametrize(
+    ("sent", "passed"),
+    [
+        (b"Cookie: strangler_override=t\r\n", b""),
+        (b"Cookie: a=b; strangler_override=t\r\n", b"Cookie: a=b\r\n"),
+        (b"cookie:strangler_override=t; a=b;c=d\r\n", b"cookie: a=b;c=d\r\n"),
+        (b"Cookie: a=b;strangler_override=t;c=d\r\n", b"Cookie: a=b;c=d\r\n"),
+        (b"Cookie: strangler_override=t; strangler_override=u\r\nCookie: a=b\r\n", b"Cookie: a=b\r\n"),
+        (b"X: strangler_override=t\r\nCookie: xstrangler_override=t\r\n", None),
+        (b"Cookie: strangler_overrider=t\r\nX-Y: z\r\n", None),
+    ],
+)
+def test_the_cookie_of_a_tester_does_not_pass(sent: bytes, passed: bytes | None) -> None:
+    fields = Fields(b"\r\nHost: a\r\n" + sent + b"Accept: */*\r\n")
+    assert fields.kept == b"\r\nHost: a\r\n" + (sent if passed is None else passed) + b"Accept: */*\r\n"
+
+
+def test_a_request_without_override_and_credential_is_plain() -> None:
+    assert parsed(Cookie="sessionid=s").fields.plain
+    assert not parsed(Cookie="strangler_override=t").fields.plain
+    assert not parsed(X_Strangler_Override="t").fields.plain
+    assert not parsed(Authorization="Bearer t").fields.plain
