@@ -102,6 +102,7 @@ class Dispatching(Sending):
     async def _await_markers(self, decision: Decision) -> None:
         passed = await self._plane.markers.passed(decision.awaited, self._plane.limits.freshness)
         self._plane.metrics.waits.add("passed" if passed else "timed-out")
+        self._patient = False
         self._dispatch(patient=False)
 
     def _park(self) -> None:
@@ -110,7 +111,7 @@ class Dispatching(Sending):
             self.answer(problems.HOLD_FULL)
 
     def released(self) -> None:
-        self._parked = False
+        self._parked = self._unidentified = False
         self._dispatch()
 
     def hold_failed(self) -> None:

@@ -46,9 +46,9 @@ class _Answer:
     def upstream_full(self, full: bool) -> None: ...
 
 
-async def fetch(target: Target, head: bytes) -> tuple[int, bytes]:
-    """Status and body of a GET on a fresh connection. Raises ``OSError``; the caller sets the time-out."""
-    connection = await target.acquire(fresh=True)
+async def fetch(target: Target, head: bytes, *, fresh: bool = True) -> tuple[int, bytes]:
+    """Status and body of a GET, on a fresh connection or on any. Raises ``OSError``; the caller sets the time-out."""
+    connection = await target.acquire(fresh=fresh)
     done: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
     connection.begin(_Answer(done), head, head_only=False, deadline=0.0)
     connection.sent()

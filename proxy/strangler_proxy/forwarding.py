@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from strangler_proxy.routing import Way
 
 _YEAR = 365 * 24 * 3600
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def frame(data: bytes) -> bytes:
@@ -32,9 +33,9 @@ def fallback(table: RouteTable, decision: Decision) -> Decision:
     return table.to(Side.MONOLITH, decision.met, Why.FALLBACK, decision.bucket)
 
 
-def request_head(request: Request, way: Way, plane: Plane) -> bytes:
-    """Strips nothing (``Request`` did that) and adds what this hop says: framing, forwarding, ids, stamp."""
-    fields, decision, more = request.fields, way.decision, way.stamp
+def request_head(request: Request, way: Way, plane: Plane, identity: bytes) -> bytes:
+    """Strips nothing (``Request`` did that) and adds what this hop says: framing, forwarding, ids, stamp, identity."""
+    fields, decision, more = request.fields, way.decision, way.stamp + identity
     if fields.seldom:
         more += _of_this_hop(request, decision)
     writes = decision.met.writes
@@ -69,8 +70,8 @@ def _host_line(decision: Decision) -> bytes:
     return b"Host: %b\r\n" % (decision.urls[0].partition("://")[2] or "localhost").encode()
 
 
-def copy_head(request: Request, way: Way) -> bytes:
-    """The head of a shadow copy: as the original's, marked as a copy, with the service's stamp."""
+def copy_head(request: Request, way: Way, identity: bytes) -> bytes:
+    """The head of a shadow copy: as the original's, marked as a copy, with the service's stamp and the identity."""
     fields = request.fields
     return b"%b %b HTTP/1.1%b%b%bX-Forwarded-Host: %b\r\nX-Request-ID: %b\r\nX-Strangler-Shadow: 1\r\n%b\r\n" % (
         request.verb,
@@ -80,7 +81,7 @@ def copy_head(request: Request, way: Way) -> bytes:
         request.forwarded,
         request.host,
         request.request_id,
-        way.stamp,
+        way.stamp + identity,
     )
 
 

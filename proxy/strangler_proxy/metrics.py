@@ -150,6 +150,10 @@ class Metrics:
         self.limits_alone = Counter("strangler_proxy_limits_alone_total", "Shared limits counted without Redis.", ("cause",))
         self.overrides = Counter("strangler_proxy_overrides_total", "Requests with an override of a tester.", ("outcome",))
         self.shadow = Counter("strangler_proxy_shadow_total", "Copies of reads, by outcome.", ("context", "outcome"))
+        self.identity = Counter(
+            "strangler_proxy_identity_total", "Who asks: questions to the monolith, and answers.", ("outcome",)
+        )
+        self.csrf = Counter("strangler_proxy_csrf_refused_total", "Requests that may be another site's forgeries.", ("context",))
         self.tables = Counter("strangler_proxy_tables_total", "Tables offered, by outcome.", ("outcome",))
         self.abandoned = Counter("strangler_proxy_abandoned_total", "Requests whose client left before the answer.", ())
         self.logs_dropped = Counter("strangler_proxy_access_log_dropped_total", "Log lines dropped: the reader is slow.", ())

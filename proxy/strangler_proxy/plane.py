@@ -16,6 +16,7 @@ from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.certificates import outgoing
 from strangler_proxy.hold import Holds
 from strangler_proxy.hops import Hops
+from strangler_proxy.identity import Identities
 from strangler_proxy.known import Known
 from strangler_proxy.limiting import Limiter
 from strangler_proxy.markers import Markers
@@ -65,6 +66,7 @@ class Plane:
         self.holds = Holds(
             limit=self.limits.parked, changed=self._writes_changed, ask=self._ask_owner, settle=self._settle, metrics=self.metrics
         )
+        self.identities = Identities(self)
         self.shadow = Shadow(self)
         self.tunnels: set[Tunnel] = set()
         self._request_prefix = f"{os.getpid():x}-{os.urandom(6).hex()}-".encode()

@@ -21,6 +21,7 @@ class Problem(NamedTuple):
 BAD_REQUEST = 400
 NOT_FOUND = Problem(404, "not-found", "Nothing is served at this path.")
 NO_TABLE = Problem(503, "no-table", "The proxy has no route table yet; it comes from the control plane or from --table.", 1)
+UNIDENTIFIED = Problem(503, "unidentified", "The monolith did not say who is asking; nothing was executed. Try again.", 1)
 HELD = Problem(503, "held", "The owner of this data is changing and the hold ran out; nothing was executed. Try again.", 1)
 HOLD_FULL = Problem(503, "hold-full", "Too many writes wait for the owner of this data to change; nothing was executed.", 1)
 MISDIRECTED = Problem(503, "misdirected", "No side would execute this request just now; nothing was executed. Try again.", 1)
@@ -34,6 +35,12 @@ TARGET_TOO_LONG = Problem(414, "target-too-long", "The request's target is too l
 
 def refusal(reason: str) -> Problem:
     return Problem(BAD_REQUEST, "bad-request", f"The request was refused: {reason}.")
+
+
+def forgery(wrong: str, header: str, *, unread: bool) -> Problem:
+    """``unread``: its body is none that is searched for the token."""
+    how = f"The body is no urlencoded form of up to 64 kB: send the token in the header {header}." if unread else ""
+    return Problem(403, "csrf", f"The request was refused as a possible forgery: {wrong}. {how}".rstrip())
 
 
 def document(problem: Problem, **members: Any) -> bytes:

@@ -25,16 +25,17 @@ _MOST_PLACES, _MOST_USERS = 4096, 1024
 
 class Way:
     """A decision with all that goes with it for each request: whom it counts for, the stamp's header lines (P20), whether reads
-    are copied, and the one target that there is, if it is only one.
+    are copied, whether it is guarded (by CSRF or identity), and the one target that there is, if it is only one.
     """
 
-    __slots__ = ("decision", "served", "shadowed", "stamp", "target")
+    __slots__ = ("decision", "guarded", "served", "shadowed", "stamp", "target")
 
     def __init__(self, decision: Decision, served: Served) -> None:
         self.decision, self.served = decision, served
         self.target: Target | None = None
         context = decision.context
         self.shadowed = context is not None and context.shadow_share > 0.0 and decision.side is Side.MONOLITH
+        self.guarded = decision.identified or decision.checked
         stamp = decision.stamp
         text = "X-Strangler-Context: {}\r\nX-Strangler-Epoch: {}\r\nX-Strangler-Access: {}\r\n".format(*stamp) if stamp else ""
         self.stamp = text.encode()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from strangler.domain.decision import Access, Why
 from strangler.domain.stages import Side, Stage
 from strangler_proxy import forwarding, problems
-from strangler_proxy.ending import Ending
+from strangler_proxy.admitting import Admitting
 
 if TYPE_CHECKING:
     from strangler_proxy.pool import Target
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from strangler_proxy.upstream import UpstreamConnection
 
 
-class Sending(Ending):
+class Sending(Admitting):
     """A body is kept, up to a limit, until the answer begins: only then the request can't be needed again."""
 
     def _send(self, way: Way) -> None:
         self._way, decision = way, way.decision
+        if way.guarded and not self._admit(way):
+            return
         if decision.met.writes:
             self._counted = decision.met.writes
             self._plane.holds.writes.begin(self._counted)
@@ -89,7 +91,7 @@ class Sending(Ending):
         plane, way, request = self._plane, self._way, self.request
         assert way is not None
         self._connection = connection
-        head = forwarding.request_head(request, way, plane)
+        head = forwarding.request_head(request, way, plane, self._identity if way.guarded else b"")
         if request.fields.has_body:
             chunked = request.fields.chunked
             parts = [head, *(map(forwarding.frame, self._body) if chunked else self._body)]
@@ -123,10 +125,15 @@ class Sending(Ending):
         if connection is not None:
             connection.deadline = self._plane.loop.time() + self._plane.limits.first_byte
             connection.write(forwarding.frame(data) if self.request.fields.chunked else data)
+        if self._awaits_form:
+            self._form_grew()
 
     def body_complete(self, trailers: bytes) -> None:
         self.body_done = True
         self._trailers = trailers
+        if self._awaits_form:
+            self._form_grew()
+            return
         connection = self._connection
         if connection is not None:
             if self.request.fields.chunked:

@@ -17,6 +17,7 @@ from strangler.domain.freshness import Positions, unmet
 from strangler.domain.stages import Side, Stage
 from strangler.domain.table import until_fresh
 from strangler_proxy import forwarding
+from strangler_proxy.identity import Unidentified
 from strangler_proxy.request import Request
 
 if TYPE_CHECKING:
@@ -87,14 +88,15 @@ class Copy:
         self._original.add(data)
 
     async def run(self, plane: Plane) -> tuple[Answer, Answer]:
-        """Sends the copy. Raises ``OSError`` or ``TimeoutError``."""
+        """Sends the copy. Raises ``OSError``, ``TimeoutError`` or ``Unidentified``."""
         loop = asyncio.get_running_loop()
         self._done = loop.create_future()
         decision = self.decision._replace(side=Side.SERVICE, urls=self.context.service, epoch=self.context.epoch)
-        head = forwarding.copy_head(self.request, plane.router.way(decision))
         connection = None
         try:
             async with asyncio.timeout(_WITHIN):
+                identity = await plane.identities.of_copy(self.request, self.context) if self.context.identity else b""
+                head = forwarding.copy_head(self.request, plane.router.way(decision), identity)
                 connection = await plane.pool.order(self.context.service)[0].acquire()
                 connection.begin(self, head, head_only=self.request.method == "HEAD", deadline=0.0)
                 connection.sent()
@@ -172,6 +174,8 @@ class Shadow:
         try:
             monolith, service = await copy.run(self._plane)
             outcome = "equal" if self._comparer(copy.request, monolith, service) else "different"
+        except Unidentified:
+            outcome = "unidentified"
         except (OSError, TimeoutError):
             outcome = "unreachable"
         except Exception as error:

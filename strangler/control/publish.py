@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import redis
+from django.conf import settings
 from django.db import connections, transaction
 from django.utils import timezone
 
@@ -66,6 +67,7 @@ def _context(
         "percent": migration.percent if migration else 0,
         "salt": migration.salt if migration else context.name,
         "sticky": context.sticky,
+        "identity": context.identity,
         "epoch": owned.epoch if owned else 0,
         "owner": owned.owner if owned else str(Side.MONOLITH),
         "targets": {"monolith": list(estate.monolith_urls), "service": list(context.service_urls)},
@@ -80,6 +82,16 @@ def _context(
     }
 
 
+def _site() -> dict[str, Any]:
+    """What the edge has to know of this project's browsers; see ``domain.site``."""
+    return {
+        "session_cookie": settings.SESSION_COOKIE_NAME,
+        "csrf_cookie": settings.CSRF_COOKIE_NAME,
+        "csrf_header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-").lower(),
+        "trusted_origins": list(settings.CSRF_TRUSTED_ORIGINS),
+    }
+
+
 def body(estate: Estate, parked: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The snapshot without its number, as the database stands in this transaction.
 
@@ -90,6 +102,7 @@ def body(estate: Estate, parked: Mapping[str, Any] | None = None) -> dict[str, A
     contexts = estate.contexts.values()
     return {
         "default": {"targets": list(estate.monolith_urls)},
+        "site": _site(),
         "contexts": {
             context.name: _context(
                 context, estate, migrations.get(context.name), owned.get(context.name), (parked or {}).get(context.name, {})
@@ -97,7 +110,7 @@ def body(estate: Estate, parked: Mapping[str, Any] | None = None) -> dict[str, A
             for context in contexts
         },
         "routes": [
-            {"match": _match(route), "access": route.access, "context": context.name, **_limit(route)}
+            {"match": _match(route), "access": route.access, "csrf": route.csrf, "context": context.name, **_limit(route)}
             for context in contexts
             for route in context.routes
         ],

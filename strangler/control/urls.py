@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from strangler.control import views
+from strangler.control import identity, views
 
 urlpatterns = [
     path("ownership", views.ownership, name="strangler-ownership"),
+    path("identity", identity.identity, name="strangler-identity"),
     path("livez", views.livez, name="strangler-livez"),
     path("readyz", views.readyz, name="strangler-readyz"),
 ]

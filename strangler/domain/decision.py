@@ -51,6 +51,8 @@ class ContextState:
     owner: Side = Side.MONOLITH
     monolith: tuple[str, ...] = ()
     service: tuple[str, ...] = ()
+    identity: bool = False
+    """Whether the service is told who asks, by a signed header."""
     streams: Streams = Streams()
     shadow_share: float = 0.0
     hold: Hold | None = None
@@ -68,6 +70,8 @@ class Met(NamedTuple):
     writes: tuple[str, ...]
     """Contexts that the request may write: its own, and those that declare its path in ``also``."""
     limit: Limit | None = None
+    csrf: bool = False
+    """Whether a service must not get it before the edge has seen that it is no forgery of another site."""
 
     @property
     def asks_who(self) -> bool:
@@ -115,6 +119,17 @@ class Decision(NamedTuple):
         return (context.name, self.epoch, self.met.access.value) if context else None
 
     @property
+    def identified(self) -> bool:
+        """Whether it is told who asks: only a service is, and only one that wants to be."""
+        context = self.met.context
+        return self.side is Side.SERVICE and context is not None and context.identity
+
+    @property
+    def checked(self) -> bool:
+        """Whether the edge looks for a forgery (CSRF) before it is sent: the monolith does so itself."""
+        return self.side is Side.SERVICE and self.met.csrf
+
+    @property
     def rule(self) -> str:
         return str(self.met.rule) if self.met.rule else "default"
 
@@ -150,4 +165,6 @@ class Decision(NamedTuple):
             "reason": self.reason,
             "bucket": self.bucket if self.bucket >= 0 else None,
             "writes": list(self.met.writes),
+            "identity": self.identified,
+            "csrf": self.checked,
         }

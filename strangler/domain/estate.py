@@ -44,6 +44,8 @@ class Route:
     access: Access = "auto"
     methods: tuple[str, ...] = ()
     limit: Limit | None = None
+    csrf: bool = False
+    """The edge looks for forgeries, for a service that does not."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Context:
     read_copies: tuple[ReadCopy, ...] = ()
     service_urls: tuple[str, ...] = ()
     sticky: str = "user"
+    identity: bool = True
+    """The service is told who asks; one that reads the monolith's sessions itself need not be."""
     shadow_share: float = 0.1
     receivers: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = Gates()
@@ -136,6 +140,13 @@ class _Reader:
         for name in sorted(set(raw) - known):
             self.problem(3, f"{key}.{name}" if key else name, "is not a known key", f"Known here: {', '.join(sorted(known))}.")
 
+    def flag(self, raw: Mapping[str, Any], name: str, key: str, default: bool) -> bool:
+        value = raw.get(name, default)
+        if isinstance(value, bool):
+            return value
+        self.problem(19, f"{key}.{name}", f"is {value!r}", f"Write {name} = true or {name} = false.")
+        return default
+
     def strings(self, raw: Mapping[str, Any], name: str, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         value = raw.get(name, list(default))
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -164,7 +175,7 @@ class _Reader:
             self.problem(7, key, f"is {raw!r}, not a table", 'Write { prefix = "/api/payments" }.')
             return None
         limits = {"limit", "limit_by", "limit_burst", "limit_shared"}
-        self.unknown(raw, {"path", "pattern", "prefix", "access", "methods", *limits}, key)
+        self.unknown(raw, {"path", "pattern", "prefix", "access", "methods", "csrf", *limits}, key)
         matchers = [name for name in ("path", "pattern", "prefix") if name in raw]
         if len(matchers) != 1:
             self.problem(8, key, f"has {' and '.join(matchers) or 'no matcher'}", "Give exactly one of path, pattern, prefix.")
@@ -178,7 +189,8 @@ class _Reader:
             self.problem(10, f"{key}.access", f"is {access!r}", "It is auto (safe methods read, others write), read or write.")
             access = "auto"
         methods = tuple(method.upper() for method in self.strings(raw, "methods", key))
-        return Route(**{matchers[0]: value}, access=access, methods=methods, limit=self.limit(raw, key))
+        csrf = self.flag(raw, "csrf", key, False)
+        return Route(**{matchers[0]: value}, access=access, methods=methods, limit=self.limit(raw, key), csrf=csrf)
 
     def limit(self, route: Mapping[str, Any], key: str) -> Limit | None:
         by, shared = route.get("limit_by", "user"), route.get("limit_shared", False)
@@ -217,7 +229,7 @@ class _Reader:
             listed = []
         routes = [self.route(item, f"{key}.routes[{index}]") for index, item in enumerate(listed)]
         service = self.table(raw, "service", f"{key}.service")
-        self.unknown(service, {"urls", "sticky"}, f"{key}.service")
+        self.unknown(service, {"urls", "sticky", "identity"}, f"{key}.service")
         sticky = service.get("sticky", "user")
         if sticky not in STICKY:
             self.problem(12, f"{key}.service.sticky", f"is {sticky!r}", f"It is one of {', '.join(STICKY)}.")
@@ -236,6 +248,7 @@ class _Reader:
             read_copies=self.copies(raw, key),
             service_urls=self.urls(service, "urls", f"{key}.service"),
             sticky=sticky,
+            identity=self.flag(service, "identity", f"{key}.service", True),
             shadow_share=self.number(shadow, "share", f"{key}.shadow", 0.1, 0, 1),
             receivers=dict(receivers),
             gates=self.gates(raw, f"{key}.gates"),

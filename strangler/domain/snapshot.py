@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from strangler.domain.routes import Rule
+from strangler.domain.site import Site
 from strangler.domain.stages import Stage
 
 ORIGIN = re.compile(r"^https?://([\w.\-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?$|^unix:/[\w.\-/]+$", re.ASCII)
+TRUSTED = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*://[^/\s]+$", re.ASCII)
 METHOD = re.compile(r"^[A-Z]{1,20}$", re.ASCII)
 TOKEN = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", re.ASCII)
 NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
@@ -54,6 +56,12 @@ def number(raw: Any, place: str, low: float, high: float) -> float:
     return float(raw)
 
 
+def flag(raw: Any, place: str) -> bool:
+    if not isinstance(raw, bool):
+        raise TableError(place, f"is {_short(raw)}, not true or false")
+    return raw
+
+
 def text(raw: Any, place: str) -> str:
     if not isinstance(raw, str):
         raise TableError(place, f"is {_short(raw)}, not text")
@@ -85,6 +93,22 @@ def origins(raw: Any, place: str) -> tuple[str, ...]:
             raise TableError(f"{place}[{index}]", f'is {_short(url)}, not an origin such as "http://127.0.0.1:8105"')
         found.append(url.rstrip("/"))
     return tuple(found)
+
+
+def site(raw: Any, place: str) -> Site:
+    """The names of the monolith's cookies, and whom it trusts; what is absent is Django's default."""
+    body, usual = table(raw, place), Site()
+    names = {}
+    for key in ("session_cookie", "csrf_cookie", "csrf_header"):
+        value = body.get(key, getattr(usual, key))
+        if not isinstance(value, str) or not TOKEN.match(value):
+            raise TableError(f"{place}.{key}", f"is {_short(value)}, not the name of a cookie or a header")
+        names[key] = value
+    trusted = array(body.get("trusted_origins", []), f"{place}.trusted_origins")
+    for index, origin in enumerate(trusted):
+        if not isinstance(origin, str) or not TRUSTED.match(origin):
+            raise TableError(f"{place}.trusted_origins[{index}]", f'is {_short(origin)}, not as in "https://*.example.com"')
+    return Site(names["session_cookie"], names["csrf_cookie"], names["csrf_header"].lower(), tuple(trusted))
 
 
 def rule(raw: Any, place: str) -> Rule:

@@ -18,6 +18,7 @@ from strangler.domain.override import heeded
 from strangler.domain.paths import normal
 from strangler.domain.ratelimit import BY, MOST, Limit
 from strangler.domain.routes import NO_HEADERS, Matcher, Rule
+from strangler.domain.site import Site
 from strangler.domain.snapshot import TableError
 from strangler.domain.stages import Side, Stage
 
@@ -37,12 +38,13 @@ class RouteTable:
     default: tuple[str, ...]
     contexts: Mapping[str, ContextState]
     snapshot: Mapping[str, Any] = field(repr=False)
-    _routes: Matcher[tuple[ContextState, Access, Limit | None]] = field(repr=False)
+    _routes: Matcher[tuple[ContextState, Access, Limit | None, bool]] = field(repr=False)
     _also: Matcher[str] = field(repr=False)
     headers: frozenset[str] = frozenset()
     """The header names that some rule looks at."""
     shares_limits: bool = False
     """Whether some limit is counted by all proxies together."""
+    site: Site = field(default_factory=Site)
 
     @property
     def order(self) -> tuple[int, int]:
@@ -57,14 +59,14 @@ class RouteTable:
         found = self._routes.match(method, path, headers)
         safe = method in SAFE_METHODS
         if found is None:
-            rule, context, limit, access = None, None, None, Access.READ if safe else Access.WRITE
+            rule, context, limit, guarded, access = None, None, None, False, Access.READ if safe else Access.WRITE
         else:
-            rule, (context, declared, limit) = found
+            rule, (context, declared, limit, guarded) = found
             access = declared if declared is not Access.AUTO else Access.READ if safe else Access.WRITE
         writes: tuple[str, ...] = (context.name,) if context is not None and access is Access.WRITE else ()
         if not safe:
             writes += tuple({name: None for _, name in self._also.match_all(method, path, headers) if name not in writes})
-        return Met(rule, context, access, writes, limit)
+        return Met(rule, context, access, writes, limit, guarded and not safe)
 
     def choose(
         self,
@@ -190,7 +192,8 @@ def compile(raw: Any) -> RouteTable:
         _routes=Matcher(routes),
         _also=Matcher(also),
         headers=frozenset(name for rule, _ in [*routes, *also] for name, _ in rule.headers),
-        shares_limits=any(limit is not None and limit.shared for _, (_, _, limit) in routes),
+        shares_limits=any(limit is not None and limit.shared for _, (_, _, limit, _) in routes),
+        site=snapshot.site(top.get("site") or {}, "site"),
     )
 
 
@@ -224,6 +227,7 @@ def _context(name: str, raw: Any) -> ContextState:
         owner=Side(snapshot.one_of(owner, f"{place}.owner", tuple(side.value for side in Side))),
         monolith=monolith,
         service=service,
+        identity=snapshot.flag(body.get("identity", False), f"{place}.identity"),
         streams=_streams(body.get("streams") or {}, f"{place}.streams"),
         shadow_share=snapshot.number(shadow.get("share", 0.0), f"{place}.shadow.share", 0, 1),
         hold=_hold(body.get("hold"), f"{place}.hold"),
@@ -251,11 +255,12 @@ def _of_context(entry: Mapping[str, Any], place: str, contexts: Mapping[str, Con
     return contexts[name]
 
 
-def _route(raw: Any, place: str, contexts: Mapping[str, ContextState]) -> tuple[Rule, tuple[ContextState, Access, Limit | None]]:
+def _route(raw: Any, place: str, contexts: Mapping[str, ContextState]) -> tuple[Rule, tuple[ContextState, Access, Limit | None, bool]]:
     entry = snapshot.table(raw, place)
     rule = snapshot.rule(entry.get("match"), f"{place}.match")
     access = Access(snapshot.one_of(entry.get("access") or "auto", f"{place}.access", tuple(item.value for item in Access)))
-    return rule, (_of_context(entry, place, contexts), access, _limit(entry.get("limit"), f"{place}.limit"))
+    csrf = snapshot.flag(entry.get("csrf", False), f"{place}.csrf")
+    return rule, (_of_context(entry, place, contexts), access, _limit(entry.get("limit"), f"{place}.limit"), csrf)
 
 
 def _limit(raw: Any, place: str) -> Limit | None:
