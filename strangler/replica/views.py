@@ -46,7 +46,9 @@ def _contract(*methods: str) -> Callable[[View], View]:
                 scheme, _, token = request.headers.get("Authorization", "").partition(" ")
                 if scheme.lower() != "bearer":
                     raise BadToken("no bearer token")
-                verify(conf.service_secret(), token.strip(), audience=_context(), now=time.time())
+                claims = verify(conf.service_secret(), token.strip(), audience=_context(), now=time.time())
+                if "sub" in claims:
+                    raise BadToken("it says who a user is, and is no service's")
             except BadToken as error:
                 answer = problem(401, "Unauthorized", f"a service token for {_context()} is needed: {error}")
                 answer["WWW-Authenticate"] = "Bearer"

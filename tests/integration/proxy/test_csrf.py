@@ -105,15 +105,24 @@ def test_behind_tls_the_origin_or_the_referer_must_be_this_site(
         assert proxy.ask("POST", "/api/payments/", b"{}", **https, **given).status == status, given
 
 
+def begin_form(proxy: Proxy, form: bytes) -> tuple[socket.socket, Any]:
+    """Sends the head of a form; returns once the proxy has read it, and waits for the rest."""
+    one = proxy.connect()
+    head = raw("POST", "/api/payments/", form, Cookie=COOKIE, Content_Type=FORM, Expect="100-continue")
+    one.sendall(head[: -len(form)])
+    reader = one.makefile("rb")
+    assert (reader.readline(), reader.readline()) == (b"HTTP/1.1 100 Continue\r\n", b"\r\n")
+    return one, reader
+
+
 def test_a_form_that_comes_in_pieces_is_awaited_and_passes_unchanged(proxy: Proxy, service: Application) -> None:
+    """A client that waits for a word before it sends its form gets it from the proxy."""
     form = f"amount=1&csrfmiddlewaretoken={TOKEN}&note=a+b%20c".encode()
-    with proxy.connect() as one:
-        whole = raw("POST", "/api/payments/", form, Cookie=COOKIE, Content_Type=FORM)
-        one.sendall(whole[:-30])
-        until(lambda: proxy.metric("clients") == 1, "the head has come")
+    one, reader = begin_form(proxy, form)
+    for at in range(0, len(form), 7):
         assert service.asked == []
-        one.sendall(whole[-30:])
-        assert read_answer(one.makefile("rb")).body == b"service"
+        one.sendall(form[at : at + 7])
+    assert read_answer(reader).body == b"service"
     assert service.asked[0].body == form
 
 
@@ -154,22 +163,10 @@ def test_multipart_needs_the_header_and_the_refusal_says_so(proxy: Proxy, servic
     assert "send the token in the header x-csrftoken" in json.loads(refused.body)["detail"]
 
 
-def test_a_client_that_waits_for_a_word_before_its_form_gets_it(proxy: Proxy, service: Application) -> None:
-    form = f"csrfmiddlewaretoken={TOKEN}".encode()
-    with proxy.connect() as one:
-        whole = raw("POST", "/api/payments/", form, Cookie=COOKIE, Content_Type=FORM, Expect="100-continue")
-        one.sendall(whole[: -len(form)])
-        reader = one.makefile("rb")
-        assert reader.readline() == b"HTTP/1.1 100 Continue\r\n"
-        assert reader.readline() == b"\r\n"
-        one.sendall(form)
-        assert read_answer(reader).body == b"service"
-
-
 def test_a_client_that_leaves_in_mid_form_sends_nothing(proxy: Proxy, service: Application) -> None:
-    one = proxy.connect()
-    one.sendall(raw("POST", "/api/payments/", b"x" * 50, Cookie=COOKIE, Content_Type=FORM)[:-20])
-    until(lambda: proxy.metric("clients") == 1, "the head has come")
+    one, reader = begin_form(proxy, b"x" * 50)
+    one.sendall(b"x" * 20)
+    reader.close()
     one.close()
     until(lambda: proxy.metric("abandoned_total") == 1, "it has left")
     assert service.asked == []
@@ -193,17 +190,15 @@ def test_a_form_that_is_awaited_holds_up_no_hold_and_is_parked_by_it(
     control.publish(guarded(monolith, service, epoch=6))
     proxy = start(None, "--redis", control.url)
     until(control.proxies, "the proxy's heart-beat")
-    whole = raw("POST", "/api/payments/", f"csrfmiddlewaretoken={TOKEN}".encode(), Cookie=COOKIE, Content_Type=FORM)
-    with proxy.connect() as one:
-        one.sendall(whole[:-10])
-        until(lambda: proxy.metric("clients") == 1, "the head has come")
-        control.apply(guarded(monolith, service, version=2, epoch=6, hold={"operation": "op", "for_ms": 60_000}))
-        control.acknowledged(lambda ack: ack["held"].get("payments", {}).get("drained"), "drained")
-        one.sendall(whole[-10:])
-        control.acknowledged(lambda ack: ack["held"].get("payments", {}).get("parked") == 1, "the write is parked")
-        control.apply(guarded(monolith, service, version=3, epoch=6))
-        assert read_answer(one.makefile("rb")).body == b"service"
-    assert service.asked[0].body == whole.partition(b"\r\n\r\n")[2]
+    form = f"csrfmiddlewaretoken={TOKEN}".encode()
+    one, reader = begin_form(proxy, form)
+    control.apply(guarded(monolith, service, version=2, epoch=6, hold={"operation": "op", "for_ms": 60_000}))
+    control.acknowledged(lambda ack: ack["held"].get("payments", {}).get("drained"), "drained")
+    one.sendall(form)
+    control.acknowledged(lambda ack: ack["held"].get("payments", {}).get("parked") == 1, "the write is parked")
+    control.apply(guarded(monolith, service, version=3, epoch=6))
+    assert read_answer(reader).body == b"service"
+    assert service.asked[0].body == form
 
 
 def test_a_form_comes_before_the_question_who_it_is(start: Start, monolith: Application, service: Application) -> None:

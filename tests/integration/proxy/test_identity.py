@@ -135,27 +135,26 @@ def test_a_credential_of_nobody_is_anonymous_and_asked_once(
     assert len(users.questions) == 1
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        None,
-        response(500),
-        response(401, b'{"user": null}'),
-        response(302, headers=[("Location", "https://shop.example/")]),
-        response(body=b"<html>log in</html>"),
-        response(body=b'{"user": {"id": 42}}'),
-        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{",
-        b"rubbish\r\n\r\n",
-    ],
-)
+UNCLEAR = [
+    None,
+    response(500),
+    response(401, b'{"user": null}'),
+    response(302, headers=[("Location", "https://shop.example/")]),
+    response(body=b"<html>log in</html>"),
+    response(body=b'{"user": {"id": 42}}'),
+    b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{",
+    b"rubbish\r\n\r\n",
+]
+
+
 def test_without_the_monoliths_clear_word_nobody_passes(
-    start: Start, monolith: Application, service: Application, users: Users, answer: bytes | None
+    start: Start, monolith: Application, service: Application, users: Users
 ) -> None:
-    users.answer = answer
     proxy = start(told(monolith, service))
-    refused = proxy.ask("POST", "/api/payments/", b"x", Cookie="sessionid=ada")
-    assert (refused.status, refused.get("retry-after")) == (503, "1")
-    assert json.loads(refused.body)["type"] == "urn:strangler:unidentified"
+    for users.answer in UNCLEAR:
+        refused = proxy.ask("POST", "/api/payments/", b"x", Cookie="sessionid=ada")
+        assert (refused.status, refused.get("retry-after")) == (503, "1"), users.answer
+        assert json.loads(refused.body)["type"] == "urn:strangler:unidentified"
     assert service.asked == []
     assert proxy.metric("writes_in_flight") == 0
     users.answer = b""
@@ -231,24 +230,29 @@ def test_an_answer_counts_from_the_question_and_not_from_its_arrival(
     assert time.monotonic() - asked < 3.5
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["X-Strangler-Identity", "x-strangler-IDENTITY", "X_Strangler_Identity", "X-Strangler_Identity", "x_strangler-identity"],
-)
 @pytest.mark.parametrize("credential", ["sessionid=ada", "theme=dark"])
-def test_an_identity_never_comes_from_outside(
-    start: Start, monolith: Application, service: Application, users: Users, name: str, credential: str
+def test_an_identity_never_comes_from_outside_in_any_spelling(
+    start: Start, monolith: Application, service: Application, users: Users, credential: str
 ) -> None:
     proxy = start(told(monolith, service))
     forged = tokens.issue(TOKEN, audience="payments", now=time.time(), sub="1")
-    with proxy.connect() as one:
-        one.sendall(
-            f"GET /api/payments/ HTTP/1.1\r\nHost: shop.example\r\nCookie: {credential}\r\n{name}: {forged}\r\n\r\n".encode()
-        )
-        assert one.recv(12) == b"HTTP/1.1 200"
-    names = [key.replace("_", "-").lower() for key, value in service.asked[0].headers if "identity" in key.lower()]
-    assert len(names) == (1 if credential == "sessionid=ada" else 0)
-    assert forged not in [value for _, value in service.asked[0].headers]
+    names = (
+        "X-Strangler-Identity",
+        "x-strangler-IDENTITY",
+        "X_Strangler_Identity",
+        "X-Strangler_Identity",
+        "x_strangler-identity",
+    )
+    for name in names:
+        with proxy.connect() as one:
+            lines = f"Host: shop.example\r\nCookie: {credential}\r\n{name}: {forged}\r\n"
+            one.sendall(f"GET /api/payments/ HTTP/1.1\r\n{lines}\r\n".encode())
+            assert one.recv(12) == b"HTTP/1.1 200"
+    assert len(service.asked) == len(names)
+    for asked in service.asked:
+        found = [value for key, value in asked.headers if "identity" in key.lower()]
+        assert len(found) == (1 if credential == "sessionid=ada" else 0)
+        assert forged not in found
 
 
 def test_the_users_credential_for_the_question_never_comes_from_outside(

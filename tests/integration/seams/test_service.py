@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
@@ -16,6 +17,9 @@ from django.test import Client, RequestFactory
 
 from monolith.celery import app
 from monolith.users.models import User
+from monolith.users.tokens import issue
+from strangler import conf
+from strangler.domain import tokens
 from strangler.replica import guard, identity, quiet
 from strangler.seams.tasks import FORWARDED
 
@@ -122,6 +126,85 @@ def test_an_inactive_user_is_nobody(service: None) -> None:
     client = client_of(user)
     User.objects.filter(pk=user.pk).update(is_active=False)
     assert client.get("/api/payments/").status_code in (401, 403)
+
+
+def word(user_id: object, **how: Any) -> dict[str, str]:
+    """The proxy's header."""
+    given = {"secret": conf.service_secret(), "audience": "payments", "now": time.time(), "sub": str(user_id), **how}
+    return {"X-Strangler-Identity": tokens.issue(given.pop("secret"), **given)}
+
+
+def owner_of(user: User) -> int:
+    return int(make_payment(make_order(user)).pk)
+
+
+def rows(answer: Any) -> list[int]:
+    return [row["id"] for row in answer.json()["results"]]
+
+
+def test_the_proxys_word_counts_without_a_session_and_before_one(service: None, own: Own) -> None:
+    own("service", 1)
+    ada, bob = make_user(), make_user()
+    of_ada = owner_of(ada)
+    assert rows(Client().get("/api/payments/", headers=word(ada.pk))) == [of_ada]
+    assert rows(client_of(bob).get("/api/payments/", headers=word(ada.pk))) == [of_ada]
+
+
+def test_a_user_who_is_not_in_the_copy_is_looked_for_in_the_session(service: None) -> None:
+    assert client_of(make_user()).get("/api/payments/", headers=word(10**9)).status_code == 200
+    assert client_of(make_user()).get("/api/payments/", headers=word("not a number")).status_code == 200
+    assert Client().get("/api/payments/", headers=word(10**9)).status_code in (401, 403)
+
+
+def test_a_user_who_is_not_active_in_the_copy_is_nobody(service: None) -> None:
+    user = make_user(is_active=False)
+    assert Client().get("/api/payments/", headers=word(user.pk)).status_code in (401, 403)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"audience": "orders"},
+        {"secret": "another secret of thirty-two characters"},
+        {"now": time.time() - 3600},
+        {"sub": ""},
+        {"sub": 42},
+        {"sub": None},
+    ],
+)
+def test_a_word_that_is_not_good_here_is_401_never_the_session(service: None, how: dict[str, Any]) -> None:
+    user = make_user()
+    answer = client_of(user).get("/api/payments/", headers=word(user.pk, **how))
+    assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
+
+
+def test_rubbish_is_401_even_where_nobody_need_be_known(service: None) -> None:
+    for text in ("", "x", "a.b.c", "é"):
+        assert Client().get("/pay/confirm/x/", headers={"X-Strangler-Identity": text}).status_code == 401
+
+
+def test_with_authorization_rest_framework_decides_as_ever(service: None, own: Own) -> None:
+    own("service", 1)
+    ada, bob = make_user(), make_user()
+    of_bob = owner_of(bob)
+    bearer = {"Authorization": f"Bearer {issue(user_id=bob.pk)}"}
+    assert rows(Client().get("/api/payments/", headers={**word(ada.pk), **bearer})) == [of_bob]
+    stale = {"Authorization": f"Bearer {issue(user_id=bob.pk)[:-4]}AAAA"}
+    assert Client().get("/api/payments/", headers={**word(ada.pk), **stale}).status_code == 401
+
+
+def test_a_write_by_the_proxys_word_still_needs_its_csrf_token(service: None, own: Own) -> None:
+    own("service", 1)
+    answer = Client(enforce_csrf_checks=True).post("/api/payments/", {}, headers=word(make_user().pk))
+    assert answer.status_code == 403
+
+
+def test_who_a_user_is_opens_no_door_for_services(service: None) -> None:
+    token = word(1)["X-Strangler-Identity"]
+    assert Client().get("/_strangler/ownership", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    door = tokens.issue(conf.service_secret(), audience="payments", now=time.time())
+    assert Client().get("/_strangler/ownership", headers={"Authorization": f"Bearer {door}"}).status_code == 200
+    assert Client().get("/api/payments/", headers={"X-Strangler-Identity": door}).status_code == 401
 
 
 # quiet
