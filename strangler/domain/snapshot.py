@@ -56,12 +56,6 @@ def number(raw: Any, place: str, low: float, high: float) -> float:
     return float(raw)
 
 
-def flag(raw: Any, place: str) -> bool:
-    if not isinstance(raw, bool):
-        raise TableError(place, f"is {_short(raw)}, not true or false")
-    return raw
-
-
 def text(raw: Any, place: str) -> str:
     if not isinstance(raw, str):
         raise TableError(place, f"is {_short(raw)}, not text")

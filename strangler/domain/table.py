@@ -193,7 +193,7 @@ def compile(raw: Any) -> RouteTable:
         _also=Matcher(also),
         headers=frozenset(name for rule, _ in [*routes, *also] for name, _ in rule.headers),
         shares_limits=any(limit is not None and limit.shared for _, (_, _, limit, _) in routes),
-        site=snapshot.site(top.get("site") or {}, "site"),
+        site=snapshot.site(top.get("site", {}), "site"),
     )
 
 

@@ -17,6 +17,7 @@ from strangler.domain import table
 from strangler.domain.channels import TABLE
 from strangler.domain.estate import parse
 from strangler.domain.ratelimit import Limit
+from strangler.domain.site import Site
 from strangler.domain.stages import Position, Stage
 from strangler.errors import LostLease
 from tests.integration.control.proxy import FakeProxy
@@ -60,6 +61,15 @@ def test_a_limit_is_published_as_it_was_declared(plane: ProxyPlane) -> None:
     compiled = table.compile({"generation": 1, "version": 1, **publish.body(estate)})
     assert compiled.decide("GET", "/api/payments/7").met.limit == Limit(100, 60, 20, "address", True)
     assert compiled.decide("GET", "/pay/confirm").met.limit is None
+
+
+def test_the_edge_learns_how_this_project_knows_its_browsers(valkey: redis.Redis, plane: ProxyPlane, running, settings) -> None:
+    settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.CSRF_HEADER_NAME = "shop", "shopcsrf", "HTTP_X_SHOP_TOKEN"
+    settings.CSRF_TRUSTED_ORIGINS = ["https://*.example.com"]
+    plane.publish(running, SHADOW)
+    compiled = table.compile(carried(valkey))
+    assert compiled.site == Site("shop", "shopcsrf", "x-shop-token", ("https://*.example.com",))
+    assert compiled.contexts["payments"].identity
 
 
 def test_each_table_has_a_higher_number_and_is_announced(valkey: redis.Redis, plane: ProxyPlane, running) -> None:

@@ -53,6 +53,17 @@ def test_the_projects_own_file_has_no_problem() -> None:
     assert problems(text) == []
 
 
+def test_a_service_is_told_who_asks_unless_it_wants_not_to() -> None:
+    assert parse(tomllib.loads(GOOD))[0].contexts["payments"].identity
+    declined = GOOD.replace('sticky = "cookie"', "identity = false")
+    assert not parse(tomllib.loads(declined))[0].contexts["payments"].identity
+
+
+def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
+    text = GOOD.replace('prefix = "/api/payments"', 'prefix = "/api/payments", csrf = true')
+    assert [route.csrf for route in parse(tomllib.loads(text))[0].contexts["payments"].routes] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -63,6 +74,8 @@ def test_the_projects_own_file_has_no_problem() -> None:
         (('prefix = "/api/payments"', 'prefix = "/a", path = "/b"'), "contexts.payments.routes[0]"),
         (('access = "write"', 'access = "both"'), "contexts.payments.routes[1].access"),
         (('sticky = "cookie"', 'sticky = "pod"'), "contexts.payments.service.sticky"),
+        (('sticky = "cookie"', "identity = 1"), "contexts.payments.service.identity: is 1 (strangler.E019)"),
+        (('access = "write"', 'csrf = "yes"'), "contexts.payments.routes[1].csrf"),
         (("http://127.0.0.1:8105", "http://127.0.0.1:8105/api"), "contexts.payments.service.urls"),
         (("lag_p99_ms = 250", "lag_p99_ms = true"), "contexts.payments.gates.lag_p99_ms"),
         (("gates = {", "gate = {"), "contexts.payments.gate: is not a known key"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from strangler.domain.decision import Access, Why
 from strangler.domain.ratelimit import Limit
+from strangler.domain.site import Site
 from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable, TableError, compile
 
@@ -182,6 +183,8 @@ def broken(path: str, value: Any) -> dict[str, Any]:
         ("contexts/payments/percent", 101, "contexts.payments.percent: is 101; a canary share is 1…100"),
         ("contexts/payments/percent", 0, "contexts.payments.percent: is 0"),
         ("contexts/payments/sticky", "moon", "contexts.payments.sticky"),
+        ("contexts/payments/identity", "yes", "contexts.payments.identity"),
+        ("routes/0/csrf", 1, "routes[0].csrf"),
         ("contexts/payments/owner", "me", "contexts.payments.owner"),
         ("contexts/payments/targets/service", [], "contexts.payments.targets.service: names no target, but in stage canary"),
         ("contexts/payments/targets/service", ["ftp://x"], "contexts.payments.targets.service[0]: is 'ftp://x', not an origin"),
@@ -279,3 +282,57 @@ def test_rubbish_is_refused_and_never_crashes(place: str, value: Any) -> None:
         compile(broken(place, value))
     except TableError:
         pass
+
+
+def test_only_a_service_that_wants_it_is_told_who_asks() -> None:
+    live = table(stage="live", percent=0, identity=True)
+    assert live.decide("GET", "/api/payments/").identified
+    assert not live.decide("GET", "/api/orders/").identified
+    assert not live.decide("GET", "/").identified
+    assert not table(stage="live", percent=0).decide("GET", "/api/payments/").identified
+    assert not table(stage="mirror", percent=0, identity=True).decide("GET", "/api/payments/").identified
+    half = table(percent=50, identity=True)
+    asked = [half.decide("GET", "/api/payments/", str(user)) for user in range(50)]
+    assert all(one.identified is (one.side is Side.SERVICE) for one in asked)
+    assert live.decide("GET", "/api/payments/").explain()["identity"] is True
+
+
+@pytest.mark.parametrize(
+    ("method", "stage", "checked"),
+    [
+        ("POST", "live", True),
+        ("DELETE", "live", True),
+        ("GET", "live", False),
+        ("OPTIONS", "live", False),
+        ("POST", "canary", False),
+    ],
+)
+def test_forgeries_are_looked_for_before_a_service_on_unsafe_methods(method: str, stage: str, checked: bool) -> None:
+    snapshot = changed(stage=stage, percent=100 if stage == "canary" else 0)
+    snapshot["routes"][0]["csrf"] = True
+    compiled = compile(snapshot)
+    assert compiled.decide(method, "/api/payments/7").checked is checked
+    assert compiled.decide(method, "/api/payments/7").explain()["csrf"] is checked
+    assert not compiled.decide(method, "/api/payments/search").checked
+
+
+def test_the_monoliths_cookies_have_djangos_names_unless_it_says_otherwise() -> None:
+    assert compile(SNAPSHOT).site == Site()
+    said = {"session_cookie": "shop", "csrf_header": "X-Shop", "trusted_origins": ["https://*.example.com"]}
+    assert compile({**SNAPSHOT, "site": said}).site == Site("shop", "csrftoken", "x-shop", ("https://*.example.com",))
+
+
+@pytest.mark.parametrize(
+    ("site", "place"),
+    [
+        ([1], "site"),
+        ({"session_cookie": "a b"}, "site.session_cookie"),
+        ({"csrf_header": 1}, "site.csrf_header"),
+        ({"trusted_origins": "x"}, "site.trusted_origins"),
+        ({"trusted_origins": ["shop.example"]}, "site.trusted_origins[0]"),
+    ],
+)
+def test_a_site_that_makes_no_sense_is_refused(site: object, place: str) -> None:
+    with pytest.raises(TableError) as refused:
+        compile({**SNAPSHOT, "site": site})
+    assert refused.value.place == place
