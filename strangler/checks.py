@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from strangler import conf
@@ -27,6 +28,14 @@ def check_estate_file(**_: Any) -> list[CheckMessage]:
                         id="strangler.E020",
                     )
                 )
+        if settings.CSRF_USE_SESSIONS and any(route.csrf for route in context.routes):
+            messages.append(
+                Error(
+                    f"contexts.{context.name}.routes: csrf = true, but the token is in the session (CSRF_USE_SESSIONS)",
+                    hint="The proxy compares it with a cookie: set CSRF_USE_SESSIONS = False, or leave the check to the service.",
+                    id="strangler.E023",
+                )
+            )
         for copy in context.read_copies:
             messages.extend(_check_copy(context.name, copy.label, copy.columns))
     return messages

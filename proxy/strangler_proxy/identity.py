@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from strangler.domain import tokens
 from strangler.domain.decision import ContextState
 from strangler.domain.site import Site, cookies
+from strangler_proxy.access_log import event
 from strangler_proxy.fetch import fetch
 from strangler_proxy.request import Request
 
@@ -36,7 +37,7 @@ _OURS = frozenset({"aud", "iat", "exp", "nbf", "iss", "jti", "sub", "act", "audi
 
 
 class Unidentified(Exception):
-    """The monolith did not say whose credential it is."""
+    """The monolith did not say whose credential it is; the message is for the log."""
 
 
 class Person:
@@ -72,6 +73,7 @@ class Identities:
         self._salt = os.urandom(16)
         self._people: OrderedDict[bytes, Person] = OrderedDict()
         self._questions: dict[bytes, asyncio.Task[Person | None]] = {}
+        self._trouble = ""
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def __len__(self) -> int:
@@ -115,21 +117,29 @@ class Identities:
         try:
             async with asyncio.timeout(_WITHIN), self._slots:
                 person = await self._first_word(request, urls)
-        except TimeoutError:
-            person = None
+        except (Unidentified, TimeoutError) as error:
+            self._fail(str(error) or "no time is left")
+            return None
         except Exception as error:
             self._plane.unexpected(error)
-            person = None
-        if person is None:
-            self._plane.metrics.identity.add("failed")
+            self._fail("a bug of the proxy")
             return None
+        self._trouble = ""
         self._remember(name, person)
         return person
 
-    async def _first_word(self, request: Request, urls: tuple[str, ...]) -> Person | None:
-        """Of the first instance of the monolith that gives a clear answer."""
+    def _fail(self, why: str) -> None:
+        """Each is counted; the log tells it once."""
+        self._plane.metrics.identity.add("failed")
+        if self._trouble != why:
+            self._trouble = why
+            event("identity.failed", reason=why)
+
+    async def _first_word(self, request: Request, urls: tuple[str, ...]) -> Person:
+        """Of the first instance of the monolith that gives a clear answer. Raises ``Unidentified``."""
         if not self._plane.settings.token:
-            return None
+            raise Unidentified("set STRANGLER_SERVICE_TOKEN, or say identity = false for the service")
+        why = "no target"
         for target in self._plane.pool.order(urls):
             self._plane.metrics.identity.add("asked")
             asked_at = self._plane.loop.time()  # what is true at the answer may have ended since, not what was true before
@@ -138,9 +148,11 @@ class Identities:
                     status, body = await _fetch(target, self._question(request, target))
                 if status == 200:
                     return Person(claims(body), asked_at + _KEPT)
-            except (OSError, TimeoutError, ValueError):
-                continue
-        return None
+                why = f"status {status}"
+            except (OSError, TimeoutError, ValueError) as error:
+                why = f"{type(error).__name__}: {error}"
+            why = f"{target.url}/_strangler/identity: {why}"
+        raise Unidentified(why)
 
     def _question(self, request: Request, target: Target) -> bytes:
         """As from the user: host, scheme, cookies, the ``Authorization`` in a field of ours beside the proxy's own."""

@@ -174,6 +174,16 @@ def test_a_monolith_that_is_away_or_silent_lets_nobody_pass(
     assert proxy.metric("identity_total", outcome="failed") == 2
 
 
+def test_the_log_says_once_what_is_wrong(start: Start, monolith: Application, service: Application, users: Users) -> None:
+    users.answer = response(404)
+    proxy = start(told(monolith, service))
+    for _ in range(3):
+        assert proxy.ask("GET", "/api/payments/", Cookie="sessionid=ada").status == 503
+    assert proxy.log.read_text().count("proxy.identity.failed") == 1
+    assert f"{monolith.url}/_strangler/identity: status 404" in proxy.log.read_text()
+    assert "ada" not in proxy.log.read_text()
+
+
 def test_another_instance_is_asked_if_the_first_is_away(
     start: Start, monolith: Application, service: Application, users: Users
 ) -> None:
