@@ -82,6 +82,15 @@ class Identities:
     def credential(self, request: Request, site: Site) -> bytes:
         """The name under which a request's credential is remembered; empty for a request without one."""
         fields = request.fields
+        named = fields.credential
+        if named is not None and named[0] is site and named[1] == request.host:
+            return named[2]
+        name = self._name(request, site)
+        fields.credential = (site, request.host, name)
+        return name
+
+    def _name(self, request: Request, site: Site) -> bytes:
+        fields = request.fields
         sessions = [value for value in cookies(fields.cookie, site.session_cookie.encode()) if value] if fields.cookie else []
         if not sessions and not fields.authorization:
             return b""

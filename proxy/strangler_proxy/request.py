@@ -33,6 +33,7 @@ class Fields:
     plain = True
     refused = ""
     user = ""  # who it is, once somebody asked
+    credential: tuple[object, bytes, bytes] | None = None  # its name, and what that was made for: see ``Identities``
 
     def __init__(self, block: bytes) -> None:
         """``block``: from the end of the request line to that of the last field."""

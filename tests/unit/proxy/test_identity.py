@@ -14,6 +14,7 @@ from strangler.domain import tokens
 from strangler.domain.site import Site
 from strangler_proxy import identity
 from strangler_proxy.identity import Identities, Person, claims
+from strangler_proxy.metrics import Metrics
 from strangler_proxy.request import Fields, Line, Request
 
 SECRET = "a-service-token-for-tests-0123456789abcdef"
@@ -94,7 +95,8 @@ def test_the_same_credential_on_another_host_or_in_another_process_has_another_n
     one, other = request("Cookie: sessionid=s"), request("Cookie: sessionid=s")
     other.host = b"other.example"
     assert here.credential(one, site) != here.credential(other, site)
-    assert here.credential(one, site) != book().credential(one, site)
+    assert here.credential(one, site) == here.credential(request("Cookie: sessionid=s"), site)
+    assert here.credential(one, site) != book().credential(request("Cookie: sessionid=s"), site)
 
 
 def test_a_person_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +109,25 @@ def test_a_person_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert people.known(b"a") is None
     people._remember(b"b", Person(None, 106.0))
     assert len(people) == 1
+
+
+def test_an_answer_is_good_from_the_question_on_not_from_its_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who logs out right after the monolith looked must not have the time of a slow answer on top."""
+    now = [100.0]
+
+    async def slow(target: Any, head: bytes) -> tuple[int, bytes]:
+        now[0] += 0.9
+        return 200, b'{"user": {"id": "42"}}'
+
+    monkeypatch.setattr(identity, "_fetch", slow)
+    plane: Any = SimpleNamespace(
+        loop=SimpleNamespace(time=lambda: now[0]),
+        settings=SimpleNamespace(token=SECRET),
+        metrics=Metrics(),
+        pool=SimpleNamespace(order=lambda urls: [SimpleNamespace(url=url) for url in urls]),
+    )
+    person = asyncio.run(Identities(plane)._first_word(request(), ("http://127.0.0.1:1",)))
+    assert person.until == 103.0
 
 
 def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
