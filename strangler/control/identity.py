@@ -50,12 +50,12 @@ def _present(request: HttpRequest) -> None:
 
 
 def _only_read(session: SessionBase) -> Any:
-    """The same session, of a kind that leaves its storage alone."""
-    quiet = type("ReadSession", (_Read, type(session)), {})
-    return quiet(session.session_key)
+    return type("ReadSession", (_Read, type(session)), {})(session.session_key)
 
 
 class _Read(SessionBase):
+    """Leaves its storage alone."""
+
     def save(self, must_create: bool = False) -> None: ...
 
     def delete(self, session_key: str | None = None) -> None: ...

@@ -162,4 +162,6 @@ def pairs(data: dict[str, Any]) -> list[RenderableType]:
 def _text(value: Any) -> str:
     if value is None or value == []:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
