@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class Admitting(Ending):
     """``_identity`` is the header line that goes to the service."""
 
-    _awaits_form = _asked = _unidentified = False
+    _awaits_form = _inquired = _unidentified = False
     _identity = b""
     _patient = True
 
-    def _admit(self, way: Way) -> bool:
+    def _may_go(self, way: Way) -> bool:
         """Whether the request may go its way now. If not, it was answered, or waits and will be routed again."""
         decision, table = way.decision, self._table
         assert table is not None
@@ -47,14 +47,14 @@ class Admitting(Ending):
         if person is not None:
             if person.anonymous:
                 counts.add("anonymous")
-            elif not self._asked:
+            elif not self._inquired:
                 counts.add("cached")
             self._identity = person.line(self._plane.settings.token, context.name)
             return True
         if self._unidentified:
             self.answer(problems.UNIDENTIFIED)
         else:
-            self._asked = True
+            self._inquired = True
             self._wait(self._ask_who(name, context))
         return False
 

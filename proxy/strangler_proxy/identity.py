@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from strangler.domain import tokens
 from strangler.domain.decision import ContextState
 from strangler.domain.site import Site, cookies
+from strangler_proxy import grammar
 from strangler_proxy.access_log import event
 from strangler_proxy.fetch import fetch
+from strangler_proxy.headers import OVERRIDE_COOKIE
 from strangler_proxy.request import Request
 
 if TYPE_CHECKING:
@@ -168,7 +170,8 @@ class Identities:
         fields = request.fields
         bearer = tokens.issue(self._plane.settings.token, audience="monolith", now=time.time())
         host = fields.host or target.url.partition("://")[2].encode() or b"localhost"
-        cookie = b"Cookie: %b\r\n" % fields.cookie if fields.cookie else b""
+        left = grammar.without_cookie([b"Cookie: %b" % fields.cookie], OVERRIDE_COOKIE) if fields.cookie else []
+        cookie = b"".join(b"%b\r\n" % line for line in left)
         theirs = b"X-Strangler-Authorization: %b\r\n" % fields.authorization if fields.authorization else b""
         return (
             b"GET /_strangler/identity HTTP/1.1\r\nHost: %b\r\nAccept: application/json\r\nAuthorization: Bearer %b\r\n"

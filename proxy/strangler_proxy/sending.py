@@ -20,7 +20,7 @@ class Sending(Admitting):
 
     def _send(self, way: Way) -> None:
         self._way, decision = way, way.decision
-        if way.guarded and not self._admit(way):
+        if way.guarded and not self._may_go(way):
             return
         if decision.met.writes:
             self._counted = decision.met.writes

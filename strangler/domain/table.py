@@ -27,6 +27,8 @@ __all__ = ["Access", "ContextState", "Decision", "Hold", "Met", "RouteTable", "S
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 STICKY = ("user", "cookie", "address")
 NO_MARKERS: Markers = {}
+Filed = tuple[ContextState, Access, Limit | None, bool]
+"""What stands under a rule: context, declared access, limit, whether the edge looks for forgeries."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class RouteTable:
     default: tuple[str, ...]
     contexts: Mapping[str, ContextState]
     snapshot: Mapping[str, Any] = field(repr=False)
-    _routes: Matcher[tuple[ContextState, Access, Limit | None, bool]] = field(repr=False)
+    _routes: Matcher[Filed] = field(repr=False)
     _also: Matcher[str] = field(repr=False)
     headers: frozenset[str] = frozenset()
     """The header names that some rule looks at."""
@@ -255,7 +257,7 @@ def _of_context(entry: Mapping[str, Any], place: str, contexts: Mapping[str, Con
     return contexts[name]
 
 
-def _route(raw: Any, place: str, contexts: Mapping[str, ContextState]) -> tuple[Rule, tuple[ContextState, Access, Limit | None, bool]]:
+def _route(raw: Any, place: str, contexts: Mapping[str, ContextState]) -> tuple[Rule, Filed]:
     entry = snapshot.table(raw, place)
     rule = snapshot.rule(entry.get("match"), f"{place}.match")
     access = Access(snapshot.one_of(entry.get("access") or "auto", f"{place}.access", tuple(item.value for item in Access)))

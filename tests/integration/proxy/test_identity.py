@@ -255,7 +255,8 @@ def test_the_users_credential_for_the_question_never_comes_from_outside(
     start: Start, monolith: Application, service: Application, users: Users
 ) -> None:
     proxy = start(told(monolith, service))
-    proxy.ask("GET", "/api/payments/", Cookie="sessionid=unknown", X_Strangler_Authorization="Bearer ada")
+    proxy.ask("GET", "/api/payments/", Cookie="sessionid=unknown; strangler_override=x", X_Strangler_Authorization="Bearer ada")
+    assert users.questions[0].get("cookie") == "sessionid=unknown"
     assert users.questions[0].get("x-strangler-authorization") is None
     assert claims(service.asked[0]) is None
 
