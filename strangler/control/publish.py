@@ -75,6 +75,7 @@ def _context(
             "reverse": context.reverse_stream,
         },
         "shadow": {"share": context.shadow_share},
+        "health": context.health,
         "hold": parked.get("hold"),
         "pause": parked.get("pause"),
     }
@@ -89,7 +90,7 @@ def body(estate: Estate, parked: Mapping[str, Any] | None = None) -> dict[str, A
     owned = {row.context: row for row in Ownership.objects.using(_alias()).all()}
     contexts = estate.contexts.values()
     return {
-        "default": {"targets": list(estate.monolith_urls)},
+        "default": {"targets": list(estate.monolith_urls), "health": estate.health},
         "contexts": {
             context.name: _context(
                 context, estate, migrations.get(context.name), owned.get(context.name), (parked or {}).get(context.name, {})

@@ -13,6 +13,7 @@ ORIGIN = re.compile(r"^https?://([\w.\-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?/?$|^uni
 METHOD = re.compile(r"^[A-Z]{1,20}$", re.ASCII)
 TOKEN = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", re.ASCII)
 NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
+PAGE = re.compile(r"^/[!-\x22$-~]{0,255}\Z", re.ASCII)
 _PLACEHOLDER = re.compile(r"^\{\w+\}$")
 
 
@@ -85,6 +86,14 @@ def origins(raw: Any, place: str) -> tuple[str, ...]:
             raise TableError(f"{place}[{index}]", f'is {_short(url)}, not an origin such as "http://127.0.0.1:8105"')
         found.append(url.rstrip("/"))
     return tuple(found)
+
+
+def page(raw: Any, place: str) -> str:
+    """The path of a health page, with its query if need be; "" for none."""
+    found = text(raw or "", place)
+    if found and not PAGE.match(found):
+        raise TableError(place, f'is {_short(raw)}, not a path such as "/readyz"')
+    return found
 
 
 def rule(raw: Any, place: str) -> Rule:

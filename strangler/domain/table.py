@@ -43,6 +43,8 @@ class RouteTable:
     """The header names that some rule looks at."""
     shares_limits: bool = False
     """Whether some limit is counted by all proxies together."""
+    health: str = ""
+    """The health page of the default targets."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -176,7 +178,8 @@ def compile(raw: Any) -> RouteTable:
         snapshot.name(name, f"contexts.{name}"): _context(name, body)
         for name, body in snapshot.table(top.get("contexts", {}), "contexts").items()
     }
-    default = snapshot.origins(snapshot.table(top.get("default"), "default").get("targets"), "default.targets")
+    monolith = snapshot.table(top.get("default"), "default")
+    default = snapshot.origins(monolith.get("targets"), "default.targets")
     if not default:
         raise TableError("default.targets", "names no target; whatever no route matches goes there")
     routes = [_route(entry, f"routes[{index}]", contexts) for index, entry in _entries(top, "routes")]
@@ -191,6 +194,7 @@ def compile(raw: Any) -> RouteTable:
         _also=Matcher(also),
         headers=frozenset(name for rule, _ in [*routes, *also] for name, _ in rule.headers),
         shares_limits=any(limit is not None and limit.shared for _, (_, _, limit) in routes),
+        health=snapshot.page(monolith.get("health"), "default.health"),
     )
 
 
@@ -227,6 +231,7 @@ def _context(name: str, raw: Any) -> ContextState:
         streams=_streams(body.get("streams") or {}, f"{place}.streams"),
         shadow_share=snapshot.number(shadow.get("share", 0.0), f"{place}.shadow.share", 0, 1),
         hold=_hold(body.get("hold"), f"{place}.hold"),
+        health=snapshot.page(body.get("health"), f"{place}.health"),
     )
 
 
