@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from strangler_proxy import dialing
-from strangler_proxy.health import Health
+from strangler_proxy.health import Health, Patience
 from strangler_proxy.names import Addresses
 from strangler_proxy.response import KnownHeads
 from strangler_proxy.settings import Limits
@@ -26,7 +26,7 @@ class Busy(OSError):
 
 
 class Target:
-    """An origin: a server process, or the name of several. ``take`` is the fast way to a connection, ``acquire`` the patient one."""
+    """An origin: a server process, or the name of several. ``take`` is the fast way to a connection, ``acquire`` the sure one."""
 
     __slots__ = (
         "_addresses", "_connecting", "_ejected", "_host", "_idle", "_limits", "_loop", "_path", "_port", "_tls", "_waiting",
@@ -46,7 +46,7 @@ class Target:
         self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         self.busy: set[UpstreamConnection] = set()
         self.heads = KnownHeads()
-        self.health = Health()
+        self.health = Health(Patience(checks=limits.check_failures))
         self._ejected = ejected
         self.open = self._connecting = 0
 
