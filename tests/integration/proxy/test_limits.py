@@ -180,12 +180,12 @@ def test_clients_that_never_read_are_let_go_whatever_is_left_for_them(start: Sta
     proxy = start(table(monolith), *limits("stalled-reader=1s", "keep-alive=1s"))
     monolith.handler = lambda asked: response(body=b"x" * int(asked.target[1:]))
     waiting = []
-    for size in range(100_000, 6_000_000, 150_000):
+    for size in range(100_000, 6_000_000, 60_000):
         one = socket.socket()
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.connect(("127.0.0.1", proxy.port))
         proxy.connections.append(one)
-        one.sendall(raw("GET", f"/{size}", Connection="close" if size % 200_000 else "keep-alive"))
+        one.sendall(raw("GET", f"/{size}", Connection="close" if size % 120_000 else "keep-alive"))
         waiting.append(one)
     monolith.wait(len(waiting))
     until(lambda: proxy.metric("clients") == 0, "the end of those who don't read")
