@@ -13,6 +13,7 @@ from typing import cast
 
 from strangler.domain.stages import Stage
 from strangler.domain.table import RouteTable
+from strangler_proxy import cancelling
 from strangler_proxy.metrics import Counter
 from strangler_proxy.pool import Pool
 from strangler_proxy.settings import Limits
@@ -55,9 +56,7 @@ class Checks:
                 self._tasks[url, page] = self._loop.create_task(self._watch(target, page))
 
     async def stop(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await cancelling.end(self._tasks.values())
 
     async def _watch(self, target: Target, page: str) -> None:
         """For ever. Spread out, so that workers and proxies that start together don't ask together."""

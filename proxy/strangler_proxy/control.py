@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from strangler.domain.channels import ACKS, MARKERS, PROXIES, TABLE
+from strangler_proxy import cancelling
 from strangler_proxy.access_log import event
 from strangler_proxy.plane import Plane
 
@@ -85,9 +86,7 @@ class Control:
                 for task in done:
                     task.result()
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await cancelling.end(tasks)
         finally:
             await _closed(pubsub)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from strangler.domain.table import TableError
-from strangler_proxy import table
+from strangler_proxy import cancelling, table
 from strangler_proxy.access_log import event
 from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.certificates import Certificates
@@ -83,11 +83,7 @@ async def _serve(settings: Settings, place: Place) -> None:
         loop.remove_reader(place.lifeline)
     await plane.checks.stop()
     await _drain(plane, server)
-    for task in (line, watch):
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    await cancelling.end([line, watch] if watch else [line])
     if settings.redis:
         await control.leave()
     for listener in operators:
