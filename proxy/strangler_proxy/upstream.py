@@ -60,6 +60,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_full",
         "_head_only",
         "_reading",
+        "_ready",
         "_sent",
         "_sink",
         "_switches",
@@ -86,6 +87,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.head = response.NONE
         self._buffer = b""
         self._reading = True
+        self._ready: select.poll | None = None
         self.retired = False
         self._sent = self._head_only = self._switches = self.began = self._full = self._forgiven = False
 
@@ -132,10 +134,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def silent(self) -> bool:
         """Whether nothing has come, not even the end, that the loop has not seen yet."""
-        assert self.transport is not None
-        ready = select.poll()
-        ready.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not ready.poll(0)
+        if self._ready is None:
+            assert self.transport is not None
+            self._ready = select.poll()
+            self._ready.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._ready.poll(0)
 
     def abort(self) -> None:
         """Gives the response up; the sink hears nothing more."""
