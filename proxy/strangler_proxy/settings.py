@@ -143,7 +143,9 @@ def parse(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = o
     parser = argparse.ArgumentParser(
         prog="strangler-proxy",
         description="The strangler proxy: routes each request to the monolith or to an extracted service by a live table.",
-        epilog=EXAMPLE + "\nlimits:\n" + textwrap.fill(bounds.listing(Limits), 100, initial_indent="  ", subsequent_indent="  "),
+        epilog=EXAMPLE
+        + "\nlimits:\n"
+        + textwrap.fill(bounds.listing(Limits), 100, break_on_hyphens=False, initial_indent="  ", subsequent_indent="  "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     port, operator = environ.get("PROXY_PORT", "8000"), environ.get("OPERATOR_PORT", "8009")

@@ -60,9 +60,7 @@ def run(settings: Settings, place: Place) -> None:
 async def _serve(settings: Settings, place: Place) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    plane = Plane(
-        settings, loop, number=place.number, buckets=place.buckets, note=place.tally.note if place.tally else None
-    )
+    plane = Plane(settings, loop, number=place.number, buckets=place.buckets, note=place.tally.note if place.tally else None)
     plane.inherit(place.inherited)
     for number in (signal.SIGTERM, signal.SIGINT):
         if place.lifeline is None or number is signal.SIGTERM:  # a parent hears the terminal's Ctrl-C too, and passes it on
