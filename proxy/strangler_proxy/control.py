@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from strangler.domain.channels import ACKS, MARKERS, PROXIES, TABLE
+from strangler_proxy import cancelling
 from strangler_proxy.access_log import event
 from strangler_proxy.plane import Plane
 
@@ -26,10 +27,14 @@ _TROUBLE = (RedisError, OSError, TimeoutError)
 
 
 class Control:
-    """``run`` never ends by itself. ``identity`` names this worker: ``host:pid:number:random``."""
+    """``run`` never ends by itself. ``identity`` names this worker: ``host:pid:number:random``.
 
-    def __init__(self, plane: Plane, identity: str) -> None:
-        self._plane, self.identity = plane, identity
+    ``predecessors``: the fields of workers whose writes this one counts on. They go when its own first report is there, so that
+    whoever looks in between does not find nothing.
+    """
+
+    def __init__(self, plane: Plane, identity: str, predecessors: tuple[str, ...] = ()) -> None:
+        self._plane, self.identity, self._predecessors = plane, identity, predecessors
         self._seen = b""
 
     def report(self) -> dict[str, Any]:
@@ -81,9 +86,7 @@ class Control:
                 for task in done:
                     task.result()
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await cancelling.end(tasks)
         finally:
             await _closed(pubsub)
 
@@ -128,9 +131,12 @@ class Control:
         text = json.dumps(self.report())
         pipe = redis.pipeline(transaction=False)
         pipe.hset(PROXIES, self.identity, text)
+        if self._predecessors:
+            pipe.hdel(PROXIES, *self._predecessors)
         pipe.publish(ACKS, text)
         async with asyncio.timeout(_WITHIN):
             await pipe.execute()
+        self._predecessors = ()
 
     async def leave(self) -> None:
         """A worker that stops cleanly takes its field along, so that nobody waits for its acknowledgement."""

@@ -61,6 +61,14 @@ class Ending(Sink, Parked):
     def writes(self) -> tuple[str, ...]:
         return self._met.writes if self._met else ()
 
+    @property
+    def body_size(self) -> int:
+        return self._body_size
+
+    @property
+    def way(self) -> Way | None:
+        return self._way
+
     def answer(self, problem: Problem, *, close: bool = False) -> None:
         """An answer of the proxy's own, in place of the application's."""
         if self._left:
@@ -98,6 +106,15 @@ class Ending(Sink, Parked):
         """The rest of the request's body will never come, or not in time."""
         self.closes = True
         self._give_up(problem)
+
+    def limit_time(self, seconds: float) -> None:
+        """Ends it if it has taken longer, whatever it waits for or is in the middle of."""
+        if self._left or perf_counter() - self._started <= seconds:
+            return
+        connection = self._connection
+        if connection is not None and self.body_done and not self._answered:
+            connection.target.failed()
+        self._give_up(problems.DELAYED if connection is None else problems.TIMED_OUT)
 
     def _give_up(self, problem: Problem) -> None:
         """The client is told, the application is left. A write goes on being counted until its answer or its connection's end."""

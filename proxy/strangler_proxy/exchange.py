@@ -11,7 +11,6 @@ from strangler.domain.freshness import NOWHERE, Positions, from_header, merge
 from strangler_proxy import forwarding, positions, problems
 from strangler_proxy.dispatching import Dispatching
 from strangler_proxy.misdirected import Misdirected
-from strangler_proxy.request import IDEMPOTENT_READS
 from strangler_proxy.upstream import UpstreamConnection
 
 
@@ -137,14 +136,7 @@ class Exchange(Dispatching):
 
     def _may_repeat(self) -> bool:
         """Only a read that can be sent whole again, and only once: a write is never sent twice."""
-        met = self._met
-        return (
-            not self._retried
-            and self._resendable
-            and self.request.method in IDEMPOTENT_READS
-            and met is not None
-            and not met.writes
-        )
+        return not self._retried and self._resendable and self._only_reads
 
     def upstream_timeout(self, connection: UpstreamConnection) -> None:
         self._give_up(problems.TIMED_OUT)

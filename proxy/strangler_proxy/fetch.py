@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from strangler_proxy.pool import Target
+from strangler_proxy.target import Target
 from strangler_proxy.upstream import UpstreamConnection
 
 _MOST = 1024 * 1024

@@ -37,20 +37,24 @@ class Parked(Protocol):
 class Writes:
     """How many writes of each context are under way."""
 
-    def __init__(self, turned: Callable[[], None]) -> None:
-        """``turned`` is called when a context gets its first write or ends its last."""
+    def __init__(self, turned: Callable[[], None], note: Callable[[str, int], None] | None = None) -> None:
+        """``turned`` is called when a context gets its first write or ends its last, ``note`` with every count."""
         self.counts: defaultdict[str, int] = defaultdict(int)
-        self._turned = turned
+        self._turned, self._note = turned, note
 
     def begin(self, contexts: tuple[str, ...]) -> None:
         for name in contexts:
             self.counts[name] += 1
+            if self._note is not None:
+                self._note(name, self.counts[name])
             if self.counts[name] == 1:
                 self._turned()
 
     def end(self, contexts: tuple[str, ...]) -> None:
         for name in contexts:
             self.counts[name] -= 1
+            if self._note is not None:
+                self._note(name, self.counts[name])
             if not self.counts[name]:
                 self._turned()
 
@@ -75,8 +79,9 @@ class Holds:
         ask: Callable[[str], Awaitable[Owner | None]],
         settle: Callable[[str, Owner], None],
         metrics: Metrics,
+        note: Callable[[str, int], None] | None = None,
     ) -> None:
-        self.writes = Writes(self._turned)
+        self.writes = Writes(self._turned, note)
         self._limit, self._changed, self._ask, self._settle, self._metrics = limit, changed, ask, settle, metrics
         self.draining = False
         self._holds: dict[str, _Hold] = {}
@@ -172,17 +177,31 @@ class Holds:
             self._changed()
             self._release()
             return
-        for request in [request for request in self._parked if name in request.writes]:
-            del self._parked[request]
-            self._metrics.parked.add("failed")
-            request.hold_failed()
+        self._fail([request for request in self._parked if name in request.writes])
         self._changed()
+
+    def give_up(self) -> bool:
+        """The process ends: whoever waits is told that nothing was executed. Gives whether anybody was."""
+        waiting = list(self._parked)
+        self._fail(waiting)
+        return bool(waiting)
+
+    def _fail(self, requests: list[Parked]) -> None:
+        for request in requests:
+            if self._parked.pop(request, self) is None:
+                self._metrics.parked.add("failed")
+                request.hold_failed()
 
     # -- reports ---------------------------------------------------------------------------------------------------------
 
-    @property
-    def parked(self) -> int:
-        return len(self._parked)
+    def waiting(self) -> dict[tuple[str, ...], float]:
+        """How many wait, by context; every held one is named."""
+        found: dict[tuple[str, ...], float] = {(name,): 0.0 for name in self._holds}
+        for request in self._parked:
+            for name in request.writes:
+                if (name,) in found:
+                    found[name,] += 1
+        return found
 
     def report(self) -> dict[str, dict[str, Any]]:
         """For the acknowledgement: by context the operation, whether it is drained, how many wait. Lapsed holds are not in it."""

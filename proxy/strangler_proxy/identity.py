@@ -26,7 +26,7 @@ from strangler_proxy.request import Request
 
 if TYPE_CHECKING:
     from strangler_proxy.plane import Plane
-    from strangler_proxy.pool import Target
+    from strangler_proxy.target import Target
 
 TTL = 30.0
 """Of the header, in seconds."""

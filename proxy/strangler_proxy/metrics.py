@@ -111,22 +111,19 @@ class Requests(Counter):
 
 
 class Seconds(Histogram):
-    """``strangler_proxy_request_seconds``, read from what was served, all stages together."""
+    """``strangler_proxy_request_seconds``, read from what was served."""
 
     __slots__ = ("_served",)
 
     def __init__(self, served: dict[Labels, Served]) -> None:
-        super().__init__("strangler_proxy_request_seconds", "From head to the answer's end.", ("context", "side"))
+        super().__init__("strangler_proxy_request_seconds", "From head to the answer's end.", ("context", "side", "stage"))
         self._served = served
 
     def samples(self, extra: str) -> Iterable[str]:
-        self.counts.clear()
-        self.sums.clear()
-        for (context, side, _), served in self._served.items():
-            together = self.counts[context, side]
-            for index, count in enumerate(served.by_bound):
-                together[index] += count
-            self.sums[context, side] += served.seconds
+        for labels, served in self._served.items():
+            if any(served.by_bound):
+                self.counts[labels] = served.by_bound
+                self.sums[labels] = served.seconds
         return super().samples(extra)
 
 
@@ -141,6 +138,7 @@ class Metrics:
         self.refused = Counter("strangler_proxy_refused_total", "Requests that were not understood, by reason.", ("reason",))
         self.fallbacks = Counter("strangler_proxy_fallbacks_total", "Canary reads sent to the monolith.", ("context", "cause"))
         self.ejections = Counter("strangler_proxy_ejections_total", "Targets left out for a while.", ("target", "cause"))
+        self.checks = Counter("strangler_proxy_checks_total", "Active health checks, by outcome.", ("target", "outcome"))
         self.misdirected = Counter("strangler_proxy_misdirected_total", "421 answers that were routed anew.", ("context", "side"))
         self.retries = Counter("strangler_proxy_retries_total", "Safe requests sent again on a fresh connection.", ("side",))
         self.waits = Counter("strangler_proxy_freshness_waits_total", "Requests that waited for a marker.", ("outcome",))

@@ -6,14 +6,18 @@ import asyncio
 import functools
 import os
 import time
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable
 from strangler_proxy import ownership
 from strangler_proxy.access_log import AccessLog, event
+from strangler_proxy.admission import Admission
 from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.certificates import outgoing
+from strangler_proxy.checks import Checks
 from strangler_proxy.hold import Holds
 from strangler_proxy.hops import Hops
 from strangler_proxy.identity import Identities
@@ -34,26 +38,35 @@ from strangler_proxy.tunnel import Tunnel
 from strangler_proxy.upstream import UpstreamConnection
 
 _SWEEP = 0.25
+_FAREWELL = 0.25
 
 
 class Plane:
     """The data plane of one worker. ``touched`` is set when what the worker acknowledges may have changed.
 
-    ``buckets``: those of all workers, if there are several.
+
+    ``buckets``: those of all workers, if there are several. ``note`` is told of each context's count of writes under way.
     """
 
     def __init__(
-        self, settings: Settings, loop: asyncio.AbstractEventLoop, *, number: int = 0, buckets: BucketMemory | None = None
+        self,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        number: int = 0,
+        buckets: BucketMemory | None = None,
+        note: Callable[[str, int], None] | None = None,
     ) -> None:
         self.settings, self.limits, self.loop, self.number = settings, settings.limits, loop, number
         self.secret = settings.token.encode()
         self.touched = asyncio.Event()
         self.quieter = asyncio.Event()
-        self.draining = False
+        self.draining = self._hurried = False
         self.metrics = Metrics()
         self.log = AccessLog(settings.access_log, self.metrics.logs_dropped.add)
         self.clients: set[ClientConnection] = set()
         self.pool = Pool(self.limits, loop, functools.cache(lambda: outgoing(settings)), self._target_ejected)
+        self.checks = Checks(self.pool, self.limits, loop, self.metrics.checks)
         self.hops = Hops(settings.trusted, "https" if settings.certificates else "http")
         self.markers = Markers()
         self.credentials = CredentialPositions(self.metrics)
@@ -64,11 +77,18 @@ class Plane:
         self.nowhere = self.metrics.served("-", "-", "-")
         self.tables = Tables(disk=settings.table if number == 0 else None, applied=self._applied, metrics=self.metrics)
         self.holds = Holds(
-            limit=self.limits.parked, changed=self._writes_changed, ask=self._ask_owner, settle=self._settle, metrics=self.metrics
+            limit=self.limits.parked,
+            changed=self._writes_changed,
+            ask=self._ask_owner,
+            settle=self._settle,
+            metrics=self.metrics,
+            note=note,
         )
         self.identities = Identities(self)
+        self._inherited: tuple[str, ...] = ()
         self.shadow = Shadow(self)
         self.tunnels: set[Tunnel] = set()
+        self.admission = Admission(self)
         self._request_prefix = f"{os.getpid():x}-{os.urandom(6).hex()}-".encode()
         self._requests = 0
         self.known = Known()
@@ -83,9 +103,21 @@ class Plane:
         gauge("target_ejected", "Whether a target is left out for a while.", ("target",), self.pool.ejected)
         gauge("writes_in_flight", "Writes under way.", ("context",), self._writes_in_flight)
         gauge("tunnels", "Connections that speak another protocol after an upgrade.", (), lambda: {(): float(len(self.tunnels))})
-        gauge("parked", "Writes that wait for a hold to end.", (), lambda: {(): float(self.holds.parked)})
+        gauge("requests_in_flight", "Requests under way, the held ones too.", ("context", "side"), self._in_flight)
+        gauge(
+            "held", "Writes that wait for a hold to end, by each context that they may write.", ("context",), self.holds.waiting
+        )
+        gauge("upstream_waiting", "Requests that wait for a connection.", ("target",), self.pool.waiting)
         gauge("table_version", "The table in force.", ("generation",), self._table_version)
         gauge("table_age_seconds", "Since it was applied.", (), self._table_age)
+
+    def _in_flight(self) -> dict[tuple[str, ...], float]:
+        found: Counter[tuple[str, ...]] = Counter()
+        for client in self.clients:
+            if client.current is not None:
+                way = client.current.way
+                found[way.label if way is not None else ("-", "-")] += 1
+        return {labels: float(count) for labels, count in found.items()}
 
     def _writes_in_flight(self) -> dict[tuple[str, ...], float]:
         return {(name,): float(count) for name, count in self.holds.writes.counts.items()}
@@ -109,6 +141,7 @@ class Plane:
             self.limiter.prepare()
         urls = [url for context in table.contexts.values() for url in (*context.monolith, *context.service)]
         self.pool.keep_only((*table.default, *urls))
+        self.checks.follow(table)
         self.touched.set()
         self.holds.apply(table)
 
@@ -184,6 +217,10 @@ class Plane:
         now = self.loop.time()
         for client in [client for client in self.clients if client.deadline and now > client.deadline]:
             client.expire()
+        if self.limits.total:
+            for exchange in [client.current for client in self.clients]:
+                if exchange is not None:
+                    exchange.limit_time(self.limits.total)
         self.pool.sweep(now)
 
     def client_gone(self, client: ClientConnection) -> None:
@@ -196,17 +233,40 @@ class Plane:
         if self.draining:
             self.quieter.set()
 
+    def inherit(self, contexts: tuple[str, ...]) -> None:
+        """A worker died while it wrote these: the application may still be at it, until it would have had to answer."""
+        self._inherited = contexts
+        self.holds.writes.begin(contexts)
+        self.loop.call_later(self.limits.first_byte, self._disinherit)
+
+    def _disinherit(self) -> None:
+        contexts, self._inherited = self._inherited, ()
+        self.holds.writes.end(contexts)
+
     async def drain(self) -> None:
         """No more requests: idle connections close now, busy ones after their answer; what takes too long is cut off."""
         self.draining = self.holds.draining = True
+        self._disinherit()
         for client in [client for client in self.clients if client.idle]:
             client.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.limits.drain):
-                while self.clients or self.tunnels or any(self.holds.writes.counts.values()):
-                    await self.quieter.wait()
-                    self.quieter.clear()
+        await self._quiet(self.limits.drain)
+        if self.holds.give_up():
+            self._hurried = False
+            await self._quiet(_FAREWELL)
         for client in list(self.clients):
             client.abort()
         for tunnel in list(self.tunnels):
             tunnel.abort()
+
+    def hurry(self) -> None:
+        """Told a second time: nothing is waited for any more."""
+        self._hurried = True
+        self.quieter.set()
+
+    async def _quiet(self, seconds: float) -> None:
+        """Waits, not for long, until nobody is served any more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._hurried and (self.clients or self.tunnels or any(self.holds.writes.counts.values())):
+                    await self.quieter.wait()
+                    self.quieter.clear()

@@ -1,157 +1,13 @@
-"""Connections to applications: kept, limited, aged. One ``Target`` an origin; ``Pool`` finds the least busy of several."""
+"""The targets that tables name, and which of several is asked first: the less busy of two drawn ones."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import ssl
-from collections import deque
-from collections.abc import Callable, Iterable
-from urllib.parse import urlsplit
+from collections.abc import Iterable
 
-from strangler_proxy.health import Health
-from strangler_proxy.response import KnownHeads
 from strangler_proxy.settings import Limits
-from strangler_proxy.upstream import UpstreamConnection
-
-Tls = Callable[[], ssl.SSLContext]
-Ejected = Callable[[str, str], None]
-
-
-class Target:
-    """One server process's address. ``take`` is the fast way to a connection, ``acquire`` the patient one."""
-
-    __slots__ = (
-        "_connecting", "_ejected", "_host", "_idle", "_limits", "_loop", "_path", "_port", "_tls", "_waiting", "busy", "heads",
-        "health", "open", "url",
-    )  # fmt: skip
-
-    def __init__(self, url: str, limits: Limits, loop: asyncio.AbstractEventLoop, tls: Tls, ejected: Ejected) -> None:
-        parts = urlsplit(url)
-        self.url = url
-        self._path = parts.path if parts.scheme == "unix" else ""
-        self._host = parts.hostname or ""
-        self._tls = tls() if parts.scheme == "https" else None
-        self._port = parts.port or (443 if self._tls else 80)
-        self._limits, self._loop = limits, loop
-        self._idle: deque[UpstreamConnection] = deque()
-        self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
-        self.busy: set[UpstreamConnection] = set()
-        self.health = Health()
-        self.heads = KnownHeads()
-        self._ejected = ejected
-        self.open = self._connecting = 0
-
-    def unexpected(self, error: BaseException) -> None:
-        """A bug of ours, met in a parser's callback: told to the log."""
-        self._loop.call_exception_handler({"message": "proxy.unexpected", "exception": error})
-
-    def next_deadline(self) -> float:
-        return self._loop.time() + self._limits.idle_response
-
-    def failed(self) -> None:
-        """A connection could not be made or broke, an answer did not come in time or was 502 or 504."""
-        why = self.health.failed(self._loop.time())
-        if why:
-            self._ejected(self.url, why)
-
-    def succeeded(self) -> None:
-        self.health.succeeded(self._loop.time())
-
-    def take(self) -> UpstreamConnection | None:
-        """An idle connection, the most recently used first; None if there is none."""
-        while self._idle:
-            connection = self._idle.pop()
-            transport = connection.transport
-            if transport is not None and not transport.is_closing():
-                self.busy.add(connection)
-                return connection
-        return None
-
-    async def acquire(self, *, fresh: bool = False) -> UpstreamConnection:
-        """A connection, made if need be, waited for at the limit. Raises ``OSError`` or ``TimeoutError``."""
-        while True:
-            connection = None if fresh else self.take()
-            if connection is not None:
-                return connection
-            if self.open + self._connecting < self._limits.connections_per_target:
-                return await self._connect()
-            connection = await self._wait()
-            if connection is not None and connection.usable:
-                return connection
-
-    async def _connect(self) -> UpstreamConnection:
-        self._connecting += 1
-        try:
-            async with asyncio.timeout(self._limits.connect):
-                if self._path:
-                    _, connection = await self._loop.create_unix_connection(lambda: UpstreamConnection(self), self._path)
-                else:
-                    _, connection = await self._loop.create_connection(
-                        lambda: UpstreamConnection(self), self._host, self._port, ssl=self._tls
-                    )
-        except BaseException as error:
-            self._wake()
-            if isinstance(error, (OSError, TimeoutError)):
-                self.failed()
-            raise
-        finally:
-            self._connecting -= 1
-        self.busy.add(connection)
-        return connection
-
-    async def _wait(self) -> UpstreamConnection | None:
-        waiting: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
-        self._waiting.append(waiting)
-        try:
-            return await waiting
-        except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled():
-                connection = waiting.result()
-                self.release(connection) if connection is not None else self._wake()
-            raise
-
-    def _wake(self) -> None:
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
-                return
-
-    def release(self, connection: UpstreamConnection) -> None:
-        """Gives a connection back for the next request."""
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(connection)
-                return
-        self.busy.discard(connection)
-        connection.idle_since = self._loop.time()
-        self._idle.append(connection)
-
-    def made(self) -> None:
-        """A connection stands."""
-        self.open += 1
-
-    def forget(self, connection: UpstreamConnection) -> None:
-        """The connection is closed."""
-        self.busy.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
-        self.open -= 1
-        self._wake()
-
-    def sweep(self, now: float) -> None:
-        """Closes what has been idle for long (well before the application would), and expires what is late."""
-        while self._idle and now - self._idle[0].idle_since > self._limits.upstream_idle:
-            self._idle.popleft().close()
-        for connection in list(self.busy):
-            if connection.deadline and now > connection.deadline and not connection.paused:
-                connection.expire()
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.popleft().close()
+from strangler_proxy.target import Ejected, Target, Tls
 
 
 class Pool:
@@ -206,7 +62,7 @@ class Pool:
         for target in list(self._targets.values()):
             target.sweep(now)
             if mark:
-                target.health.mark(now)
+                target.mark(now)
 
     def close(self) -> None:
         for target in self._targets.values():
@@ -214,6 +70,9 @@ class Pool:
 
     def ejected(self) -> dict[tuple[str, ...], float]:
         return {(url,): float(target.health.ejected) for url, target in self._targets.items()}
+
+    def waiting(self) -> dict[tuple[str, ...], float]:
+        return {(url,): float(target.waiting) for url, target in self._targets.items()}
 
     def connections(self) -> dict[tuple[str, ...], float]:
         return {(url,): float(target.open) for url, target in self._targets.items()}

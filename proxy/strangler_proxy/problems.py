@@ -26,9 +26,13 @@ HELD = Problem(503, "held", "The owner of this data is changing and the hold ran
 HOLD_FULL = Problem(503, "hold-full", "Too many writes wait for the owner of this data to change; nothing was executed.", 1)
 MISDIRECTED = Problem(503, "misdirected", "No side would execute this request just now; nothing was executed. Try again.", 1)
 UNREACHABLE = Problem(503, "unreachable", "The application behind the proxy accepts no connection; nothing was executed.", 1)
+BUSY = Problem(503, "busy", "Too many requests wait for the application behind the proxy; nothing was executed.", 1)
+FULL = Problem(503, "connections", "The proxy has as many connections as it may have; nothing was executed.", 1)
+DELAYED = Problem(503, "total-time", "The request could not be passed on in the time that it may take; nothing was executed.", 1)
 BROKEN = Problem(502, "broken-answer", "The application broke off or answered rubbish; it may have executed the request.")
 TIMED_OUT = Problem(504, "timed-out", "The application did not answer in time; it may have executed the request.")
 BODY_TOO_SLOW = Problem(408, "timed-out-request", "The request did not arrive in time.")
+BODY_TOO_LARGE = Problem(413, "body-too-large", "The request's body is larger than the proxy lets through.")
 HEAD_TOO_LARGE = Problem(431, "head-too-large", "The request's header fields are too large.")
 TARGET_TOO_LONG = Problem(414, "target-too-long", "The request's target is too long.")
 

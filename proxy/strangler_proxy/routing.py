@@ -18,7 +18,7 @@ from strangler_proxy.metrics import Metrics, Served
 from strangler_proxy.request import Request
 
 if TYPE_CHECKING:
-    from strangler_proxy.pool import Target
+    from strangler_proxy.target import Target
 
 _MOST_PLACES, _MOST_USERS = 4096, 1024
 
@@ -39,6 +39,12 @@ class Way:
         stamp = decision.stamp
         text = "X-Strangler-Context: {}\r\nX-Strangler-Epoch: {}\r\nX-Strangler-Access: {}\r\n".format(*stamp) if stamp else ""
         self.stamp = text.encode()
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """Context and side, for metrics."""
+        context = self.decision.context
+        return (context.name if context is not None else "-", self.decision.side.value)
 
 
 class Place:

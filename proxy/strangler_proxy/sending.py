@@ -8,10 +8,12 @@ from strangler.domain.decision import Access, Why
 from strangler.domain.stages import Side, Stage
 from strangler_proxy import forwarding, problems
 from strangler_proxy.admitting import Admitting
+from strangler_proxy.request import IDEMPOTENT_READS
+from strangler_proxy.target import Busy
 
 if TYPE_CHECKING:
-    from strangler_proxy.pool import Target
     from strangler_proxy.routing import Way
+    from strangler_proxy.target import Target
     from strangler_proxy.upstream import UpstreamConnection
 
 
@@ -30,12 +32,20 @@ class Sending(Admitting):
             target = self._nearest(way)
         if target.health.until and self._plane.pool.shuns(target.url) and self._falls_back("ejected"):
             return
-        connection = None if self._retried else target.take()
+        connection = None
+        if not self._retried:
+            connection = target.take() if self._only_reads else target.take_alive()
         if connection is not None:
             self._transmit(connection)
         else:
             others = self._plane.pool.order(decision.urls)
             self._wait(self._connect([target, *(other for other in others if other is not target)]))
+
+    @property
+    def _only_reads(self) -> bool:
+        """Whether it changes nothing, so that it may be sent a second time when nobody knows what became of the first."""
+        met = self._met
+        return self.request.method in IDEMPOTENT_READS and met is not None and not met.writes
 
     def _nearest(self, way: Way) -> Target:
         """The least busy target; the only one is remembered with the way."""
@@ -47,19 +57,23 @@ class Sending(Admitting):
 
     async def _connect(self, targets: list[Target]) -> None:
         """Nothing was sent yet, so trying again is safe: elsewhere for a canary read, and for a while for all others."""
-        plane = self._plane
+        plane, busy = self._plane, False
+        fresh = self._retried or not self._only_reads
         patience = plane.loop.time() + plane.limits.connect_patience
         pause = 0.02
         while True:
-            for target in targets:
+            for target in sorted(targets, key=lambda target: target.full):
                 try:
-                    connection = await target.acquire(fresh=self._retried)
-                except OSError:
+                    connection = await target.acquire(fresh=fresh)
+                except OSError as error:
+                    busy = busy or isinstance(error, Busy)
                     continue
                 self._transmit(connection)
                 return
-            if self._falls_back("unreachable"):
+            if self._falls_back("busy" if busy else "unreachable"):
                 return
+            if busy:
+                break
             if plane.loop.time() >= patience:
                 break
             if await plane.tables.changed(self._table, pause):
@@ -68,7 +82,7 @@ class Sending(Admitting):
                 return
             pause = min(2 * pause, 0.25)
         self._uncount()
-        self.answer(problems.UNREACHABLE)
+        self.answer(problems.BUSY if busy else problems.UNREACHABLE)
 
     def _falls_back(self, cause: str) -> bool:
         """A canary read, or a tester's, whose service is away goes to the monolith, which has the same data."""

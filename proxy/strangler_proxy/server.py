@@ -25,6 +25,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_body_time",
         "_buffer",
         "_checked",
         "_current",
@@ -35,6 +36,7 @@ class ClientConnection(asyncio.Protocol):
         "_queue",
         "_reading",
         "_receiving",
+        "_served",
         "_starting",
         "_transport",
         "_trusted",
@@ -53,12 +55,12 @@ class ClientConnection(asyncio.Protocol):
         self._receiving: Exchange | None = None
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
-        self._deaf = self._starting = self._upgrading = self._upstream_full = self.full = False
+        self._deaf = self._served = self._starting = self._upgrading = self._upstream_full = self.full = False
         self._reading = True
         self._peer = ""
         self._forwarded = b""
         self._trusted = False
-        self.deadline = 0.0
+        self.deadline = self._body_time = 0.0
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------------------
 
@@ -72,6 +74,11 @@ class ClientConnection(asyncio.Protocol):
         self._trusted = hops.trusts(self._peer)
         self.deadline = self._plane.loop.time() + self._plane.limits.header_time
         self._plane.clients.add(self)
+        if not self._plane.admission.admits():
+            self._plane.metrics.refused.add(problems.FULL.kind)
+            self._deaf = True
+            self.write(problems.answer(problems.FULL, close=True))
+            self.close()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -107,6 +114,8 @@ class ClientConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.full = False
         self.deadline = 0.0 if self._current is not None else self._plane.loop.time() + self._plane.limits.keep_alive
+        if self._receiving is not None:
+            self._expect_body()
         if self._current is not None:
             self._current.client_full(False)
 
@@ -153,9 +162,14 @@ class ClientConnection(asyncio.Protocol):
             elif end > limits.head:
                 exchange.early = problems.HEAD_TOO_LARGE
         elif fields.has_body:
-            self._receiving = exchange
-            self._body = Chunked() if fields.chunked else Counted(fields.length)
-            self.deadline = self._plane.loop.time() + limits.body_idle
+            if fields.length > limits.body > 0:
+                self._deaf = True
+                exchange.early = problems.BODY_TOO_LARGE
+            else:
+                self._receiving = exchange
+                self._body = Chunked() if fields.chunked else Counted(fields.length)
+                self._body_time = 0.0
+                self._expect_body()
         else:
             exchange.body_done = True
             if fields.upgrade and request.http11:
@@ -166,12 +180,16 @@ class ClientConnection(asyncio.Protocol):
 
     def _take_body(self, exchange: Exchange, data: bytes) -> bytes:
         assert self._body is not None
-        self.deadline = self._plane.loop.time() + self._plane.limits.body_idle
+        self._expect_body(len(data))
         pieces: list[bytes] = []
         try:
             rest = self._body.feed(data, pieces)
         except BadBody as error:
             self._malformed(str(error))
+            return b""
+        most = self._plane.limits.body
+        if most and exchange.body_size + sum(map(len, pieces)) > most:
+            self._too_large(exchange)
             return b""
         for piece in pieces:
             exchange.body(piece)
@@ -181,6 +199,20 @@ class ClientConnection(asyncio.Protocol):
                 self.deadline = 0.0
             exchange.body_complete(self._body.trailers)
         return rest
+
+    def _expect_body(self, came: int = 0) -> None:
+        """When the next piece has to be here: soon, and early enough to keep up a least rate; what was fast counts for a while.
+
+        Without it a client that sends a byte now and then holds an application's worker for as long as it likes.
+        """
+        if self.full:
+            return
+        limits, now = self._plane.limits, self._plane.loop.time()
+        self.deadline = now + limits.body_idle
+        if limits.body_rate:
+            earned = self._body_time + came / limits.body_rate if came else max(self._body_time, self.deadline)
+            self._body_time = min(earned, now + 2 * limits.body_idle)
+            self.deadline = min(self.deadline, self._body_time)
 
     def _incomplete(self, data: bytes) -> None:
         """The end of the head has not come yet: kept, unless it is too large or wrong already."""
@@ -211,6 +243,15 @@ class ClientConnection(asyncio.Protocol):
         if last is None or last.request.keep_alive:
             self._refuse_head(problems.refusal(reason))
 
+    def _too_large(self, exchange: Exchange) -> None:
+        """A body in chunks turned out to be larger than bodies may be."""
+        self._deaf = True
+        self._receiving = None
+        if exchange.begun:
+            exchange.body_broken(problems.BODY_TOO_LARGE)
+        else:
+            exchange.early = problems.BODY_TOO_LARGE
+
     def _refuse_head(self, problem: problems.Problem) -> None:
         """The head will never be complete: an answer in its turn, then the end."""
         self._deaf = True
@@ -222,7 +263,7 @@ class ClientConnection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self.full:
+        if self.full or self._transport is None or self._transport.is_closing():
             self.abort()
         elif self._receiving is not None and self._receiving.begun:
             self._deaf = True
@@ -273,6 +314,7 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not self._current:
             return
         self._current = None
+        self._served = True
         self._upstream_full = False
         if exchange.closes or self._plane.draining:
             self._close_after(exchange)
@@ -300,15 +342,29 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = self._plane.loop.time() + self._plane.limits.linger
             self._adjust_reading()
         else:
-            self._transport.close()
+            self.close()
 
     @property
     def idle(self) -> bool:
         return self._current is None and not self._queue
 
+    @property
+    def idle_since(self) -> float:
+        """Since when it has been open for nothing, by the loop's clock; 0 while something is asked or answered."""
+        limits, transport = self._plane.limits, self._transport
+        if not self.idle or self._buffer or self._deaf or not self.deadline or transport is None or transport.is_closing():
+            return 0.0
+        return self.deadline - (limits.keep_alive if self._served else limits.header_time)
+
+    @property
+    def current(self) -> Exchange | None:
+        return self._current
+
     def close(self) -> None:
+        """After what is written has left; a client that does not read it is not waited for without end."""
         if self._transport is not None:
             self._transport.close()
+            self.deadline = self._plane.loop.time() + self._plane.limits.stalled_reader
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -339,7 +395,7 @@ class ClientConnection(asyncio.Protocol):
         if wanted:
             transport.resume_reading()
             if self._receiving is not None:
-                self.deadline = self._plane.loop.time() + self._plane.limits.body_idle
+                self._expect_body()
         else:
             transport.pause_reading()
             if not self.full:

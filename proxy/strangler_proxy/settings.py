@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from strangler_proxy import bounds
 
 EXAMPLE = """example:
   STRANGLER_SERVICE_TOKEN=… strangler-proxy --listen 127.0.0.1:8000 --operator 127.0.0.1:8009 \\
@@ -24,15 +27,20 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes in bytes, times in seconds."""
+    """Sizes in bytes, times in seconds, all for one worker; each is a ``--limit``. 0 switches off those in ``bounds.OFF``."""
 
     head: int = 64 * 1024
     target: int = 8 * 1024
+    body: int = 1024 * 1024 * 1024  # more than shops upload, less than fills the disk that Django spools uploads to
+    body_rate: int = 500  # bytes a second that a body must come at, seen over a minute; as Apache's reqtimeout
+    connections: int = 8192
     kept_body: int = 1024 * 1024
     buffered: int = 128 * 1024
     pipelined: int = 16
     parked: int = 1000
     connections_per_target: int = 512
+    waiting_per_target: int = 1024
+    queue: float = 10.0
     shadow_copies: int = 16
     header_time: float = 10.0
     keep_alive: float = 75.0
@@ -42,7 +50,14 @@ class Limits:
     first_byte: float = 60.0
     idle_response: float = 60.0
     stalled_reader: float = 60.0
+    total: float = 0.0  # off: streams of events and downloads live as long as they like
     upstream_idle: float = 30.0
+    upstream_age: float = 300.0
+    write_idle: float = 1.0  # gunicorn closes a kept connection after 2 s, uvicorn and Node after 5
+    resolve: float = 5.0
+    check_every: float = 5.0
+    check: float = 2.0
+    check_failures: int = 3
     freshness: float = 0.2
     reroute_time: float = 3.0
     reroute_tries: int = 3
@@ -128,7 +143,9 @@ def parse(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = o
     parser = argparse.ArgumentParser(
         prog="strangler-proxy",
         description="The strangler proxy: routes each request to the monolith or to an extracted service by a live table.",
-        epilog=EXAMPLE,
+        epilog=EXAMPLE
+        + "\nlimits:\n"
+        + textwrap.fill(bounds.listing(Limits), 100, break_on_hyphens=False, initial_indent="  ", subsequent_indent="  "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     port, operator = environ.get("PROXY_PORT", "8000"), environ.get("OPERATOR_PORT", "8009")
@@ -158,7 +175,18 @@ def parse(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = o
     parser.add_argument("--client-ca", type=Path, metavar="FILE", help="TLS: clients must show a certificate of this authority")
     parser.add_argument("--target-ca", type=Path, metavar="FILE", help="one more authority for https targets")
     parser.add_argument("--target-certificate", type=Path, metavar="FILE", help="shown to https targets, chain and key")
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a size, count or time other than the default, such as body=10M or first-byte=30s; also in PROXY_LIMITS",
+    )
     given = parser.parse_args(arguments)
+    try:
+        limits = bounds.parse(Limits, [*environ.get("PROXY_LIMITS", "").replace(",", " ").split(), *given.limit])
+    except ValueError as error:
+        parser.error(f"--limit {error}")
     if given.client_ca is not None and given.certificates is None:
         parser.error("--client-ca is for TLS: give --certificates DIR too")
     if given.table is None and not given.redis:
@@ -176,4 +204,5 @@ def parse(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = o
         client_ca=given.client_ca,
         target_ca=given.target_ca,
         target_certificate=given.target_certificate,
+        limits=limits,
     )

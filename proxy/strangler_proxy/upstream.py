@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import TYPE_CHECKING, Protocol, cast
 
 from strangler_proxy import grammar, response
@@ -11,7 +12,7 @@ from strangler_proxy.health import GATEWAY_FAILURES
 from strangler_proxy.response import BODILESS, BadAnswer, Head
 
 if TYPE_CHECKING:
-    from strangler_proxy.pool import Target
+    from strangler_proxy.target import Target
 
 _WRITE_HIGH = 128 * 1024
 _LONGEST_HEAD = 256 * 1024
@@ -55,15 +56,21 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_buffer",
+        "_forgiven",
+        "_full",
         "_head_only",
         "_reading",
+        "_ready",
         "_sent",
         "_sink",
         "_switches",
+        "address",
         "began",
         "deadline",
         "head",
         "idle_since",
+        "made_at",
+        "retired",
         "target",
         "transport",
         "uses",
@@ -74,12 +81,15 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._sink: Sink | None = None
         self._body: Body | None = None
-        self.deadline = self.idle_since = 0.0
+        self.deadline = self.idle_since = self.made_at = 0.0
+        self.address = ""
         self.uses = 0
         self.head = response.NONE
         self._buffer = b""
         self._reading = True
-        self._sent = self._head_only = self._switches = self.began = False
+        self._ready: select.poll | None = None
+        self.retired = False
+        self._sent = self._head_only = self._switches = self.began = self._full = self._forgiven = False
 
     # -- the asker's side ------------------------------------------------------------------------------------------------
 
@@ -116,9 +126,19 @@ class UpstreamConnection(asyncio.Protocol):
         self._sent = True
 
     def half_close(self) -> None:
-        """No more of the request will come; the answer may still."""
-        if self.transport is not None and not self.transport.is_closing() and self.transport.can_write_eof():
-            self.transport.write_eof()
+        """No more of the request will come; the answer may still. That the application breaks off now is not its fault."""
+        self._forgiven = True
+        transport = self.transport
+        if transport is not None and not transport.is_closing():
+            transport.write_eof() if transport.can_write_eof() else transport.close()
+
+    def silent(self) -> bool:
+        """Whether nothing has come, not even the end, that the loop has not seen yet."""
+        if self._ready is None:
+            assert self.transport is not None
+            self._ready = select.poll()
+            self._ready.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._ready.poll(0)
 
     def abort(self) -> None:
         """Gives the response up; the sink hears nothing more."""
@@ -138,17 +158,21 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.resume_reading() if wanted else self.transport.pause_reading()
 
     def expire(self) -> None:
-        """The deadline has passed."""
-        if self._sink is not None:
-            self.target.failed()
-            self._sink.upstream_timeout(self)
+        """The deadline has passed. While the request's body is on its way the client is waited for, unless nobody reads it."""
+        if self._sink is None:
+            return
+        if not self._sent and not self._full and not self.began:
+            self.deadline = self.target.next_deadline()
+            return
+        self.target.failed()
+        self._sink.upstream_timeout(self)
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH)
-        self.target.made()
+        self.made_at = self.target.made()
 
     def data_received(self, data: bytes) -> None:
         sink = self._sink
@@ -201,10 +225,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._lose()
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._sink is not None:
             self._sink.upstream_full(True)
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._sink is not None:
             self._sink.upstream_full(False)
 
@@ -218,7 +244,7 @@ class UpstreamConnection(asyncio.Protocol):
             target.failed()
         elif target.health.troubled:
             target.succeeded()
-        if self.head.keep_alive and clean and self._sent:
+        if self.head.keep_alive and clean and self._sent and not self.retired:
             if not self._reading:
                 self.read(True)
             target.release(self)
@@ -229,7 +255,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _lose(self) -> None:
         sink, self._sink = self._sink, None
         self.close()
-        if self.began or not self.reused:  # a kept connection may be closed under our feet
+        if not self._forgiven and (self.began or not self.reused):  # a kept connection may be closed under our feet
             self.target.failed()
         if sink is not None:
             sink.upstream_lost(self.began, self.reused)

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from strangler.domain.table import TableError
-from strangler_proxy import table
+from strangler_proxy import cancelling, table
 from strangler_proxy.access_log import event
 from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.certificates import Certificates
@@ -23,13 +23,17 @@ from strangler_proxy.operator import Operator
 from strangler_proxy.plane import Plane
 from strangler_proxy.server import ClientConnection
 from strangler_proxy.settings import Settings
+from strangler_proxy.tally import Tally
 
 _FILE_POLL = 1.0
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker stands: its number, its name for the control plane, what is shared, its parent's life line."""
+    """Where a worker stands: its number, its name for the control plane, what is shared, its parent's life line.
+
+    ``predecessors`` are the names of those who died in its place while they wrote ``inherited``.
+    """
 
     number: int
     identity: str
@@ -38,10 +42,13 @@ class Place:
     sockets: Path | None = None
     lifeline: int | None = None
     buckets: BucketMemory | None = None
+    tally: Tally | None = None
+    predecessors: tuple[str, ...] = ()
+    inherited: tuple[str, ...] = ()
 
 
 def run(settings: Settings, place: Place) -> None:
-    """Serves until SIGTERM or SIGINT, then drains."""
+    """Serves until SIGTERM or SIGINT, then drains; ends at once when told again."""
     # Requests leave no cycles behind: what was imported is never looked through again, and the rest seldom.
     gc.collect()
     gc.freeze()
@@ -53,10 +60,12 @@ def run(settings: Settings, place: Place) -> None:
 async def _serve(settings: Settings, place: Place) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    plane = Plane(settings, loop, number=place.number, buckets=place.buckets, note=place.tally.note if place.tally else None)
+    plane.inherit(place.inherited)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    plane = Plane(settings, loop, number=place.number, buckets=place.buckets)
-    control = Control(plane, place.identity)
+        if place.lifeline is None or number is signal.SIGTERM:  # a parent hears the terminal's Ctrl-C too, and passes it on
+            loop.add_signal_handler(number, lambda: plane.hurry() if stop.is_set() else stop.set())
+    control = Control(plane, place.identity, place.predecessors)
     _first_table(plane, settings)
     certificates = Certificates(settings.certificates, settings.client_ca) if settings.certificates else None
     server = await _listen(plane, place.listening, certificates)
@@ -70,12 +79,9 @@ async def _serve(settings: Settings, place: Place) -> None:
     await stop.wait()
     if place.lifeline is not None:
         loop.remove_reader(place.lifeline)
+    await plane.checks.stop()
     await _drain(plane, server)
-    for task in (line, watch):
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    await cancelling.end([line, watch] if watch else [line])
     if settings.redis:
         await control.leave()
     for listener in operators:

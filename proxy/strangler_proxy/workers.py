@@ -15,15 +15,17 @@ import tempfile
 import time
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import redis
 from redis.exceptions import RedisError
 
 from strangler.domain.channels import PROXIES
-from strangler_proxy import worker
+from strangler_proxy import admission, worker
 from strangler_proxy.access_log import event
 from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.settings import BadSettings, Endpoint, Settings
+from strangler_proxy.tally import Tally
 from strangler_proxy.worker import Place
 
 _BACKLOG = 2048
@@ -77,8 +79,13 @@ def identity(number: int) -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{number}:{secrets.token_hex(4)}"
 
 
+def _name(pid: int, child: _Child) -> str:
+    return f"{socket.gethostname()}:{pid}:{child.number}:{child.name_end}"
+
+
 def serve(settings: Settings) -> None:
     """Runs the proxy until it is told to stop. One worker lives in this very process, several are its children."""
+    admission.raise_limit()
     listening = bind(settings.listen, "users")
     operating = bind(settings.operator, "operators") if settings.operator else None
     where = settings.listen if settings.listen.path else Endpoint(*listening.getsockname()[:2])
@@ -90,12 +97,22 @@ def serve(settings: Settings) -> None:
             _Parent(settings, listening, operating, Path(sockets)).run()
 
 
+class _Child(NamedTuple):
+    """``predecessors``: the names of those who died in its place and whose writes it counts on."""
+
+    number: int
+    name_end: str
+    tally: Tally
+    started: float
+    predecessors: tuple[str, ...]
+
+
 class _Parent:
     """Forks before it has threads or a loop; afterwards it only waits."""
 
     def __init__(self, settings: Settings, listening: socket.socket, operating: socket.socket | None, sockets: Path) -> None:
         self._settings, self._listening, self._operating, self._sockets = settings, listening, operating, sockets
-        self._children: dict[int, tuple[int, str, float]] = {}
+        self._children: dict[int, _Child] = {}
         self._stopping = False
         self._buckets = BucketMemory(processes=settings.workers)
         self._ears, self._mouth = os.pipe()
@@ -114,6 +131,7 @@ class _Parent:
         self._buckets.close()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        """Each time it is told, it tells its children; told twice they end at once."""
         self._stopping = True
         for pid in list(self._children):
             try:
@@ -121,53 +139,67 @@ class _Parent:
             except ProcessLookupError:
                 continue
 
-    def _start(self, number: int) -> None:
-        name_end = secrets.token_hex(4)
+    def _start(self, number: int, predecessors: tuple[str, ...] = (), inherited: tuple[str, ...] = ()) -> None:
+        child = _Child(number, secrets.token_hex(4), Tally(*inherited), time.monotonic(), predecessors)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         pid = os.fork()
         if pid == 0:
-            self._become_worker(number, name_end)
-        self._children[pid] = (number, f"{socket.gethostname()}:{pid}:{number}:{name_end}", time.monotonic())
+            self._become_worker(child, inherited)
+        self._children[pid] = child
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
-    def _become_worker(self, number: int, name_end: str) -> None:
+    def _become_worker(self, child: _Child, inherited: tuple[str, ...]) -> None:
         """Never returns: the child must not run on in its parent's code."""
         code = 1
         try:
-            for caught in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(caught, lambda *_: os._exit(0))
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
             os.close(self._mouth)
-            name = f"{socket.gethostname()}:{os.getpid()}:{number}:{name_end}"
-            place = Place(number, name, self._listening, self._operating, self._sockets, self._ears, self._buckets)
+            place = Place(
+                child.number,
+                _name(os.getpid(), child),
+                self._listening,
+                self._operating,
+                self._sockets,
+                self._ears,
+                self._buckets,
+                child.tally,
+                child.predecessors,
+                inherited,
+            )
             worker.run(self._settings, place)
             code = 0
         except BaseException as error:
-            event("worker.failed", number=number, reason=repr(error))
+            event("worker.failed", number=child.number, reason=repr(error))
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
 
     def _ended(self, pid: int, status: int) -> None:
-        number, name, started = self._children.pop(pid, (-1, "", 0.0))
-        if number < 0 or self._stopping:
+        child = self._children.pop(pid, None)
+        if child is None or self._stopping:
             return
-        event("worker.died", number=number, pid=pid, exit=os.waitstatus_to_exitcode(status))
-        self._strike_off(name)
-        if time.monotonic() - started < _QUICK_DEATH:
+        writing = child.tally.left()
+        event("worker.died", number=child.number, pid=pid, exit=os.waitstatus_to_exitcode(status), writing=" ".join(writing))
+        dead = (*child.predecessors, _name(pid, child))
+        if not writing:
+            self._strike_off(dead)
+            dead = ()
+        if time.monotonic() - child.started < _QUICK_DEATH:
             time.sleep(_QUICK_DEATH / 2)
         if not self._stopping:
-            self._start(number)
+            self._start(child.number, dead, writing)
 
-    def _strike_off(self, name: str) -> None:
-        """A dead worker acknowledges nothing any more; nobody should wait for it."""
+    def _strike_off(self, names: tuple[str, ...]) -> None:
+        """A dead worker acknowledges nothing any more; nobody should wait for one that had nothing under way."""
         if not self._settings.redis:
             return
         client = redis.Redis.from_url(self._settings.redis, socket_connect_timeout=0.5, socket_timeout=0.5)
         try:
-            client.hdel(PROXIES, name)
+            client.hdel(PROXIES, *names)
         except (RedisError, OSError) as error:
-            event("worker.not_struck_off", worker=name, reason=error)
+            event("worker.not_struck_off", workers=" ".join(names), reason=error)
         finally:
             client.close()

@@ -77,6 +77,7 @@ def _context(
             "reverse": context.reverse_stream,
         },
         "shadow": {"share": context.shadow_share},
+        "health": context.health,
         "hold": parked.get("hold"),
         "pause": parked.get("pause"),
     }
@@ -101,7 +102,7 @@ def body(estate: Estate, parked: Mapping[str, Any] | None = None) -> dict[str, A
     owned = {row.context: row for row in Ownership.objects.using(_alias()).all()}
     contexts = estate.contexts.values()
     return {
-        "default": {"targets": list(estate.monolith_urls)},
+        "default": {"targets": list(estate.monolith_urls), "health": estate.health},
         "site": _site(),
         "contexts": {
             context.name: _context(

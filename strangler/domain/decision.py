@@ -56,6 +56,8 @@ class ContextState:
     streams: Streams = Streams()
     shadow_share: float = 0.0
     hold: Hold | None = None
+    health: str = ""
+    """The service's health page, for active checks. None: a connection is all that is tried."""
 
     def urls(self, side: Side) -> tuple[str, ...]:
         return self.service if side is Side.SERVICE else self.monolith

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from strangler.domain import ratelimit
 from strangler.domain.ratelimit import Limit
+from strangler.domain.snapshot import PAGE
 
 Access = Literal["auto", "read", "write"]
 STICKY = ("user", "cookie", "address")
@@ -87,6 +88,7 @@ class Context:
     sticky: str = "user"
     identity: bool = True
     """The service is told who asks; one that reads the monolith's sessions itself need not be."""
+    health: str = ""
     shadow_share: float = 0.1
     receivers: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = Gates()
@@ -109,6 +111,8 @@ class Context:
 class Estate:
     monolith_urls: tuple[str, ...] = ("http://127.0.0.1:8001",)
     service_token_env: str = "STRANGLER_SERVICE_TOKEN"
+    health: str = ""
+    """The monolith's health page, for the proxy's active checks; as ``Context.health`` for a service."""
     contexts: Mapping[str, Context] = field(default_factory=dict)
 
 
@@ -162,6 +166,13 @@ class _Reader:
                     5, f"{key}.{name}", f"{url!r} is not an origin", 'Write scheme, host and port: "http://127.0.0.1:8105".'
                 )
         return urls
+
+    def page(self, raw: Mapping[str, Any], key: str) -> str:
+        value = raw.get("health", "")
+        if isinstance(value, str) and (not value or PAGE.match(value)):
+            return value
+        self.problem(19, f"{key}.health", f"is {value!r}, not a path", 'Write health = "/readyz", or leave it out.')
+        return ""
 
     def number(self, raw: Mapping[str, Any], name: str, key: str, default: float, low: float, high: float) -> float:
         value = raw.get(name, default)
@@ -229,7 +240,7 @@ class _Reader:
             listed = []
         routes = [self.route(item, f"{key}.routes[{index}]") for index, item in enumerate(listed)]
         service = self.table(raw, "service", f"{key}.service")
-        self.unknown(service, {"urls", "sticky", "identity"}, f"{key}.service")
+        self.unknown(service, {"urls", "sticky", "identity", "health"}, f"{key}.service")
         sticky = service.get("sticky", "user")
         if sticky not in STICKY:
             self.problem(12, f"{key}.service.sticky", f"is {sticky!r}", f"It is one of {', '.join(STICKY)}.")
@@ -249,6 +260,7 @@ class _Reader:
             service_urls=self.urls(service, "urls", f"{key}.service"),
             sticky=sticky,
             identity=self.flag(service, "identity", f"{key}.service", True),
+            health=self.page(service, f"{key}.service"),
             shadow_share=self.number(shadow, "share", f"{key}.shadow", 0.1, 0, 1),
             receivers=dict(receivers),
             gates=self.gates(raw, f"{key}.gates"),
@@ -302,7 +314,7 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
     reader = _Reader()
     reader.unknown(raw, {"estate", "contexts"}, "")
     estate = reader.table(raw, "estate", "estate")
-    reader.unknown(estate, {"monolith", "service_token_env"}, "estate")
+    reader.unknown(estate, {"monolith", "service_token_env", "health"}, "estate")
     contexts = {
         name: reader.context(name, body)
         for name, body in reader.table(raw, "contexts", "contexts").items()
@@ -321,6 +333,7 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
     parsed = Estate(
         monolith_urls=reader.urls(estate, "monolith", "estate", Estate.monolith_urls),
         service_token_env=str(estate.get("service_token_env", Estate.service_token_env)),
+        health=reader.page(estate, "estate"),
         contexts=contexts,
     )
     return parsed, reader.problems

@@ -15,6 +15,7 @@ TRUSTED = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*://[^/\s]+$", re.ASCII)
 METHOD = re.compile(r"^[A-Z]{1,20}$", re.ASCII)
 TOKEN = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", re.ASCII)
 NAME = re.compile(r"^[A-Za-z_][\w-]{0,63}$", re.ASCII)
+PAGE = re.compile(r"^/[!-\x22$-~]{0,255}\Z", re.ASCII)
 _PLACEHOLDER = re.compile(r"^\{\w+\}$")
 
 
@@ -103,6 +104,14 @@ def site(raw: Any, place: str) -> Site:
         if not isinstance(origin, str) or not TRUSTED.match(origin):
             raise TableError(f"{place}.trusted_origins[{index}]", f'is {_short(origin)}, not as in "https://*.example.com"')
     return Site(names["session_cookie"], names["csrf_cookie"], names["csrf_header"].lower(), tuple(trusted))
+
+
+def page(raw: Any, place: str) -> str:
+    """The path of a health page, with its query if need be; "" for none."""
+    found = text(raw or "", place)
+    if found and not PAGE.match(found):
+        raise TableError(place, f'is {_short(raw)}, not a path such as "/readyz"')
+    return found
 
 
 def rule(raw: Any, place: str) -> Rule:

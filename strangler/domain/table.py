@@ -47,6 +47,8 @@ class RouteTable:
     shares_limits: bool = False
     """Whether some limit is counted by all proxies together."""
     site: Site = field(default_factory=Site)
+    health: str = ""
+    """The health page of the default targets."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -180,7 +182,8 @@ def compile(raw: Any) -> RouteTable:
         snapshot.name(name, f"contexts.{name}"): _context(name, body)
         for name, body in snapshot.table(top.get("contexts", {}), "contexts").items()
     }
-    default = snapshot.origins(snapshot.table(top.get("default"), "default").get("targets"), "default.targets")
+    monolith = snapshot.table(top.get("default"), "default")
+    default = snapshot.origins(monolith.get("targets"), "default.targets")
     if not default:
         raise TableError("default.targets", "names no target; whatever no route matches goes there")
     routes = [_route(entry, f"routes[{index}]", contexts) for index, entry in _entries(top, "routes")]
@@ -196,6 +199,7 @@ def compile(raw: Any) -> RouteTable:
         headers=frozenset(name for rule, _ in [*routes, *also] for name, _ in rule.headers),
         shares_limits=any(limit is not None and limit.shared for _, (_, _, limit, _) in routes),
         site=snapshot.site(top.get("site", {}), "site"),
+        health=snapshot.page(monolith.get("health"), "default.health"),
     )
 
 
@@ -233,6 +237,7 @@ def _context(name: str, raw: Any) -> ContextState:
         streams=_streams(body.get("streams") or {}, f"{place}.streams"),
         shadow_share=snapshot.number(shadow.get("share", 0.0), f"{place}.shadow.share", 0, 1),
         hold=_hold(body.get("hold"), f"{place}.hold"),
+        health=snapshot.page(body.get("health"), f"{place}.health"),
     )
 
 

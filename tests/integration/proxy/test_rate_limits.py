@@ -141,7 +141,7 @@ def test_who_is_refused_does_not_wait_in_a_hold_and_who_waited_is_not_judged_aga
     control.publish(limited(table(monolith, service, hold={"operation": "op", "for_ms": 60_000}), **only))
     proxy = start(None, "--redis", control.url)
     waiting = proxy.send("POST", PATH, b"x")
-    until(lambda: proxy.metric("parked") == 1, "the parked write")
+    until(lambda: proxy.metric("held", context="payments") == 1, "the parked write")
     assert proxy.ask("POST", PATH, b"x").status == 429
     control.apply(limited(table(monolith, service, version=2, stage="live", epoch=7), **only))
     assert read_answer(waiting.makefile("rb")).body == b"service"

@@ -15,12 +15,13 @@ from strangler.domain.ratelimit import Limit
 GOOD = """
 [estate]
 monolith = ["http://127.0.0.1:8001"]
+health = "/up?deep=1"
 
 [contexts.payments]
 apps = ["shop.payments"]
 routes = [{ prefix = "/api/payments" }, { path = "/pay/confirm", access = "write", methods = ["get"] }]
 read_copies = ["orders.Order", "users.User(id, email)"]
-service = { urls = ["http://127.0.0.1:8105"], sticky = "cookie" }
+service = { urls = ["http://127.0.0.1:8105"], sticky = "cookie", health = "/readyz" }
 gates = { lag_p99_ms = 250 }
 ramp = { steps = [5, 100], interval = "2m" }
 """
@@ -37,6 +38,7 @@ def test_a_good_file_is_read_whole() -> None:
     estate, wrong = parse(tomllib.loads(GOOD))
     context = estate.contexts["payments"]
     assert wrong == []
+    assert (estate.health, context.health) == ("/up?deep=1", "/readyz")
     assert context.routes[1].methods == ("GET",)
     assert context.read_copies[1].columns == ("id", "email")
     assert (context.gates.lag_p99_ms, context.gates.max_pause_ms) == (250, 500)
@@ -76,6 +78,8 @@ def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
         (('sticky = "cookie"', 'sticky = "pod"'), "contexts.payments.service.sticky"),
         (('sticky = "cookie"', "identity = 1"), "contexts.payments.service.identity: is 1 (strangler.E019)"),
         (('access = "write"', 'csrf = "yes"'), "contexts.payments.routes[1].csrf"),
+        (('health = "/readyz"', 'health = "readyz"'), "contexts.payments.service.health"),
+        (('health = "/up?deep=1"', 'health = "/u p"'), "estate.health"),
         (("http://127.0.0.1:8105", "http://127.0.0.1:8105/api"), "contexts.payments.service.urls"),
         (("lag_p99_ms = 250", "lag_p99_ms = true"), "contexts.payments.gates.lag_p99_ms"),
         (("gates = {", "gate = {"), "contexts.payments.gate: is not a known key"),

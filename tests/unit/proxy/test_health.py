@@ -111,3 +111,51 @@ def test_it_is_always_asked_again_one_day(steps: list[tuple[str, float]]) -> Non
     if health.ejected and not health._probing:
         assert health.until - now <= PATIENCE.longest
         assert health.admits(now + PATIENCE.longest + 0.1)
+
+
+# ---- active checks ------------------------------------------------------------------------------------------------------
+
+
+def test_checks_that_fail_eject_and_one_that_succeeds_brings_back_slowly() -> None:
+    health = Health(PATIENCE)
+    health.watched = True
+    assert [health.checked(False, 1.0) for _ in range(4)] == ["", "", "check", ""]
+    assert not health.admits(1e6), "no user's request has to find out"
+    health.checked(True, 20.0)
+    assert not health.ejected
+    assert health.weight(21.0) == pytest.approx(0.1)
+
+
+def test_a_check_that_fails_now_and_then_ejects_nobody() -> None:
+    health = Health(PATIENCE)
+    assert {health.checked(number % 3 == 0, 1.0) for number in range(30)} == {""}
+
+
+def test_a_good_check_does_not_cut_short_an_ejection_for_bad_answers() -> None:
+    health = Health(PATIENCE)
+    health.watched = True
+    fail(health, 3, now=10.0)
+    health.checked(True, 12.0)
+    assert health.ejected
+    health.checked(True, 15.1)
+    assert not health.ejected
+
+
+def test_a_connection_proves_only_that_connections_are_taken() -> None:
+    bad, away = Health(PATIENCE), Health(PATIENCE)
+    fail(bad, 3)
+    for _ in range(3):
+        away.failed(0.0, connecting=True)
+    for health in (bad, away):
+        health.checked(True, 6.0)
+    assert bad.ejected, "it accepted connections all the time, and answered badly"
+    assert bad.admits(6.0), "a request finds out"
+    assert not away.ejected
+
+
+def test_while_nothing_is_accepted_no_request_is_sent_to_find_out() -> None:
+    health = Health(PATIENCE)
+    for _ in range(3):
+        health.failed(0.0, connecting=True)
+    health.checked(False, 4.0)
+    assert not health.admits(6.0)

@@ -11,15 +11,16 @@ def test_the_text_is_what_prometheus_reads() -> None:
         metrics = Metrics()
         metrics.gauge("clients", "Open connections.", (), lambda: {(): 3.0})
         metrics.served("payments", "service", "canary").add(200, 0.003)
+        metrics.served("payments", "service", "canary").add(201, 99.0)
         metrics.served("payments", "service", "live").add(201, 99.0)
         metrics.served('odd"\\\n', "-", "-").add(503, 0.1)
         workers.append(metrics.samples(str(number)))
     families = {family.name: family for family in text_string_to_metric_families(render(metrics.families(), workers))}
     requests = families["strangler_proxy_requests"].samples
-    assert sum(sample.value for sample in requests) == 6
+    assert sum(sample.value for sample in requests) == 8
     assert {sample.labels["worker"] for sample in requests} == {"0", "1"}
     assert 'odd"\\\n' in {sample.labels["context"] for sample in requests}
-    of_one = {"worker": "0", "context": "payments", "side": "service"}
+    of_one = {"worker": "0", "context": "payments", "side": "service", "stage": "canary"}
     buckets = [each for each in families["strangler_proxy_request_seconds"].samples if of_one.items() <= each.labels.items()]
     by_bound = {sample.labels["le"]: sample.value for sample in buckets if sample.name.endswith("_bucket")}
     assert (by_bound["0.0025"], by_bound["0.005"], by_bound["30.0"], by_bound["+Inf"]) == (0, 1, 1, 2)
