@@ -55,19 +55,19 @@ def request_head(request: Request, way: Way, plane: Plane, identity: bytes) -> b
 
 def _of_this_hop(request: Request, decision: Decision) -> bytes:
     fields = request.fields
-    lines = b"" if fields.hosts else _host_line(decision)
+    lines = b"" if fields.hosts else _host_line(request, decision)
     if fields.chunked:
         lines += b"Transfer-Encoding: chunked\r\n"
-    if fields.expects_continue:
+    if fields.expects_continue and fields.has_body and request.http11:
         lines += b"Expect: 100-continue\r\n"
     if request.upgrade:
         lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
     return lines
 
 
-def _host_line(decision: Decision) -> bytes:
-    """For a client of HTTP/1.0 that names no host."""
-    return b"Host: %b\r\n" % (decision.urls[0].partition("://")[2] or "localhost").encode()
+def _host_line(request: Request, decision: Decision) -> bytes:
+    """For a client of HTTP/1.0 that sends no Host; a target in absolute form names one."""
+    return b"Host: %b\r\n" % (request.asked or (decision.urls[0].partition("://")[2] or "localhost").encode())
 
 
 def copy_head(request: Request, way: Way, identity: bytes) -> bytes:
@@ -77,7 +77,7 @@ def copy_head(request: Request, way: Way, identity: bytes) -> bytes:
         request.verb,
         request.target,
         fields.kept,
-        b"" if fields.hosts else _host_line(way.decision),
+        b"" if fields.hosts else _host_line(request, way.decision),
         request.forwarded,
         request.host,
         request.request_id,

@@ -12,11 +12,17 @@ END = b"\r\n\r\n"
 _TOKEN = rb"[!#$%&'*+.^_`|~A-Za-z0-9-]++"
 FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)")
 """One field's line without its end: name, then value with the white space behind it."""
+EMPTY_LINES = re.compile(rb"(?:\r\n)++")
 BROKEN = re.compile(rb"(?:^|[^\r])\n|\r[^\n]|\x00|\r\n[ \t:]")
 """What no longer head can mend: seen while a head is not complete yet, it is refused at once."""
 TARGET = re.compile(rb"[!-~\x80-\xff]++")
-HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*+")
-STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?")
+_ADDRESS = rb"\[(?:[0-9A-Fa-f]*+:[0-9A-Fa-f:.]*+|[vV][0-9A-Fa-f]++\.[A-Za-z0-9._~!$&'()*+,;=:-]++)\]"
+HOST = re.compile(rb"(?:" + _ADDRESS + rb"|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)(?::[0-9]*+)?+")
+METHOD = re.compile(rb"[!#$%&'*+.^_`|~A-Z0-9-]++")
+"""Any token, but for small letters: Django and others raise them, and would answer ``head`` without the body it promises."""
+VERSION = re.compile(rb"HTTP/([0-9])\.[0-9]")
+ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?+://([^/?]++)(.*+)")
+STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?")
 NUMBER = re.compile(rb"[0-9]{1,18}")
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"

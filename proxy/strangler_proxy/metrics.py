@@ -82,7 +82,7 @@ class Served:
     __slots__ = ("by_bound", "by_class", "seconds")
 
     def __init__(self) -> None:
-        self.by_class = [0] * 6
+        self.by_class = [0] * 10  # an application may say 999
         self.by_bound = [0] * (len(BOUNDS) + 1)
         self.seconds = 0.0
 

@@ -37,8 +37,13 @@ HEAD_TOO_LARGE = Problem(431, "head-too-large", "The request's header fields are
 TARGET_TOO_LONG = Problem(414, "target-too-long", "The request's target is too long.")
 
 
+OTHER_VERSION = "this version of HTTP is not spoken here"
+NO_TUNNELS = "CONNECT is not served here"
+_NOT_400 = {OTHER_VERSION: 505, NO_TUNNELS: 501}
+
+
 def refusal(reason: str) -> Problem:
-    return Problem(BAD_REQUEST, "bad-request", f"The request was refused: {reason}.")
+    return Problem(_NOT_400.get(reason, BAD_REQUEST), "bad-request", f"The request was refused: {reason}.")
 
 
 def forgery(wrong: str, header: str, *, unread: bool) -> Problem:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from strangler_proxy import grammar, headers
+from strangler_proxy import grammar, headers, problems
 from strangler_proxy.headers import OVERRIDE_COOKIE, POSITION_COOKIE
 
 IDEMPOTENT_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = {
     name.encode(): name
     for name in (
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL", "COPY",
-        "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "PURGE", "LINK", "UNLINK", "QUERY",
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
     )
 }  # fmt: skip
 VERSIONS = {b"HTTP/1.1": True, b"HTTP/1.0": False}
@@ -107,7 +104,8 @@ class Fields:
         elif name == b"expect":
             self.expects_continue = value.lower() == b"100-continue"
         elif name == b"upgrade":
-            self.upgrade = b"" if b"h2c" in grammar.tokens(value) else value  # HTTP/2 would pass the proxy by
+            other_http = any(word.startswith((b"h2", b"http")) for word in grammar.tokens(value))
+            self.upgrade = b"" if other_http else value  # HTTP/2 would pass the proxy by
         elif name == b"x-strangler-request":
             self.nested = value
         elif name == b"x-strangler-override":
@@ -159,54 +157,71 @@ class Line:
     __slots__ = ("host", "http11", "method", "path", "refused", "target", "verb")
 
     def __init__(self, line: bytes) -> None:
-        self.host = self.refused = ""
+        self.host, self.refused = b"", ""
         self.verb, _, rest = line.partition(b" ")
         self.target, _, version = rest.rpartition(b" ")
-        http11 = VERSIONS.get(version)
-        self.http11 = http11 is not False
+        self.http11 = VERSIONS.get(version) is not False
         self.method = METHODS.get(self.verb, "")
-        if not self.method or http11 is None or grammar.TARGET.fullmatch(self.target) is None:
-            self.refused = "the request line is malformed, or its method or version unknown"
+        if grammar.TARGET.fullmatch(self.target) is None:
+            self.refused = "the request's target is malformed"
+        elif not self.method or version not in VERSIONS:
+            self._look_closer(version)
+        if self.refused:
             self.path = ""
             return
         if self.target[:1] != b"/" or b"#" in self.target:
             self._take_origin_form()
         self.path = self.target.partition(b"?")[0].decode("latin-1")
 
+    def _look_closer(self, version: bytes) -> None:
+        """Extension methods are as good as others, and a minor version that is to come is read as 1.1 (RFC 9110, 6.2)."""
+        found = grammar.VERSION.fullmatch(version)
+        if found is None:
+            self.refused = "the request line has no version of HTTP"
+        elif grammar.METHOD.fullmatch(self.verb) is None:
+            self.refused = "the method is no word in capitals"
+        elif found[1] != b"1":
+            self.refused = problems.OTHER_VERSION
+        elif self.verb == b"CONNECT":
+            self.refused = problems.NO_TUNNELS
+        self.method = self.verb.decode("latin-1")
+
     def _take_origin_form(self) -> None:
         """Absolute form becomes origin form; the rest is refused."""
         target = self.target = self.target.partition(b"#")[0]
         if target[:1] == b"/" or (target == b"*" and self.method == "OPTIONS"):
             return
-        try:
-            parts = urlsplit(target)
-        except ValueError:
-            parts = urlsplit(b"")
-        if parts.scheme.lower() not in (b"http", b"https") or not parts.netloc or self.method == "CONNECT":
+        found = grammar.ABSOLUTE.fullmatch(target)
+        if found is None or grammar.HOST.fullmatch(found[1]) is None:
             self.refused = "the target is not a path"
             return
-        self.host = parts.netloc.lower().decode("latin-1")
-        self.target = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
+        self.host = found[1].lower()
+        if found[2]:
+            self.target = found[2] if found[2][:1] == b"/" else b"/" + found[2]
+        else:
+            self.target = b"*" if self.method == "OPTIONS" else b"/"  # RFC 9112, 3.2.4
 
 
 class Request:
     """``refused`` says in words why this is no request, or is empty.
 
     ``address`` is the client's, ``forwarded`` the header lines that tell of it, ``host`` what it asked for, as far as proxies in
-    front are believed.
+    front are believed; ``asked`` the host of a target in absolute form.
     """
 
-    __slots__ = ("address", "fields", "forwarded", "host", "http11", "method", "path", "refused", "request_id", "target", "verb")
+    __slots__ = (
+        "address", "asked", "fields", "forwarded", "host", "http11", "method", "path", "refused", "request_id", "target", "verb",
+    )  # fmt: skip
 
     def __init__(self, line: Line, fields: Fields) -> None:
-        self.fields = fields
+        self.fields, self.asked = fields, line.host
         self.request_id = fields.request_id
-        self.forwarded, self.address, self.host = b"", "", fields.host
+        self.forwarded, self.address, self.host = b"", "", fields.host or line.host
         self.verb, self.method, self.target, self.path, self.http11 = line.verb, line.method, line.target, line.path, line.http11
         self.refused = fields.refused or line.refused
         if fields.hosts != 1 and (line.http11 or fields.hosts > 1):
             self.refused = self.refused or "there must be exactly one Host"
-        elif line.host and fields.hosts and fields.host.lower().decode("latin-1") != line.host:
+        elif line.host and fields.hosts and fields.host.lower() != line.host:
             self.refused = self.refused or "the target and Host contradict"
         elif fields.chunked and not line.http11:
             self.refused = self.refused or "Transfer-Encoding needs HTTP/1.1"
@@ -218,4 +233,4 @@ class Request:
 
     @property
     def keep_alive(self) -> bool:
-        return not self.fields.close if self.http11 else self.fields.keep_alive
+        return not self.fields.close and (self.http11 or self.fields.keep_alive)

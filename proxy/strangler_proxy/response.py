@@ -20,7 +20,7 @@ def _status(line: bytes) -> tuple[bool, int]:
     found = grammar.STATUS_LINE.fullmatch(line)
     if found is None:
         raise BadAnswer
-    known = (found[1] == b"1", int(found[2]))
+    known = (found[1] != b"0", int(found[2]))
     if len(_STATUS_LINES) < 256 and len(line) < 64:
         _STATUS_LINES[line] = known
     return known
@@ -47,7 +47,7 @@ class Head:
         gone = [field for field in fields if field not in _PASSING and not self._takes(field, named, http11)]
         if self.chunked and self.length >= 0:
             raise BadAnswer
-        self.keep_alive = b"close" not in named if http11 else b"keep-alive" in named
+        self.keep_alive = b"close" not in named and (http11 or b"keep-alive" in named)
         kept = [field for field in fields if field not in gone] if gone else fields
         if named and (beyond := frozenset(named) - _OF_THIS_HOP):
             kept = grammar.without_named(kept, beyond)
@@ -75,7 +75,7 @@ class Head:
             if self.length >= 0 or not grammar.NUMBER.fullmatch(value):
                 raise BadAnswer
             self.length = int(value)
-            return self.status != 204
+            return self.status >= 200 and self.status != 204
         if name == b"connection":
             if value != b"keep-alive" or not http11:
                 named += grammar.tokens(value)

@@ -136,8 +136,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _take_head(self, data: bytes) -> bytes:
         """One request's head; gives what comes behind it."""
-        if data[:2] == b"\r\n":
-            return data[2:]  # RFC 9112, 2.2: empty lines before a request are read over
+        if data[:2] == b"\r\n" and (empty := grammar.EMPTY_LINES.match(data)) is not None:
+            return data[empty.end() :]  # RFC 9112, 2.2: empty lines before a request are read over
         end = data.find(grammar.END)
         if end < 0:
             self._incomplete(data)

@@ -274,6 +274,8 @@ class UpstreamConnection(asyncio.Protocol):
                     raise BadAnswer
                 self._buffer = data
                 return b""
+            if end > _LONGEST_HEAD:
+                raise BadAnswer
             text = data[: end + 2]
             head = self.head = known.get(text) or known.read(text)
             data = data[end + 4 :]

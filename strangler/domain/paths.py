@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 RESERVED = "_strangler"
 _ODD = re.compile(r"%|//|/\.|\\")
+_PARAMETERS = re.compile(r";[^/\\]*")
 _ROUNDS = 4
 
 
@@ -32,16 +33,22 @@ def normal(path: str) -> str:
 def is_reserved(path: str) -> bool:
     """Whether some application could read ``path`` as one below ``/_strangler``; those are never forwarded.
 
-    Frameworks differ: some decode twice, some drop ``;parameters``, some ignore case. All readings count.
+    Frameworks differ: some decode twice, some drop ``;parameters`` (before they resolve dots), some ignore case, some end at a
+    NUL. All readings count.
     """
     if "%" not in path and RESERVED not in path.lower():
         return False
     for _ in range(_ROUNDS):
         decoded = normal(path)
-        first = decoded[1:].partition("/")[0].partition(";")[0].strip()
-        if first.lower() == RESERVED:
+        if _names_it(decoded) or (";" in path and _names_it(normal(_PARAMETERS.sub("", path)))):
             return True
         if decoded == path:
             return False
         path = decoded
     return "%" in path
+
+
+def _names_it(path: str) -> bool:
+    """Whether the first segment of a normal path is the reserved one."""
+    first = path[1:].partition("/")[0].partition(";")[0].partition("\0")[0]
+    return first.strip().lower() == RESERVED
