@@ -31,6 +31,8 @@ TARGETS = (
     ("lint", "the first part of it: ruff, mypy, import contracts"),
     ("bench", "all benchmarks; bench-NAME runs one"),
     ("guide", "types every command of docs/guide and compares the answers; GUIDE_WRITE=1 writes them into the pages"),
+    ("differential", "the corpus of requests through nginx and Envoy too; every difference has its reason"),
+    ("fuzz", "coverage-guided fuzzing of what reads from outside; SECONDS=60 a target"),
     ("faults", "the long fault tests: every process killed at every step"),
     ("lock", "pins all packages anew, by version and hash; ARGS=--upgrade takes newer ones"),
     ("containers", "writes docker-compose.yml anew from the table of processes"),
@@ -84,6 +86,10 @@ def main(words):
         return replace(["-m", "deploy.containers"] + extra)
     if target == "guide":
         return replace(GUIDE + extra)
+    if target == "differential":
+        return replace(["-m", "tests.corpus.differential"] + extra)
+    if target == "fuzz":
+        return replace(["-m", "tests.fuzz"] + extra)
     if target == "faults":
         os.environ["STRANGLER_LONG"] = "1"
         return replace(["-m", "pytest", "tests/faults"] + extra)
@@ -98,7 +104,7 @@ def main(words):
 def show_help():
     print("make TARGET, or: python3 make.py TARGET\n")
     for name, what in TARGETS:
-        print("  %-10s %s" % (name, what))
+        print("  %-12s %s" % (name, what))
     print("\nARGS='…' hands words on: make test ARGS='tests/unit -k routes', make demo ARGS=--help")
     return 0
 

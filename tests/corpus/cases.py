@@ -37,7 +37,9 @@ class RequestCase:
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(self.raw + (b"half" if self.half else b"")).hexdigest()[:12]
+        """Of what is said and what is expected: a record of another one is stale."""
+        whole = repr((self.raw, self.half, self.forwarded, self.answers)).encode()
+        return hashlib.sha256(whole).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
