@@ -1,7 +1,7 @@
 """`make differential`: every request of the corpus through our proxy, nginx and Envoy, in front of one recording application.
 
-What a peer does otherwise is written into ``observed.json``, and each such difference has its reason in the case (``differs``) and
-in ``differences.toml``. A difference without a reason, or a reason without a difference, fails the run and ``tests/unit/proxy``.
+What a peer does otherwise is written into ``observed.json``, and each such difference has its reason in the case (``differs``)
+and in ``differences.toml``. A difference without a reason, or a reason without a difference, fails the run and ``tests/unit/proxy``.
 """
 
 from __future__ import annotations
