@@ -1,7 +1,8 @@
 """`make differential`: every request of the corpus through our proxy, nginx and Envoy, in front of one recording application.
 
 What a peer does otherwise is written into ``observed.json``, and each such difference has its reason in the case (``differs``)
-and in ``differences.toml``. A difference without a reason, or a reason without a difference, fails the run and ``tests/unit/proxy``.
+and in ``differences.toml``. A difference without a reason, or a reason without a difference, fails the run; the record is held to
+that by ``tests/unit/proxy/test_differences.py``.
 """
 
 from __future__ import annotations

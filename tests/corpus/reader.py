@@ -41,7 +41,7 @@ class Message:
 
 def request(data: bytes) -> tuple[Message, bytes] | None:
     """The first request in ``data`` and what comes behind it; None if it is not complete. Raises ``Unreadable``."""
-    found = _head(data)
+    found = head(data)
     if found is None:
         return None
     line, fields, rest = found
@@ -52,7 +52,7 @@ def request(data: bytes) -> tuple[Message, bytes] | None:
 
 def response(data: bytes, method: str = "GET", *, ended: bool = False) -> tuple[Message, bytes] | None:
     """The first response in ``data`` to a request by ``method``. ``ended``: no more bytes will come."""
-    found = _head(data)
+    found = head(data)
     if found is None:
         return None
     line, fields, rest = found
@@ -80,11 +80,12 @@ def requests(data: bytes) -> list[Message]:
     return found
 
 
-def _head(data: bytes) -> tuple[str, tuple[tuple[str, str], ...], bytes] | None:
-    head, end, rest = data.partition(b"\r\n\r\n")
+def head(data: bytes) -> tuple[str, tuple[tuple[str, str], ...], bytes] | None:
+    """First line, fields and what comes behind; None if it is not complete. Raises ``Unreadable``."""
+    whole, end, rest = data.partition(b"\r\n\r\n")
     if not end:
         return None
-    line, *lines = head.decode("latin-1").split("\r\n")
+    line, *lines = whole.decode("latin-1").split("\r\n")
     return line, tuple(map(_field, lines)), rest
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -188,7 +190,8 @@ class World:
         settings = Settings(Endpoint("127.0.0.1", 0), None, None, token="secret", access_log=0.0, limits=limits)
         self.plane = Plane(settings, self.loop)
         self.plane.log.wants = lambda status: False  # type: ignore[method-assign]
-        self.run(lambda: self.plane.tables.apply(compile_table(snapshot)))
+        with contextlib.redirect_stderr(io.StringIO()):  # where it says that a table is applied
+            self.run(lambda: self.plane.tables.apply(compile_table(snapshot)))
 
     def run(self, step: Callable[[], object]) -> None:
         """Calls it inside the running loop."""

@@ -1,7 +1,7 @@
 """`make fuzz`: each target for ``SECONDS`` (60). What was found before is gone on from; what breaks a property ends the run.
 
-Words: names of targets; none means all. What is found stands in ``build/fuzz/found``: to see it again, type
-``build/fuzz/venv/bin/python -m tests.fuzz.run TARGET FILE``; then mend it and put it into ``tests/corpus``.
+Words: names of targets; none means all. What breaks a property stands in ``build/fuzz/found``, and is tried first the next time;
+mend it and put it into ``tests/corpus``.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ def _fuzz(name: str, seconds: int) -> int:
     for number, seed in enumerate(seeds.of(name)):
         (given / f"{number:04}").write_bytes(seed)
     print(f"fuzz: {name}, {seconds} s", flush=True)
-    options = [f"-max_total_time={seconds}", f"-artifact_prefix={found}/{name}-", "-max_len=4096", "-timeout=20", "-verbosity=0"]
-    command = [str(PLACE / "venv" / "bin" / "python"), "-m", "tests.fuzz.run", name, str(met), str(given), *options]
+    for kept in found.glob(f"{name}-*"):
+        (given / kept.name).write_bytes(kept.read_bytes())
+    options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20", "-verbosity=0", "-print_final_stats=1"]
+    command = [str(PLACE / "venv" / "bin" / "python"), "-m", "tests.fuzz.run", name, str(found), str(met), str(given), *options]
     paths = os.pathsep.join([str(peers.ROOT), str(peers.ROOT / "proxy")])
-    code = subprocess.call([*command, "-print_final_stats=1"], env={**os.environ, "PYTHONPATH": paths})
+    code = subprocess.call(command, env={**os.environ, "PYTHONPATH": paths})
     print(f"fuzz: {name} {'broke a property' if code else 'found nothing'}", flush=True)
     return min(code, 1)
 

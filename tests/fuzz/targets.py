@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import json
 import re
 from collections.abc import Callable
@@ -62,8 +61,7 @@ def _is_clean(message: Message) -> None:
 
 @functools.cache
 def _world() -> World:
-    with contextlib.redirect_stderr(io.StringIO()):  # it says that a table is applied
-        return World()
+    return World()
 
 
 # ---- targets ------------------------------------------------------------------------------------------------------------
@@ -84,10 +82,10 @@ def head(data: bytes) -> None:
     assert table is not None
     way, _ = world.plane.router.usual(table, world.plane.router.place(table, request), request, "127.0.0.1")
     sent = forwarding.request_head(request, way, world.plane)
-    read = reader.request(sent.replace(b"Transfer-Encoding: chunked\r\n", b"").replace(b"ontent-", b"ontents-"))
+    read = reader.head(sent)
     assert read is not None
-    message, behind = read
-    assert behind == b""
+    assert read[2] == b""
+    message = Message(read[0], read[1])
     _is_clean(message)
     assert (message.method, message.target) == (request.method, request.target.decode("latin-1"))
     _agree(sent, request)
@@ -224,7 +222,7 @@ def small(data: bytes) -> None:
     with contextlib.suppress(tokens.BadToken):
         tokens.verify("secret", text, audience="a", now=0.0)
     assert not nested.contexts(b"secret", data, 1_700_000_000.0)
-    issued = nested.issue(b"secret", data, ("payments",), 1_700_000_000.0)
+    issued = nested.issue(b"secret", data[:128] or b"id", ("payments",), 1_700_000_000.0)
     assert nested.contexts(b"secret", issued, 1_700_000_000.0) == {"payments"}
     if "%" not in text:
         assert normal(normal(text)) == normal(text)
