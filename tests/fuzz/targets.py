@@ -100,7 +100,7 @@ def _agree(sent: bytes, request: Request) -> None:
         (name, value.strip(" \t")) for name, _, value in (line.replace("Upgrade", "Upgrades").partition(":") for line in lines)
     ]
     assert heard.fields == written
-    assert bool(heard.complete) is not request.has_body
+    assert bool(heard.complete) is not request.fields.has_body
 
 
 def body(data: bytes) -> None:
