@@ -27,7 +27,7 @@ def direct() -> dict[str, list[str]]:
         "monolith/requirements.lock": [*project["dependencies"], *_members(groups, "shop")],
         "proxy/requirements.lock": proxy,
         APART[0]: _members(groups, "peers"),
-        APART[1]: _members(groups, "fuzzing"),
+        APART[1]: [*proxy, *_members(groups, "fuzzing")],
     }
 
 
