@@ -61,6 +61,16 @@ class Ending(Sink, Parked):
     def writes(self) -> tuple[str, ...]:
         return self._met.writes if self._met else ()
 
+    @property
+    def answering(self) -> bool:
+        """Whether the application's answer has begun."""
+        return self._answered
+
+    @property
+    def held(self) -> bool:
+        """Whether it is parked."""
+        return self._parked
+
     def answer(self, problem: Problem, *, close: bool = False) -> None:
         """An answer of the proxy's own, in place of the application's."""
         if self._left:

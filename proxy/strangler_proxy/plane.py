@@ -52,6 +52,7 @@ class Plane:
         self.metrics = Metrics()
         self.log = AccessLog(settings.access_log, self.metrics.logs_dropped.add)
         self.clients: set[ClientConnection] = set()
+        self.half_closed: set[ClientConnection] = set()
         self.pool = Pool(self.limits, loop, functools.cache(lambda: outgoing(settings)), self._target_ejected)
         self.hops = Hops(settings.trusted, "https" if settings.certificates else "http")
         self.markers = Markers()
@@ -182,10 +183,13 @@ class Plane:
         now = self.loop.time()
         for client in [client for client in self.clients if client.deadline and now > client.deadline]:
             client.expire()
+        for client in list(self.half_closed):
+            client.look_after()
         self.pool.sweep(now)
 
     def client_gone(self, client: ClientConnection) -> None:
         self.clients.discard(client)
+        self.half_closed.discard(client)
         if self.draining:
             self.quieter.set()
 

@@ -42,6 +42,7 @@ class Limits:
     first_byte: float = 60.0
     idle_response: float = 60.0
     stalled_reader: float = 60.0
+    silent_answer: float = 10.0
     upstream_idle: float = 30.0
     freshness: float = 0.2
     reroute_time: float = 3.0
