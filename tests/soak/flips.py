@@ -19,7 +19,7 @@ PATIENCE = 10.0
 
 
 class Flips:
-    """``quiet`` is held while a context changes hands: no application is killed then, for nobody would know whose fault it was."""
+    """``quiet`` is held while a context changes hands: then no application is killed: whose fault would it be?."""
 
     def __init__(self, estate: Estate, journal: Journal) -> None:
         self._estate, self._journal = estate, journal
