@@ -129,6 +129,8 @@ class Ending(Sink, Parked):
             self._plane.holds.drop(self)
         if self._waiting is not None:
             self._waiting.cancel()
+        self._body.clear()
+        self._out.clear()
         connection = self._connection
         if connection is None:
             self._uncount()

@@ -109,6 +109,8 @@ class ClientConnection(asyncio.Protocol):
         if current is not None:
             current.client_left()
         self._queue.clear()
+        self._receiving = self._body = None  # it knows us: the two would live until the collector comes
+        self._buffer = b""
 
     def pause_writing(self) -> None:
         self.full = True

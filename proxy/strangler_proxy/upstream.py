@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _WRITE_HIGH = 128 * 1024
 _LONGEST_HEAD = 256 * 1024
+_MOST_INTERIM = 100
 
 
 class Sink(Protocol):
@@ -56,6 +57,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_body",
         "_buffer",
         "_head_only",
+        "_interim",
         "_reading",
         "_sent",
         "_sink",
@@ -75,7 +77,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink: Sink | None = None
         self._body: Body | None = None
         self.deadline = self.idle_since = 0.0
-        self.uses = 0
+        self.uses = self._interim = 0
         self.head = response.NONE
         self._buffer = b""
         self._reading = True
@@ -105,6 +107,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sent = self.began = False
         self._body = None
         self._buffer = b""
+        self._interim = 0
         self.write(head)
 
     def write(self, data: bytes) -> None:
@@ -264,6 +267,9 @@ class UpstreamConnection(asyncio.Protocol):
             if head.status == 101:
                 self._switch(sink, data)
                 return b""
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise BadAnswer  # an application that only ever says "wait" would never be given up
             sink.upstream_interim(self)
 
     def _framing(self, head: Head) -> Body:

@@ -8,7 +8,7 @@ import random
 
 import websockets
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from tests.soak.journal import Failed
 from tests.soak.traffic import Kind, Users
@@ -18,10 +18,10 @@ async def talk(users: Users) -> None:
     try:
         async with connect(f"ws://127.0.0.1:{users.port}/talk", max_size=None, ping_interval=5, open_timeout=60) as client:
             await _converse(client, random.randrange(1, 60))
-    except ConnectionClosed as error:
-        raise ConnectionResetError(str(error)) from error
     except InvalidStatus as error:
         raise Failed(str(error), away=error.response.status_code in (502, 503)) from error
+    except WebSocketException as error:
+        raise ConnectionResetError(str(error)) from error
 
 
 async def _converse(client: websockets.ClientConnection, messages: int) -> None:

@@ -33,7 +33,7 @@ def test_an_unknown_target_is_misuse() -> None:
     assert done.returncode == 2
     assert (
         done.stderr.strip()
-        == "make: there is no target 'dance'; there are up, demo, test, lint, bench, guide, faults, lock, containers, help"
+        == "make: there is no target 'dance'; there are up, demo, test, lint, bench, guide, faults, soak, lock, containers, help"
     )
 
 
