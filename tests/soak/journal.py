@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -68,11 +69,12 @@ class Journal:
 
     @contextlib.contextmanager
     def disturbed(self, what: str) -> Iterator[None]:
-        began = time.monotonic()
+        began, number = time.monotonic(), len(self.disturbances)
+        self.disturbances.append(Disturbance(what, began, math.inf))
         try:
             yield
         finally:
-            self.disturbances.append(Disturbance(what, began, time.monotonic()))
+            self.disturbances[number] = Disturbance(what, began, time.monotonic())
 
     def excuse(self, failure: Failure) -> str:
         """What was killed while the request was under way: only a broken connection or answer is explained by that."""
