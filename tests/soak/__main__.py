@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -19,10 +20,14 @@ def main() -> int:
     given = parser.parse_args()
     if given.seconds < 10:
         parser.error("a soak of less than 10 seconds shows nothing; give MINUTES=1 or --seconds 20")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it early leaves no process behind
     holds = soak(plan(given.seconds), given.into, lambda line: print(f"soak: {line}", flush=True))
     print(f"soak: {'all checks hold' if holds else 'NOT all checks hold'}; {given.into}")
     return 0 if holds else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

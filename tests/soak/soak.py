@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.soak import bodies, report, talks, trouble, users, verdict
+from tests.soak import bodies, gigabyte, report, talks, trouble, users, verdict
 from tests.soak.estate import Estate, until
 from tests.soak.faults import Faults
 from tests.soak.flips import Flips
@@ -49,13 +49,14 @@ class Plan:
     restart: float
     kill: float
     memory: float
+    gigabyte: bool
 
 
 def plan(seconds: float) -> Plan:
     """A short soak has all kinds of disturbances too, but its memory has not settled: only a large leak shows in it."""
     if seconds < 120:
-        return Plan(seconds, seconds / 2, flip=0.3, restart=seconds / 3, kill=seconds / 3, memory=30.0)
-    return Plan(seconds, min(180.0, seconds / 4), flip=1.0, restart=45.0, kill=60.0, memory=0.3)
+        return Plan(seconds, seconds / 2, flip=0.3, restart=seconds / 3, kill=seconds / 3, memory=30.0, gigabyte=False)
+    return Plan(seconds, min(180.0, seconds / 4), flip=1.0, restart=45.0, kill=60.0, memory=0.3, gigabyte=True)
 
 
 def soak(wanted: Plan, into: Path, tell: Callable[[str], None]) -> bool:
@@ -76,6 +77,10 @@ async def _run(
     flips = Flips(estate, journal)
     faults = Faults(estate, journal, flips)
     await flips.publish()
+    large: list[Check] = []
+    if wanted.gigabyte:
+        tell("a gigabyte up and down, counted and in chunks …")
+        large = await asyncio.to_thread(gigabyte.measure, estate)
     watch = Watch(estate.pids()[0])
     before = await asyncio.to_thread(_own_descriptors, estate, watch)
     stop = asyncio.Event()
@@ -101,7 +106,7 @@ async def _run(
         await asyncio.gather(*crowd)
     tell("the traffic has ended; waiting until nothing is under way")
     checks, more = await asyncio.to_thread(_judge, wanted, estate, journal, watch, before)
-    return checks, watch, more
+    return [*large, *checks], watch, more
 
 
 async def _end(disturbances: list[asyncio.Task[None]], flips: Flips) -> None:

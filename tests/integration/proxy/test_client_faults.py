@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.proxy.conftest import ControlPlane
-from tests.integration.proxy.harness import PATIENCE, Application, Asked, Proxy, raw, read_answer, response, table, until
+from tests.integration.proxy.harness import PATIENCE, Application, Asked, Proxy, raw, read_answer, response, running, table, until
 
 Start = Callable[..., Proxy]
 Controlled = Callable[..., Proxy]
@@ -32,11 +33,27 @@ def reset(one: socket.socket) -> None:
 leaving = pytest.mark.parametrize("leave", [close, reset])
 
 
+@pytest.fixture(scope="module")
+def application() -> Iterator[Application]:
+    one = Application()
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def one_for_all(application: Application, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    directory = tmp_path_factory.mktemp("proxy")
+    (directory / "table.json").write_text(json.dumps(table(application)))
+    with running(directory, "--table", str(directory / "table.json")) as proxy:
+        yield proxy
+
+
 @pytest.fixture
-def proxy(start: Start, monolith: Application) -> Iterator[Proxy]:
-    running = start(table(monolith))
-    yield running
-    alone(running)
+def proxy(one_for_all: Proxy, application: Application) -> Iterator[Proxy]:
+    application.asked.clear()
+    yield one_for_all
+    application.streaming, application.handler = None, lambda asked: response()
+    alone(one_for_all)
 
 
 def alone(proxy: Proxy) -> None:
@@ -59,7 +76,7 @@ def test_one_that_leaves_before_it_has_asked(said: bytes, leave: Callable[[socke
 
 @leaving
 def test_one_that_leaves_in_the_middle_of_its_body(
-    leave: Callable[[socket.socket], None], proxy: Proxy, monolith: Application
+    leave: Callable[[socket.socket], None], proxy: Proxy, application: Application
 ) -> None:
     """The application hears of it: it must not take half a body for a whole one."""
     ended: list[bool] = []
@@ -68,19 +85,18 @@ def test_one_that_leaves_in_the_middle_of_its_body(
         ended.append(len(reader.read(400_000)) < 400_000)
         return False
 
-    monolith.streaming = take
+    application.streaming = take
     one = proxy.connect()
     one.sendall(UPLOAD + bytes(100_000))
-    monolith.wait(1)
+    application.wait(1)
     leave(one)
     until(lambda: ended, "the end of the body")
     assert ended == [True]
-    monolith.streaming = None
 
 
 @leaving
 def test_one_that_leaves_while_the_application_works(
-    leave: Callable[[socket.socket], None], proxy: Proxy, monolith: Application
+    leave: Callable[[socket.socket], None], proxy: Proxy, application: Application
 ) -> None:
     """A write goes on to its end, and counts until then."""
     go = threading.Event()
@@ -89,18 +105,19 @@ def test_one_that_leaves_while_the_application_works(
         assert asked.method == "GET" or go.wait(PATIENCE)
         return response()
 
-    monolith.handler = work
+    application.handler = work
+    before = proxy.metric("abandoned_total")
     one = proxy.send("POST", "/api/payments/", b"x")
-    monolith.wait(1)
+    application.wait(1)
     leave(one)
-    until(lambda: proxy.metric("abandoned_total") == 1, "the client to be counted as gone")
+    until(lambda: proxy.metric("abandoned_total") == before + 1, "the client to be counted as gone")
     assert proxy.metric("writes_in_flight", context="payments") == 1
     go.set()
 
 
 @leaving
 def test_one_that_leaves_in_the_middle_of_the_answer(
-    leave: Callable[[socket.socket], None], proxy: Proxy, monolith: Application
+    leave: Callable[[socket.socket], None], proxy: Proxy, application: Application
 ) -> None:
     stopped = threading.Event()
 
@@ -116,7 +133,7 @@ def test_one_that_leaves_in_the_middle_of_the_answer(
             stopped.set()
         return False
 
-    monolith.streaming = flood
+    application.streaming = flood
     one = proxy.send("GET", "/flood")
     one.recv(100_000)
     leave(one)
@@ -160,7 +177,7 @@ def test_one_that_leaves_while_it_waits_for_a_marker(
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_what_comes_behind_a_request_that_is_no_request(kept: bool, proxy: Proxy, monolith: Application) -> None:
+def test_what_comes_behind_a_request_that_is_no_request(kept: bool, proxy: Proxy, application: Application) -> None:
     """The request is answered; the rest is refused, or nobody's business if the connection was to end anyway."""
     asking = raw("GET", "/", **({} if kept else {"Connection": "close"}))
     with proxy.connect() as one:
@@ -169,10 +186,10 @@ def test_what_comes_behind_a_request_that_is_no_request(kept: bool, proxy: Proxy
             assert read_answer(reader).status == 200
             rest = reader.read()
     assert rest.startswith(b"HTTP/1.1 400 ") if kept else rest == b""
-    assert len(monolith.asked) == 1
+    assert len(application.asked) == 1
 
 
-def test_a_crowd_that_leaves_in_mid_body_takes_no_memory(proxy: Proxy, monolith: Application) -> None:
+def test_a_crowd_that_leaves_in_mid_body_takes_no_memory(proxy: Proxy, application: Application) -> None:
     """Each had sent 200 kB; what they leave must go with them, not when a collector comes."""
 
     def crowd(count: int) -> None:
@@ -183,9 +200,8 @@ def test_a_crowd_that_leaves_in_mid_body_takes_no_memory(proxy: Proxy, monolith:
         proxy.connections.clear()
         until(lambda: proxy.metric("clients") == 0, "all to be gone")
 
-    monolith.streaming = lambda asked, one, reader: bool(reader.read(400_000)) and False
+    application.streaming = lambda asked, one, reader: bool(reader.read(400_000)) and False
     crowd(20)
     before = proxy.resident()
     crowd(150)
-    monolith.streaming = None
     assert proxy.resident() - before < 8 * MEGABYTE

@@ -69,7 +69,7 @@ def test_fragments_arrive_as_fragments(start: Start, server: Server) -> None:
     parts = ["one ", "two ", "three ä"]
     with dial(start(to(server))) as client:
         client.send(iter(parts))
-        assert list(client.recv_streaming()) == parts
+        assert [part for part in client.recv_streaming() if part] == parts
         client.send(iter([b"\x00" * 100_000, b"\xff"]))
         assert client.recv(timeout=PATIENCE) == b"\x00" * 100_000 + b"\xff"
 
