@@ -20,6 +20,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.seconds < 10:
         parser.error("a soak of less than 10 seconds shows nothing; give MINUTES=1 or --seconds 20")
+    if not Path("/proc/self/status").exists():
+        parser.error("memory is read from /proc, which this system does not have; run it on Linux")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it early leaves no process behind
     holds = soak(plan(given.seconds), given.into, lambda line: print(f"soak: {line}", flush=True))
     print(f"soak: {'all checks hold' if holds else 'NOT all checks hold'}; {given.into}")

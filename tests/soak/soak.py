@@ -74,6 +74,7 @@ def soak(wanted: Plan, into: Path, tell: Callable[[str], None]) -> bool:
 async def _run(
     wanted: Plan, estate: Estate, journal: Journal, tell: Callable[[str], None]
 ) -> tuple[list[Check], Watch, dict[str, Any]]:
+    asyncio.get_running_loop().set_exception_handler(_without_aiohttp)
     flips = Flips(estate, journal)
     faults = Faults(estate, journal, flips)
     await flips.publish()
@@ -107,6 +108,12 @@ async def _run(
     tell("the traffic has ended; waiting until nothing is under way")
     checks, more = await asyncio.to_thread(_judge, wanted, estate, journal, watch, before)
     return [*large, *checks], watch, more
+
+
+def _without_aiohttp(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """aiohttp's writer may fail in a task that nobody awaits, when a connection was killed; its request tells of it too."""
+    if not isinstance(context.get("exception"), aiohttp.ClientError):
+        loop.default_exception_handler(context)
 
 
 async def _end(disturbances: list[asyncio.Task[None]], flips: Flips) -> None:

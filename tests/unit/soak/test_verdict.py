@@ -42,11 +42,15 @@ def test_a_write_at_a_side_that_does_not_own_it_is_found() -> None:
 
 def test_a_failure_is_only_explained_by_what_was_killed_meanwhile() -> None:
     journal = Journal()
-    journal.done["reads"] = 1
+    journal.done["reads"] = 10
     journal.failed("reads", 100.0, ConnectionResetError("gone"))
     assert not verdict.failures(journal).holds
     now = journal.failures[0].until
     journal.disturbances.append(Disturbance("worker", now - 0.1, now))
+    assert verdict.failures(journal).holds
+    journal.failed("reads", now, ConnectionResetError("gone"))
+    assert not verdict.failures(journal).holds, "a tenth of all requests is too much for a kill"
+    journal.done["reads"] = 100
     assert verdict.failures(journal).holds
     journal.failed("reads", now, Failed("the body was not the one that was sent"))
     assert not verdict.failures(journal).holds, "no kill explains a wrong answer"
