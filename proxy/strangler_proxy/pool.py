@@ -82,15 +82,21 @@ class Target:
 
     async def _connect(self) -> UpstreamConnection:
         self._connecting += 1
+        begun: list[UpstreamConnection] = []
+
+        def made() -> UpstreamConnection:
+            begun.append(UpstreamConnection(self))
+            return begun[-1]
+
         try:
             async with asyncio.timeout(self._limits.connect):
                 if self._path:
-                    _, connection = await self._loop.create_unix_connection(lambda: UpstreamConnection(self), self._path)
+                    _, connection = await self._loop.create_unix_connection(made, self._path)
                 else:
-                    _, connection = await self._loop.create_connection(
-                        lambda: UpstreamConnection(self), self._host, self._port, ssl=self._tls
-                    )
+                    _, connection = await self._loop.create_connection(made, self._host, self._port, ssl=self._tls)
         except BaseException as error:
+            for unwanted in begun:
+                unwanted.drop()
             self._wake()
             if isinstance(error, (OSError, TimeoutError)):
                 self.failed()

@@ -133,6 +133,12 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.close()
 
+    def drop(self) -> None:
+        """Nobody took it: uvloop closes a connection whose making was cancelled without a word to its protocol."""
+        if self.transport is not None:
+            self.transport.abort()
+            self.connection_lost(None)
+
     def read(self, wanted: bool) -> None:
         """Back-pressure: stops or resumes reading."""
         if wanted != self._reading and self.usable:
@@ -195,6 +201,9 @@ class UpstreamConnection(asyncio.Protocol):
             self.deadline = self.target.next_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.transport is None:
+            return  # it was dropped
+        self.transport = None
         self.target.forget(self)
         if self._sink is None:
             return

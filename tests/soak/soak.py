@@ -143,6 +143,15 @@ def _own_descriptors(estate: Estate, watch: Watch) -> float:
     return watch.descriptors.values[-1] - others
 
 
+def _counted_for_ever(estate: Estate) -> float:
+    """Connections to applications that are counted still when the applications are gone: each takes a place of the limit."""
+    for side in estate.sides:
+        estate.kill_application(side)
+    with contextlib.suppress(RuntimeError):
+        until(lambda: not estate.metric("upstream_connections"), "the end of all connections", SETTLE)
+    return estate.metric("upstream_connections")
+
+
 def _judge(wanted: Plan, estate: Estate, journal: Journal, watch: Watch, before: float) -> tuple[list[Check], dict[str, Any]]:
     def gauges() -> dict[str, float]:
         return {name: estate.metric(name) for name in GAUGES}
@@ -152,6 +161,7 @@ def _judge(wanted: Plan, estate: Estate, journal: Journal, watch: Watch, before:
     left, after = gauges(), _own_descriptors(estate, watch)
     counters = {name: estate.metric(name) for name in COUNTERS}
     executed = estate.executed()
+    counted = _counted_for_ever(estate)
     code = estate.stop_proxy()
     log = estate.log.read_text(errors="replace")
     wrong = [line for line in log.splitlines() if "Traceback" in line or "unexpected" in line or "worker.failed" in line]
@@ -162,6 +172,7 @@ def _judge(wanted: Plan, estate: Estate, journal: Journal, watch: Watch, before:
         verdict.memory(watch.memory.after(wanted.warm_up), wanted.memory),
         verdict.at_most("file descriptors are flat", after, before, REDIS),
         verdict.nothing_left("nothing is under way any more", left),
+        verdict.nothing_left("no connection is counted that is none", {"to applications": counted}),
         Check("the proxy met nothing unexpected", "; ".join(wrong[:3]) or "nothing in its log", not wrong),
         Check("SIGTERM ends it with 0", f"exit code {code}", code == 0),
     ]
