@@ -34,6 +34,7 @@ TARGETS = (
     ("differential", "the corpus of requests through nginx and Envoy too; every difference has its reason"),
     ("fuzz", "coverage-guided fuzzing of what reads from outside; SECONDS=60 a target"),
     ("faults", "the long fault tests: every process killed at every step"),
+    ("soak", "ten minutes (MINUTES=…) of mixed traffic against the proxy while tables flip and processes are killed"),
     ("lock", "pins all packages anew, by version and hash; ARGS=--upgrade takes newer ones"),
     ("containers", "writes docker-compose.yml anew from the table of processes"),
     ("help", "this"),
@@ -93,8 +94,11 @@ def main(words):
     if target == "faults":
         os.environ["STRANGLER_LONG"] = "1"
         return replace(["-m", "pytest", "tests/faults"] + extra)
+    if target == "soak":
+        return replace(["-m", "tests.soak"] + extra)
     if target == "lint":
         return check(LINT)
+    need_curl()
     need_browser()
     if extra:
         return check(LINT + (("pytest", ["-m", "pytest", "-q"] + extra),))
@@ -218,16 +222,25 @@ def read(path):
 
 
 def need_browser():
-    """Debian's Chromium for tests/e2e: a browser can't come from the package lock."""
-    if any(shutil.which(name) for name in BROWSERS):
+    """Debian's Chromium for tests of pages: a browser can't come from the package lock."""
+    need(BROWSERS, "chromium", "the end-to-end tests need Chromium")
+
+
+def need_curl():
+    need(("curl",), "curl", "the proxy's tests need curl")
+
+
+def need(programs, package, why):
+    """One of some programs; Debian's package where there is none and we may install it."""
+    if any(shutil.which(name) for name in programs):
         return
     if shutil.which("apt-get") and os.geteuid() == 0:
-        say("the end-to-end tests need Chromium: installing Debian's package `chromium` …")
+        say("%s: installing Debian's package `%s` …" % (why, package))
         quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
         subprocess.call(["apt-get", "update", "-qq"], env=quiet)
-        if subprocess.call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], env=quiet) == 0:
+        if subprocess.call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], env=quiet) == 0:
             return
-    raise Stop("the end-to-end tests need Chromium; type `%sapt-get install chromium` and start again" % sudo())
+    raise Stop("%s; type `%sapt-get install %s` and start again" % (why, sudo(), package))
 
 
 def sudo():

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from strangler.domain.channels import ACKS, MARKERS, PROXIES, TABLE
-from strangler_proxy import cancelling
+from strangler_proxy import cancelling, grammar
 from strangler_proxy.access_log import event
 from strangler_proxy.plane import Plane
 
@@ -60,7 +60,9 @@ class Control:
             )
             try:
                 await self._stay(redis)
-            except _TROUBLE as error:
+            except Exception as error:
+                if not isinstance(error, _TROUBLE):
+                    self._plane.unexpected(error)
                 if self._plane.credentials.redis is not None or not failures:
                     event("control.lost", reason=error)
                     failures = 0
@@ -93,7 +95,7 @@ class Control:
     async def _listen(self, redis: Redis, pubsub: Any) -> None:
         async for message in pubsub.listen():
             if message["channel"] == MARKERS.encode():
-                stream, _, marker = message["data"].decode().rpartition(" ")
+                stream, _, marker = message["data"].rpartition(b" ")
                 self._markers({stream: marker})
             else:
                 await self._fetch_table(redis)
@@ -101,10 +103,14 @@ class Control:
     async def _poll(self, redis: Redis) -> None:
         await self._fetch_table(redis)
         published: Any = await redis.hgetall(MARKERS)
-        self._markers({stream.decode(): marker.decode() for stream, marker in published.items()})
+        self._markers(published)
 
-    def _markers(self, published: Mapping[str, str]) -> None:
-        self._plane.markers.update({stream: int(marker) for stream, marker in published.items() if stream and marker.isdigit()})
+    def _markers(self, published: Mapping[bytes, bytes]) -> None:
+        """Takes what are markers; anybody may have written there, and what makes no sense is read over."""
+        found = (
+            (stream.decode(errors="replace"), marker) for stream, marker in published.items() if grammar.NUMBER.fullmatch(marker)
+        )
+        self._plane.markers.update({stream: int(marker) for stream, marker in found if stream})
 
     async def _fetch_table(self, redis: Redis) -> None:
         text: Any = await redis.get(TABLE)

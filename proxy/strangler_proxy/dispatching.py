@@ -112,7 +112,11 @@ class Dispatching(Sending):
 
     def released(self) -> None:
         self._parked = self._unidentified = False
-        self._dispatch()
+        if self._client.gone:
+            self.client_left()
+            self._client.abort()
+        else:
+            self._dispatch()
 
     def hold_failed(self) -> None:
         self._parked = False

@@ -69,6 +69,16 @@ class Ending(Sink, Parked):
     def way(self) -> Way | None:
         return self._way
 
+    @property
+    def answering(self) -> bool:
+        """Whether the application's answer has begun."""
+        return self._answered
+
+    @property
+    def held(self) -> bool:
+        """Whether it is parked."""
+        return self._parked
+
     def answer(self, problem: Problem, *, close: bool = False) -> None:
         """An answer of the proxy's own, in place of the application's."""
         if self._left:
@@ -136,6 +146,8 @@ class Ending(Sink, Parked):
             self._plane.holds.drop(self)
         if self._waiting is not None:
             self._waiting.cancel()
+        self._body.clear()
+        self._out.clear()
         connection = self._connection
         if connection is None:
             self._uncount()

@@ -65,6 +65,7 @@ class Plane:
         self.metrics = Metrics()
         self.log = AccessLog(settings.access_log, self.metrics.logs_dropped.add)
         self.clients: set[ClientConnection] = set()
+        self.half_closed: set[ClientConnection] = set()
         self.pool = Pool(self.limits, loop, functools.cache(lambda: outgoing(settings)), self._target_ejected)
         self.checks = Checks(self.pool, self.limits, loop, self.metrics.checks)
         self.hops = Hops(settings.trusted, "https" if settings.certificates else "http")
@@ -221,10 +222,13 @@ class Plane:
             for exchange in [client.current for client in self.clients]:
                 if exchange is not None:
                     exchange.limit_time(self.limits.total)
+        for client in list(self.half_closed):
+            client.look_after()
         self.pool.sweep(now)
 
     def client_gone(self, client: ClientConnection) -> None:
         self.clients.discard(client)
+        self.half_closed.discard(client)
         if self.draining:
             self.quieter.set()
 

@@ -6,9 +6,10 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from strangler_proxy import grammar, problems
+from strangler_proxy import grammar, half_closed, problems
 from strangler_proxy.bodies import BadBody, Body, Chunked, Counted
 from strangler_proxy.exchange import Exchange
+from strangler_proxy.half_closed import HalfClosed
 from strangler_proxy.request import Fields, Line, Request
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class ClientConnection(asyncio.Protocol):
         "_current",
         "_deaf",
         "_forwarded",
+        "_half",
         "_peer",
         "_plane",
         "_queue",
@@ -55,6 +57,7 @@ class ClientConnection(asyncio.Protocol):
         self._receiving: Exchange | None = None
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
+        self._half: HalfClosed | None = None
         self._deaf = self._served = self._starting = self._upgrading = self._upstream_full = self.full = False
         self._reading = True
         self._peer = ""
@@ -94,8 +97,17 @@ class ClientConnection(asyncio.Protocol):
         if queue or self._receiving is not None or not self._reading or self._upgrading or self._upstream_full:
             self._adjust_reading()
 
-    def eof_received(self) -> None:
-        """A client that closes its side has left: asyncio closes the transport."""
+    def eof_received(self) -> bool:
+        """A client that has asked all it wanted still gets its answers; one in the middle of something has left."""
+        transport = self._transport
+        if transport is None or self._current is None or self._receiving is not None or self._upgrading:
+            return False
+        if not half_closed.possible(transport):
+            return False
+        self._half = HalfClosed(transport, self._plane.loop.time())
+        self._plane.half_closed.add(self)
+        self.look_after()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._plane.client_gone(self)
@@ -104,6 +116,8 @@ class ClientConnection(asyncio.Protocol):
         if current is not None:
             current.client_left()
         self._queue.clear()
+        self._receiving = self._body = None  # it knows us: the two would live until the collector comes
+        self._buffer = b""
 
     def pause_writing(self) -> None:
         self.full = True
@@ -308,6 +322,8 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+            if self._half is not None:
+                self._half.since = self._plane.loop.time()
 
     def ended(self, exchange: Ending) -> None:
         """The answer of the current exchange is written."""
@@ -316,7 +332,7 @@ class ClientConnection(asyncio.Protocol):
         self._current = None
         self._served = True
         self._upstream_full = False
-        if exchange.closes or self._plane.draining:
+        if exchange.closes or self._plane.draining or (self._half is not None and not self._queue):
             self._close_after(exchange)
             return
         limits = self._plane.limits
@@ -337,12 +353,24 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = b""
         if self._transport is None:
             return
-        if (deaf or not exchange.body_done) and self._transport.can_write_eof() and not self._transport.is_closing():
+        lingers = (deaf or not exchange.body_done) and self._half is None
+        if lingers and self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
             self.deadline = self._plane.loop.time() + self._plane.limits.linger
             self._adjust_reading()
         else:
             self.close()
+
+    @property
+    def gone(self) -> bool:
+        """Whether a client that shut down its side turned out to have left; nobody else would have said so."""
+        return self._half is not None and self._half.gone
+
+    def look_after(self) -> None:
+        """Called now and then while the client's side is shut down."""
+        half, current, plane = self._half, self._current, self._plane
+        if half is not None and current is not None and half.look(current, plane.loop.time(), plane.limits.silent_answer):
+            self.abort()
 
     @property
     def idle(self) -> bool:
@@ -382,6 +410,8 @@ class ClientConnection(asyncio.Protocol):
         self._adjust_reading()
 
     def _adjust_reading(self) -> None:
+        if self._half is not None:
+            return
         wanted = self._deaf or (
             not self._upstream_full
             and not (self._upgrading and self._buffer)

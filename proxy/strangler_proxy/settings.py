@@ -51,6 +51,7 @@ class Limits:
     idle_response: float = 60.0
     stalled_reader: float = 60.0
     total: float = 0.0  # off: streams of events and downloads live as long as they like
+    silent_answer: float = 10.0
     upstream_idle: float = 30.0
     upstream_age: float = 300.0
     write_idle: float = 1.0  # gunicorn closes a kept connection after 2 s, uvicorn and Node after 5

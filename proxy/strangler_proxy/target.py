@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from strangler_proxy import dialing
@@ -140,11 +140,13 @@ class Target:
     async def dial(self, made: Callable[[], P]) -> P:
         """A connection beside the kept ones, at any of the name's addresses. Raises ``OSError``; the caller sets the time-out."""
         if self._path:
-            return (await self._loop.create_unix_connection(made, self._path))[1]
+            return await self._made(made, lambda make: self._loop.create_unix_connection(make, self._path))
         tls, name = self._tls, self._host if self._tls else None
 
         async def connect(address: str) -> P:
-            _, protocol = await self._loop.create_connection(made, address, self._port, ssl=tls, server_hostname=name)
+            protocol = await self._made(
+                made, lambda make: self._loop.create_connection(make, address, self._port, ssl=tls, server_hostname=name)
+            )
             if isinstance(protocol, UpstreamConnection):
                 protocol.address = address
             return protocol
@@ -154,6 +156,23 @@ class Target:
                 late.close()
 
         return await dialing.first(await self._addresses.get(), connect, discard)
+
+    @staticmethod
+    async def _made(made: Callable[[], P], connecting: Callable[[Callable[[], P]], Coroutine[Any, Any, tuple[Any, P]]]) -> P:
+        """uvloop closes a connection whose making was cancelled without a word to its protocol: it is told here."""
+        begun: list[P] = []
+
+        def make() -> P:
+            begun.append(made())
+            return begun[-1]
+
+        try:
+            return (await connecting(make))[1]
+        except BaseException:
+            for unwanted in begun:
+                if isinstance(unwanted, UpstreamConnection):
+                    unwanted.drop()
+            raise
 
     async def _wait(self, until: float) -> UpstreamConnection | None:
         if len(self._waiting) >= self._limits.waiting_per_target:

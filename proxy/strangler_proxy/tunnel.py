@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
 
 
 class Tunnel:
-    """Two transports that are joined. ``ended`` is called once, when both are closed."""
+    """Two transports that are joined. ``ended`` is called once, when both are closed. No end knows the other: a tunnel that has
+    ended leaves no cycle behind.
+    """
 
     def __init__(self, client: asyncio.Transport, application: asyncio.Transport, ended: Callable[[Tunnel], None]) -> None:
         self._ended = ended
         self._open = 2
-        self._ends = (_End(self, client), _End(self, application))
-        self._ends[0].other, self._ends[1].other = self._ends[1], self._ends[0]
-        for end in self._ends:
-            end.transport.set_protocol(end)
-            end.transport.resume_reading()
+        self._client, self._application = client, application
+        self.silent = 0
+        for transport, other in ((client, application), (application, client)):
+            transport.set_protocol(_End(self, other))
+            transport.resume_reading()
 
     def send_to_application(self, data: bytes) -> None:
-        self._ends[1].transport.write(data)
+        self._application.write(data)
 
     def abort(self) -> None:
-        for end in self._ends:
-            end.transport.abort()
+        self._client.abort()
+        self._application.abort()
 
     def closed(self) -> None:
         self._open -= 1
@@ -33,38 +34,38 @@ class Tunnel:
 
 
 class _End(asyncio.Protocol):
-    """One transport's protocol: what it hears goes to the other."""
+    """One transport's protocol: what it hears goes to the other transport."""
 
-    def __init__(self, tunnel: Tunnel, transport: asyncio.Transport) -> None:
-        self._tunnel, self.transport = tunnel, transport
-        self.other: _End = self
+    __slots__ = ("_other", "_silent", "_tunnel")
+
+    def __init__(self, tunnel: Tunnel, other: asyncio.Transport) -> None:
+        self._tunnel, self._other = tunnel, other
         self._silent = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-
     def data_received(self, data: bytes) -> None:
-        if not self.other.transport.is_closing():
-            self.other.transport.write(data)
+        if not self._other.is_closing():
+            self._other.write(data)
 
     def eof_received(self) -> bool:
         """The side is silent from now on; the other may still speak. Once both are, it is over."""
-        self._silent = True
-        other = self.other
-        if other._silent or other.transport.is_closing() or not other.transport.can_write_eof():
-            other.transport.close()
+        if not self._silent:
+            self._silent = True
+            self._tunnel.silent += 1
+        other = self._other
+        if self._tunnel.silent == 2 or other.is_closing() or not other.can_write_eof():
+            other.close()
             return False
-        other.transport.write_eof()
+        other.write_eof()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.other.transport.close()
+        self._other.close()
         self._tunnel.closed()
 
     def pause_writing(self) -> None:
-        if not self.other.transport.is_closing():
-            self.other.transport.pause_reading()
+        if not self._other.is_closing():
+            self._other.pause_reading()
 
     def resume_writing(self) -> None:
-        if not self.other.transport.is_closing():
-            self.other.transport.resume_reading()
+        if not self._other.is_closing():
+            self._other.resume_reading()

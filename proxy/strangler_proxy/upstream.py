@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _WRITE_HIGH = 128 * 1024
 _LONGEST_HEAD = 256 * 1024
+_MOST_INTERIM = 100
 
 
 class Sink(Protocol):
@@ -59,6 +60,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_forgiven",
         "_full",
         "_head_only",
+        "_interim",
         "_reading",
         "_ready",
         "_sent",
@@ -83,7 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._body: Body | None = None
         self.deadline = self.idle_since = self.made_at = 0.0
         self.address = ""
-        self.uses = 0
+        self.uses = self._interim = 0
         self.head = response.NONE
         self._buffer = b""
         self._reading = True
@@ -115,6 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sent = self.began = False
         self._body = None
         self._buffer = b""
+        self._interim = 0
         self.write(head)
 
     def write(self, data: bytes) -> None:
@@ -149,6 +152,12 @@ class UpstreamConnection(asyncio.Protocol):
     def close(self) -> None:
         if self.transport is not None:
             self.transport.close()
+
+    def drop(self) -> None:
+        """Nobody took it: uvloop closes a connection whose making was cancelled without a word to its protocol."""
+        if self.transport is not None:
+            self.transport.abort()
+            self.connection_lost(None)
 
     def read(self, wanted: bool) -> None:
         """Back-pressure: stops or resumes reading."""
@@ -216,6 +225,9 @@ class UpstreamConnection(asyncio.Protocol):
             self.deadline = self.target.next_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.transport is None:
+            return  # it was dropped
+        self.transport = None
         self.target.forget(self)
         if self._sink is None:
             return
@@ -292,6 +304,9 @@ class UpstreamConnection(asyncio.Protocol):
             if head.status == 101:
                 self._switch(sink, data)
                 return b""
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise BadAnswer  # an application that only ever says "wait" would never be given up
             sink.upstream_interim(self)
 
     def _framing(self, head: Head) -> Body:

@@ -34,14 +34,26 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Proxy]]:
     """Starts a proxy with a table in a file, with or without Redis; ends it with the test."""
     with contextlib.ExitStack() as stack:
 
-        def starting(snapshot: dict[str, Any] | None = None, *arguments: str, ready: bool = True) -> Proxy:
+        def starting(
+            snapshot: dict[str, Any] | None = None, *arguments: str, ready: bool = True, limits: dict[str, float] | None = None
+        ) -> Proxy:
             if snapshot is not None:
                 file = tmp_path / "table.json"
                 file.write_text(json.dumps(snapshot))
                 arguments = ("--table", str(file), *arguments)
-            return stack.enter_context(running(tmp_path, *arguments, ready=ready))
+            return stack.enter_context(running(tmp_path, *arguments, ready=ready, limits=limits))
 
         yield starting
+
+
+@pytest.fixture
+def hurried(start: Callable[..., Proxy]) -> Callable[..., Proxy]:
+    """The same with other limits: ``hurried(table(monolith), first_byte=0.5)``."""
+
+    def starting(snapshot: dict[str, Any], *arguments: str, **limits: float) -> Proxy:
+        return start(snapshot, *arguments, limits=limits)
+
+    return starting
 
 
 class ControlPlane:

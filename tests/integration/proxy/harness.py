@@ -292,7 +292,11 @@ class Proxy:
         return self.process.wait(PATIENCE)
 
 
-def command(*arguments: str) -> list[str]:
+def command(*arguments: str, limits: dict[str, float] | None = None) -> list[str]:
+    """``limits``: other ones than the proxy's own, by their names in ``Limits``."""
+    if limits:
+        words = ",".join(f"{name}={value}" for name, value in limits.items())
+        return [sys.executable, "-m", "tests.integration.proxy.hurried", words, *arguments]
     return [sys.executable, "-m", "strangler_proxy", *arguments]
 
 
@@ -302,12 +306,12 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(directory: Path, *arguments: str, ready: bool = True) -> Iterator[Proxy]:
+def running(directory: Path, *arguments: str, ready: bool = True, limits: dict[str, float] | None = None) -> Iterator[Proxy]:
     port, operator = free_port(), free_port()
     log = directory / f"proxy-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command("--listen", f"127.0.0.1:{port}", "--operator", f"127.0.0.1:{operator}", *arguments),
+            command("--listen", f"127.0.0.1:{port}", "--operator", f"127.0.0.1:{operator}", *arguments, limits=limits),
             env=environment(),
             stdout=output,
             stderr=subprocess.STDOUT,
