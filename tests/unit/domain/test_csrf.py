@@ -99,6 +99,35 @@ def test_the_verdict_is_that_of_django(one: dict[str, Any]) -> None:
         assert edge_accepts(one, body) == django_accepts(one, body)
 
 
+@pytest.mark.parametrize(
+    ("host", "secure", "origin", "referer", "accepted"),
+    [
+        (HOST, False, "http://shop.example", None, True),
+        (HOST, True, "https://pay.example", None, True),
+        (HOST, True, "https://a.partner.example", None, True),
+        (HOST, True, "http://a.partner.example", None, False),
+        (HOST, True, "https://notpartner.example", None, False),
+        (HOST, True, None, "https://pay.example/x", True),
+        (HOST, True, None, "https://a.partner.example/x", True),
+        ("SHOP.example", True, None, "https://shop.example/x", True),
+        (HOST, True, None, "https://SHOP.example/x", False),
+        (HOST, True, None, None, False),
+    ],
+)
+def test_a_place_counts_as_in_django(host: str, secure: bool, origin: str | None, referer: str | None, accepted: bool) -> None:
+    one = {
+        "method": "PUT",
+        "host": host,
+        "secure": secure,
+        "origin": origin,
+        "referer": referer,
+        "cookie": SECRET,
+        "header": SECRET,
+    }
+    with override_settings(CSRF_TRUSTED_ORIGINS=TRUSTED, ALLOWED_HOSTS=["*"]):
+        assert edge_accepts(one, b"") == django_accepts(one, b"") == accepted
+
+
 form_parts = [
     b"csrfmiddlewaretoken",
     b"csrf%6Diddlewaretoken",
