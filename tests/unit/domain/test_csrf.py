@@ -57,7 +57,7 @@ requests = st.fixed_dictionaries(
     {
         "method": st.sampled_from(["POST", "PUT", "PATCH", "DELETE"]),
         "secure": st.booleans(),
-        "host": st.sampled_from([HOST, "shop.example:8443"]),
+        "host": st.sampled_from([HOST, "SHOP.example", "shop.example:8443"]),
         "origin": places,
         "referer": places,
         "cookie": tokens,
@@ -65,7 +65,10 @@ requests = st.fixed_dictionaries(
         "field": tokens,
     }
 )
-likely = requests.map(lambda one: {**one, "origin": None, "secure": False})  # else hardly any request gets as far as its token
+# Hardly any of those gets as far as its token, or to its place with the right one.
+with_a_token = requests.map(lambda one: {**one, "origin": None, "secure": False})
+with_a_place = requests.map(lambda one: {**one, "cookie": SECRET, "header": SECRET, "field": None})
+with_a_referer = with_a_place.map(lambda one: {**one, "origin": None, "secure": True})
 
 
 def django_accepts(one: dict[str, Any], body: bytes) -> bool:
@@ -88,12 +91,41 @@ def edge_accepts(one: dict[str, Any], body: bytes) -> bool:
     return not (csrf.foreign(SITE, sender) or csrf.mismatch(one["cookie"], token))
 
 
-@settings(max_examples=600, deadline=None)
-@given(st.one_of(requests, likely))
+@settings(max_examples=800, deadline=None)
+@given(st.one_of(requests, with_a_token, with_a_place, with_a_referer))
 def test_the_verdict_is_that_of_django(one: dict[str, Any]) -> None:
     body = urlencode({"amount": "1", **({csrf.FIELD: one["field"]} if one["field"] is not None else {})}).encode()
     with override_settings(CSRF_TRUSTED_ORIGINS=TRUSTED, ALLOWED_HOSTS=["*"]):
         assert edge_accepts(one, body) == django_accepts(one, body)
+
+
+@pytest.mark.parametrize(
+    ("host", "secure", "origin", "referer", "accepted"),
+    [
+        (HOST, False, "http://shop.example", None, True),
+        (HOST, True, "https://pay.example", None, True),
+        (HOST, True, "https://a.partner.example", None, True),
+        (HOST, True, "http://a.partner.example", None, False),
+        (HOST, True, "https://notpartner.example", None, False),
+        (HOST, True, None, "https://pay.example/x", True),
+        (HOST, True, None, "https://a.partner.example/x", True),
+        ("SHOP.example", True, None, "https://shop.example/x", True),
+        (HOST, True, None, "https://SHOP.example/x", False),
+        (HOST, True, None, None, False),
+    ],
+)
+def test_a_place_counts_as_in_django(host: str, secure: bool, origin: str | None, referer: str | None, accepted: bool) -> None:
+    one = {
+        "method": "PUT",
+        "host": host,
+        "secure": secure,
+        "origin": origin,
+        "referer": referer,
+        "cookie": SECRET,
+        "header": SECRET,
+    }
+    with override_settings(CSRF_TRUSTED_ORIGINS=TRUSTED, ALLOWED_HOSTS=["*"]):
+        assert edge_accepts(one, b"") == django_accepts(one, b"") == accepted
 
 
 form_parts = [
@@ -117,6 +149,11 @@ def test_a_forms_field_is_read_as_django_reads_it(parts: list[bytes]) -> None:
     body = b"".join(parts)
     request = RequestFactory().generic("POST", "/pay", body, csrf.FORM)
     assert csrf.field(body) == request.POST.get(csrf.FIELD, "")
+
+
+def test_the_last_field_of_a_name_counts_as_in_django() -> None:
+    body = urlencode([(csrf.FIELD, OTHER), ("a", ""), (csrf.FIELD, SECRET)]).encode()
+    assert csrf.field(body) == RequestFactory().generic("POST", "/pay", body, csrf.FORM).POST[csrf.FIELD] == SECRET
 
 
 @settings(max_examples=200, deadline=None)
