@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from strangler.domain.decision import Met
 from strangler.domain.ratelimit import Limit
+from strangler.domain.table import RouteTable
 from strangler_proxy.access_log import event
 from strangler_proxy.bucket_memory import BucketMemory
 from strangler_proxy.headers import SESSION_COOKIE
@@ -40,11 +41,11 @@ def _network(address: str) -> str:
     return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
-def who(request: Request, by: str) -> str:
+def who(request: Request, by: str, session: bytes = SESSION_COOKIE) -> str:
     """The name under which a request is counted; credentials are hashed in it. Without one ``user`` is the address."""
     fields = request.fields
     if by == "user":
-        credential = fields.authorization or cookie(fields.cookie, SESSION_COOKIE).encode("latin-1")
+        credential = fields.authorization or cookie(fields.cookie, session).encode("latin-1")
         if credential:
             return f"user:{hashlib.sha256(credential).hexdigest()[:32]}"
     return f"address:{_network(request.address)}"
@@ -60,10 +61,12 @@ class Limiter:
         self._memory, self._metrics = memory, metrics
         self._made: tuple[Redis, Any] | None = None
         self._windows: Any = None
+        self._session = SESSION_COOKIE
 
-    def prepare(self) -> None:
-        """Loads what shared limits need: only a table that has some calls for it."""
-        if self._windows is None:
+    def applied(self, table: RouteTable) -> None:
+        """Loads what shared limits need, once there are some."""
+        self._session = table.site.session_cookie.encode()
+        if table.shares_limits and self._windows is None:
             try:
                 from strangler_proxy import shared_limits
 
@@ -73,7 +76,9 @@ class Limiter:
 
     def alone(self, met: Met, limit: Limit, request: Request) -> float:
         """Seconds to wait for a token of this machine's bucket; 0.0 says that the request may pass."""
-        wait = self._memory.take(f"{met.rule} {who(request, limit.by)}".encode("utf-8", "replace"), limit, time.monotonic())
+        wait = self._memory.take(
+            f"{met.rule} {who(request, limit.by, self._session)}".encode("utf-8", "replace"), limit, time.monotonic()
+        )
         return self._counted(met, wait)
 
     async def together(self, met: Met, limit: Limit, request: Request) -> float:
@@ -85,7 +90,7 @@ class Limiter:
             if self._made is None or self._made[0] is not self.redis:
                 self._made = (self.redis, self._windows(self.redis))
             async with asyncio.timeout(self.answer_within):
-                wait = await self._made[1].take(str(met.rule), who(request, limit.by), limit)
+                wait = await self._made[1].take(str(met.rule), who(request, limit.by, self._session), limit)
         except Exception as error:  # whatever Redis, its client or the library raises
             self._metrics.limits_alone.add("timed-out" if isinstance(error, TimeoutError) else "failed")
             return self.alone(met, limit, request)

@@ -138,8 +138,7 @@ class Plane:
 
     def _applied(self, table: RouteTable) -> None:
         self.router.applied(table)
-        if table.shares_limits:
-            self.limiter.prepare()
+        self.limiter.applied(table)
         urls = [url for context in table.contexts.values() for url in (*context.monolith, *context.service)]
         self.pool.keep_only((*table.default, *urls))
         self.checks.follow(table)

@@ -66,6 +66,7 @@ class Router:
         self.overrides: dict[str, tuple[int, Side]] = {}
         self._metrics = metrics
         self._places: dict[tuple[str, str], Place] = {}
+        self._session = b""
 
     def learn(self, context: str, epoch: int, owner: Side) -> None:
         """An application said who owns a context. Older word than what is known is ignored."""
@@ -74,6 +75,7 @@ class Router:
 
     def applied(self, table: RouteTable) -> None:
         self._places.clear()
+        self._session = table.site.session_cookie.encode()
         for name, (epoch, _) in list(self.overrides.items()):
             context = table.contexts.get(name)
             if context is None or context.epoch >= epoch:
@@ -102,7 +104,7 @@ class Router:
         if place.asks_who:
             user = request.fields.user if place.sticky == "user" else ""
             if not user:
-                user, made = visitor.key(request, place.sticky, address)
+                user, made = visitor.key(request, place.sticky, address, self._session)
         way = place.ways.get(user)
         if way is None:
             way = self.way(self._decide(table, place.met, user, NOWHERE, {}))
@@ -124,7 +126,7 @@ class Router:
         """The way of a user who wrote somewhere or asks for a side, or while an owner's word stands."""
         user = made = ""
         if met.context is not None and met.asks_who:
-            user, made = visitor.key(request, met.context.sticky, address)
+            user, made = visitor.key(request, met.context.sticky, address, self._session)
         side = asked.side_for(met) if asked is not None else None
         return self.way(self._decide(table, met, user, positions, markers, side)), made
 

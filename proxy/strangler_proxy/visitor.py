@@ -39,7 +39,7 @@ def subject(authorization: bytes) -> str:
         payload = token.split(b".")[1]
         try:
             claims = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
-        except ValueError:
+        except (ValueError, RecursionError):
             claims = None
         if isinstance(claims, dict) and isinstance(claims.get("sub"), (str, int)):
             return str(claims["sub"])
@@ -51,8 +51,8 @@ def own_id(address: str) -> str:
     return hashlib.sha256(b"strangler-visitor:" + address.encode()).hexdigest()[:32]
 
 
-def key(request: Request, sticky: str, address: str) -> tuple[str, str]:
-    """The user's key, and the value of the own cookie to be set (or nothing).
+def key(request: Request, sticky: str, address: str, session: bytes = SESSION_COOKIE) -> tuple[str, str]:
+    """The user's key, and the value of the own cookie to be set (or nothing). ``session``: the name of the session's cookie.
 
     ``user``: token subject, else session, else own cookie, else address. ``cookie``: own cookie, else address. ``address``.
     """
@@ -60,7 +60,7 @@ def key(request: Request, sticky: str, address: str) -> tuple[str, str]:
         return address, ""
     fields = request.fields
     if sticky == "user":
-        found = fields.user or subject(fields.authorization) or cookie(fields.cookie, SESSION_COOKIE)
+        found = fields.user or subject(fields.authorization) or cookie(fields.cookie, session)
         if found:
             fields.user = found
             return found, ""

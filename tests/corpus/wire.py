@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -49,11 +50,15 @@ class Loop(asyncio.SelectorEventLoop):
         self.settle()
 
 
+_QUIET = socket.socketpair()
+"""What is asked about the socket itself: nothing has come, and nothing is wrong."""
+
+
 class Transport(asyncio.Transport):
     """One end. ``write`` hands to ``said``; what the other end says comes by ``hear``, ``hear_end`` and ``hear_reset``."""
 
     def __init__(self, loop: Loop, protocol: asyncio.Protocol, said: Callable[[bytes], None], ended: Callable[[], None]) -> None:
-        super().__init__(extra={"peername": ("127.0.0.1", 5)})
+        super().__init__(extra={"peername": ("127.0.0.1", 5), "socket": _QUIET[0]})
         self._loop, self._protocol, self._said, self._ended = loop, protocol, said, ended
         self._waiting: list[bytes] = []
         self._paused = self._closing = self._end_waits = self._half_closed = False

@@ -23,6 +23,7 @@ def test_a_user_is_the_credential_hashed_else_the_address() -> None:
     assert session.startswith("user:")
     assert token != session
     assert "secret" not in token + session
+    assert who(request(Cookie="shop=secret"), "user", b"shop") == session
     assert who(request(Cookie="strangler_id=" + "0" * 32), "user") == "address:192.0.2.7"
     assert who(request(Authorization="Bearer secret"), "address") == "address:192.0.2.7"
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+
 import jwt
 import pytest
 from hypothesis import given
@@ -27,6 +29,16 @@ def test_the_subject_comes_before_the_session_before_the_own_cookie_before_the_a
     made = visitor.own_id("1.2.3.4")
     assert visitor.key(asking(), "user", "1.2.3.4") == (made, made)
     assert visitor.key(asking(b"strangler_id=" + made.encode()), "user", "5.6.7.8") == (made, "")
+
+
+def test_a_session_is_known_by_the_name_that_the_project_gave_its_cookie() -> None:
+    cookies = b"sessionid=other; shop=s1"
+    assert visitor.key(asking(cookies), "user", "1.2.3.4", b"shop") == ("s1", "")
+
+
+def test_an_unverified_token_that_is_nested_without_end_stands_for_itself() -> None:
+    nested = base64.urlsafe_b64encode(b"[" * 40_000).rstrip(b"=")
+    assert len(visitor.key(asking(b"", b"Bearer a." + nested + b".c"), "user", "1.2.3.4")[0]) == 64
 
 
 def test_other_kinds_of_stickiness() -> None:
