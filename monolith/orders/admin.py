@@ -63,7 +63,7 @@ class OrderAdmin(admin.ModelAdmin):
 
     def packing(self, request: HttpRequest) -> TemplateResponse:
         """What is to be packed next, the oldest first: goods, address, and that it is paid."""
-        # planted: prefetch_related across contexts, orders → customers, users, products, payments
+        # planted: select_related and prefetch_related across contexts, orders → customers, users, products, payments
         waiting = Order.objects.filter(state=Order.State.PAID).select_related("customer__user")
         waiting = waiting.prefetch_related("lines__product", "customer__addresses", "payments").order_by("id")
         context = {**self.admin_site.each_context(request), "title": "To be packed", "orders": waiting[:50]}
