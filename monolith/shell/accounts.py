@@ -78,7 +78,7 @@ def register(request: HttpRequest) -> HttpResponse:
         try:
             made = users.register(email=email, password=password)
         except Problem as refused:
-            form.add_error(None, refused.detail)
+            form.add_error(None, refused.in_words())
         else:
             customers.update(user_id=made.id, name=form.cleaned_data["name"])
             login(request, authenticate(request, username=made.email, password=password))
@@ -109,10 +109,10 @@ def reset(request: HttpRequest, uid: str, token: str) -> HttpResponse:
             messages.success(request, say("Your password is changed. Log in with it."))
             return redirect("shell:login")
     except LinkNotValid as refused:
-        messages.error(request, refused.detail)
+        messages.error(request, refused.in_words())
         return redirect("shell:ask-reset")
     except Problem as refused:
-        form.add_error("password", refused.detail)
+        form.add_error("password", refused.in_words())
     answer = _form(request, _("New password"), form, _("Set it"))
     answer["Referrer-Policy"] = "no-referrer"
     return answer
@@ -153,7 +153,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
                 messages.success(request, say("Your password is changed."))
                 return redirect("shell:account")
         except Problem as refused:
-            form.add_error("password", refused.detail)
+            form.add_error("password", refused.in_words())
     return _form(request, _("New password"), form, _("Set it"))
 
 
