@@ -113,8 +113,8 @@ def reset(request: HttpRequest, uid: str, token: str) -> HttpResponse:
         return redirect("shell:ask-reset")
     except Problem as refused:
         form.add_error("password", refused.in_words())
-    # The token in the address stays with us: SECURE_REFERRER_POLICY is same-origin. With no-referrer a browser would send the form
-    # with `Origin: null`, which Django refuses as a forgery.
+    # The token in the address stays with us: SECURE_REFERRER_POLICY is same-origin. With no-referrer a browser would send the
+    # form with `Origin: null`, which Django refuses as a forgery.
     return _form(request, _("New password"), form, _("Set it"))
 
 
