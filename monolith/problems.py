@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as say
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -18,14 +19,25 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """A refusal that the client can act on. Subclasses say status and title; the message is the detail."""
+    """A refusal that the client can act on. Subclasses say status and title; the message is the detail, in English.
+
+    A message that a page may show names what varies by members of ``more``, as ``%(name)s``: so it can be said in the
+    visitor's language (``in_words``).
+    """
 
     status = 409
     title = "Conflict"
 
-    def __init__(self, detail: str, **more: Any) -> None:
-        super().__init__(detail)
-        self.detail, self.more = detail, more
+    def __init__(self, message: str, **more: Any) -> None:
+        self.message, self.more = message, more
+        self.detail = message % more if more and "%(" in message else message
+        super().__init__(self.detail)
+
+    def in_words(self) -> str:
+        """In the language that is active. What varies may be a word of ours itself, such as a state."""
+        said = say(self.message) if self.message else ""
+        words = {name: say(value) if value and isinstance(value, str) else value for name, value in self.more.items()}
+        return said % words if words and "%(" in self.message else said
 
 
 class NotFound(Problem):

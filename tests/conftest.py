@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from deploy.local.supervisor import Estate
+from tests.mailbox import Mailbox, open_mailbox
 from tests.servers import state_directory
 
 
@@ -53,12 +54,19 @@ def valkey_url() -> str:
 
 
 @pytest.fixture(scope="session")
-def estate() -> Iterator[Estate]:
+def mailbox() -> Iterator[Mailbox]:
+    """Where the estate's mails arrive."""
+    with open_mailbox() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def estate(mailbox: Mailbox) -> Iterator[Estate]:
     """A whole estate on free ports, with its own servers and sample data. Mark its tests ``estate``.
 
     Nothing is restarted by itself: what a test kills stays dead until it says ``estate.restart(name)``.
     """
     directory = state_directory()
-    with Estate(state_dir=directory, ports="free", quiet=True) as running:
+    with Estate(state_dir=directory, ports="free", quiet=True, given={"EMAIL_URL": mailbox.url}) as running:
         yield running
     running.discard()

@@ -55,6 +55,11 @@ class Operator:
         share = ["--percent", str(percent)] if percent and not back else []
         self.go("rollback" if back else "advance", "payments", "--to", stage, *share, "--why", "a test needs it there")
 
+    def write(self, unit: str, sql: str) -> None:
+        """As the unit's own role; meets the fence as everybody does."""
+        with psycopg.connect(self.estate.database_url(unit), connect_timeout=3) as connection:
+            connection.execute(sql)
+
     def query(self, unit: str, sql: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.estate.database_url(unit), connect_timeout=3) as connection:
             return connection.execute(sql).fetchall()

@@ -57,6 +57,7 @@ class FavouriteView(APIView):
 
     @extend_schema(request=None, responses={204: None})
     def put(self, request: Request, product_id: int) -> Response:
+        # planted: another context's model, reached through the relation
         if not Customer.favourites.through.product.field.related_model._base_manager.filter(pk=product_id).exists():
             raise NotFound(f"There is no product {product_id}.")
         services.customer_ensure(user_id=request.user.pk).favourites.add(product_id)

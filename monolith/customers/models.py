@@ -6,11 +6,12 @@ from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 def known_time_zone(name: str) -> None:
     if name not in available_timezones():
-        raise ValidationError("There is no time zone %(name)s.", params={"name": name})
+        raise ValidationError(_("There is no time zone %(name)s."), params={"name": name})
 
 
 class Customer(models.Model):

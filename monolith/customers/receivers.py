@@ -11,6 +11,7 @@ from monolith.customers.models import Customer
 
 
 def connect() -> None:
+    # planted: a model of another context, found by its name
     post_save.connect(on_user, sender=apps.get_model("users.User"), dispatch_uid="customers.on_user")
 
 

@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 
 from monolith.orders import returns, services
 from monolith.orders.models import CartLine, Coupon, Order, OrderEvent, OrderLine, PaymentIntent, Return, ReturnLine
@@ -13,15 +14,15 @@ from monolith.problems import Problem
 from monolith.readonly import ReadOnly
 
 
-class OrderLineInline(admin.TabularInline):
-    model = OrderLine
-    extra = 0
-    raw_id_fields = ["product"]
-
-
 class Shown(ReadOnly, admin.TabularInline):
     extra = 0
     can_delete = False
+
+
+class OrderLineInline(Shown):
+    """What was bought stays as it was bought: the total and the stock go by it."""
+
+    model = OrderLine
 
 
 class OrderEventInline(Shown):
@@ -63,10 +64,10 @@ class OrderAdmin(admin.ModelAdmin):
 
     def packing(self, request: HttpRequest) -> TemplateResponse:
         """What is to be packed next, the oldest first: goods, address, and that it is paid."""
-        # planted: prefetch_related across contexts, orders → customers, users, products, payments
+        # planted: select_related and prefetch_related across contexts, orders → customers, users, products, payments
         waiting = Order.objects.filter(state=Order.State.PAID).select_related("customer__user")
         waiting = waiting.prefetch_related("lines__product", "customer__addresses", "payments").order_by("id")
-        context = {**self.admin_site.each_context(request), "title": "To be packed", "orders": waiting[:50]}
+        context = {**self.admin_site.each_context(request), "title": _("To be packed"), "orders": waiting[:50]}
         return TemplateResponse(request, "orders/packing.html", context)
 
     def _advance(self, request: HttpRequest, queryset: QuerySet[Order], to: str) -> None:

@@ -116,7 +116,7 @@ def _goods(wanted: Wanted) -> dict[str, ProductRecord]:
         raise UnknownProduct("These products are not on sale.", skus=missing)
     currencies = {product.currency for product in found.values()}
     if wanted.currency and currencies != {wanted.currency}:
-        raise UnknownCurrency(f"These products can't be paid in {wanted.currency}; choose another currency.")
+        raise UnknownCurrency("These products can't be paid in %(currency)s; choose another currency.", currency=wanted.currency)
     if len(currencies) > 1:
         raise UnknownProduct(
             "These products have different currencies; order them apart, or say in which one.", skus=sorted(found)

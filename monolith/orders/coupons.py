@@ -19,7 +19,8 @@ def redeem(*, code: str, subtotal: Decimal, currency: str, now: datetime) -> tup
     if coupon is None or not coupon.valid_from <= now < coupon.valid_until or not _fits(coupon, currency):
         raise CouponRefused("This coupon is not valid, or not now.", coupon=code)
     if subtotal < coupon.min_total:
-        raise CouponRefused(f"This coupon is for orders from {coupon.min_total} {coupon.currency}.", coupon=code)
+        least = f"{coupon.min_total} {coupon.currency}"
+        raise CouponRefused("This coupon is for orders from %(least)s.", coupon=code, least=least)
     # The limit stands in the statement that counts: of two at once for the last use one finds none left.
     if not Coupon.objects.filter(pk=coupon.pk, used__lt=F("max_uses")).update(used=F("used") + 1):
         raise CouponRefused("This coupon has been used up.", coupon=code)

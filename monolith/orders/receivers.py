@@ -34,7 +34,7 @@ def _on_captured(*, payment: PaymentRecord, **_: Any) -> None:
 
 
 def _on_log_in(*, request: Any, user: Any, **_: Any) -> None:
-    """What somebody put into their cart before they said who they are joins what they had."""
+    """planted: what somebody put into their cart before they said who they are joins what they had."""
     session = getattr(request, "session", None)
     anonymous = session.pop(SESSION_CART, None) if session is not None else None
     if anonymous:

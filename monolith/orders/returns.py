@@ -13,6 +13,7 @@ from decimal import ROUND_DOWN, Decimal
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
+from django.utils.translation import gettext_noop as noted
 
 from monolith.orders.contract import OrderNotFound, ReturnRefused
 from monolith.orders.models import Order, OrderLine, Return, ReturnLine
@@ -36,7 +37,7 @@ def request(*, user_id: int, order_id: int, quantities: Mapping[int, int], reaso
     if order is None:
         raise OrderNotFound(f"You have no order {order_id}.")
     if order.state != Order.State.DELIVERED:
-        raise ReturnRefused(f"The order is {order.state}; only a delivered one can be returned.")
+        raise ReturnRefused("The order is %(state)s; only a delivered one can be returned.", state=order.state)
     lines = {line.pk: line for line in OrderLine.objects.filter(order=order)}
     left = _left(order, lines)
     wrong = [pk for pk, quantity in quantities.items() if not 0 < quantity <= left.get(pk, 0)]
@@ -68,7 +69,7 @@ def receive(*, return_id: int, by: int | None = None) -> bool:
             back[product_id] = back.get(product_id, 0) + quantity
         products.release(quantities=back)
         if order_id and _all_back(order_id):
-            move(order_id=order_id, to=Order.State.RETURNED, by=by, because="all of it came back")
+            move(order_id=order_id, to=Order.State.RETURNED, by=by, because=noted("all of it came back"))
     refund_due(Return.objects.select_related("order").get(pk=return_id))
     return True
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
@@ -39,7 +39,7 @@ _CENT = Decimal("0.01")
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Goods:
     id: int
     sku: str
@@ -47,7 +47,7 @@ class Goods:
     price: Decimal
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Line:
     id: int
     goods: Goods
@@ -55,9 +55,12 @@ class Line:
     quantity: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Sampled:
-    """An order as drawn: what its rows, and those of its payment, are made of. ``states`` are (state, since when)."""
+    """An order as drawn: what its rows, and those of its payment, are made of. ``states`` are (state, since when).
+
+    Half a million of them are drawn at a time, so what is asked for again and again is worked out once.
+    """
 
     id: int
     user_id: int
@@ -65,6 +68,13 @@ class Sampled:
     coupon: int | None
     states: tuple[tuple[str, datetime], ...]
     lines: tuple[Line, ...]
+    discount: Decimal = field(init=False)
+    total: Decimal = field(init=False)
+
+    def __post_init__(self) -> None:
+        subtotal = sum((line.unit_price * line.quantity for line in self.lines), Decimal(0))
+        self.discount = _to_the_cent(subtotal * COUPONS[self.coupon][1] / 100) if self.coupon else Decimal(0)
+        self.total = subtotal - self.discount
 
     @property
     def placed_at(self) -> datetime:
@@ -74,20 +84,11 @@ class Sampled:
     def state(self) -> str:
         return self.states[-1][0]
 
-    @property
-    def subtotal(self) -> Decimal:
-        return sum((line.unit_price * line.quantity for line in self.lines), Decimal(0))
-
-    @property
-    def discount(self) -> Decimal:
-        return _to_the_cent(self.subtotal * COUPONS[self.coupon][1] / 100) if self.coupon else Decimal(0)
-
-    @property
-    def total(self) -> Decimal:
-        return self.subtotal - self.discount
-
     def since(self, state: str) -> datetime | None:
-        return dict(self.states).get(state)
+        for reached, at in self.states:
+            if reached == state:
+                return at
+        return None
 
 
 def draw(
@@ -107,7 +108,7 @@ def draw(
         lines = []
         for index in _popular(len(goods), chance.choice((1, 1, 2, 2, 3, 4)), chance):
             line += 1
-            price = _to_the_cent(goods[index].price * rate)
+            price = goods[index].price if rate == 1 else _to_the_cent(goods[index].price * rate)
             lines.append(Line(line, goods[index], price, chance.choice((1, 1, 1, 2, 3))))
         coupon = chance.choice(tuple(COUPONS)) if chance.random() < 0.06 else None
         yield Sampled(number, user_id, currency, coupon, _states(at, now, chance), tuple(lines))
@@ -141,14 +142,17 @@ def _popular(count: int, wanted: int, chance: random.Random) -> list[int]:
 
 
 def _states(at: datetime, now: datetime, chance: random.Random) -> tuple[tuple[str, datetime], ...]:
-    fate = chance.choices(("paid", "pending", "cancelled"), (92, 4, 4))[0]
-    if fate == "pending":
-        return (("pending", at),)
-    if fate == "cancelled":
+    fate = chance.random()
+    if fate >= 0.96:
         return (("pending", at), ("cancelled", at + WAY["paid"]))
+    if fate >= 0.92:
+        return (("pending", at),)
+    way, age = [("pending", at)], now - at
     returned = chance.random() < 0.03
-    way = [(state, at + after) for state, after in WAY.items() if state != "returned" or returned]
-    return (("pending", at), *((state, since) for state, since in way if since <= now or state == "paid"))
+    for state, after in WAY.items():
+        if state == "paid" or (after <= age and (returned or state != "returned")):
+            way.append((state, at + after))
+    return tuple(way)
 
 
 def _to_the_cent(amount: Decimal) -> Decimal:

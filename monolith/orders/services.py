@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from django.db import transaction
+from django.utils.translation import gettext_noop as noted
 
 from monolith.orders import returns, selectors
 from monolith.orders.checkout import checkout
@@ -26,6 +27,7 @@ from monolith.payments.contract import PAID, PaymentRefused, payments
 from strangler.seams import Claim, Fenced, NotOwner, SeamTimeout, SeamUnavailable, claim
 
 log = logging.getLogger(__name__)
+BY_CUSTOMER = noted("cancelled by the customer")
 NOT_NOW = (SeamUnavailable, SeamTimeout, NotOwner, Fenced, PaymentRefused)
 
 
@@ -66,7 +68,7 @@ def order_cancel(*, user_id: int, order_id: int) -> OrderRecord:
     if not _cancel_here(order_id, user_id):
         _refund(order_id)
         with transaction.atomic():
-            mark_cancelled(order_id=order_id, reason="cancelled by the customer", by=user_id)
+            mark_cancelled(order_id=order_id, reason=BY_CUSTOMER, by=user_id)
     return selectors.record(order_id)
 
 
@@ -78,12 +80,12 @@ def _cancel_here(order_id: int, user_id: int) -> bool:
     if order.state == Order.State.CANCELLED:
         return True
     if order.state not in FROM[Order.State.CANCELLED]:
-        raise NotThatWay(f"The order is {order.state}; send it back instead.")
+        raise NotThatWay("The order is %(state)s; send it back instead.", state=order.state)
     if _money_in(order):
         if side is Claim.REMOTE:
             return False
         _refund(order_id)
-    return mark_cancelled(order_id=order_id, reason="cancelled by the customer", by=user_id)
+    return mark_cancelled(order_id=order_id, reason=BY_CUSTOMER, by=user_id)
 
 
 @transaction.atomic

@@ -111,7 +111,7 @@ class ConfirmLinkView(APIView):
 
 
 class SearchView(APIView):
-    """A POST that only reads: what is asked for is personal and should not stand in a URL."""
+    """planted: a POST that only reads; what is asked for is personal and should not stand in a URL."""
 
     permission_classes = [IsAdminUser]
 

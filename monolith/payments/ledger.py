@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from django.db.models import Case, DecimalField, F, Sum, When
-from django.db.models.functions import TruncDate
+from django.db.models import Case, DecimalField, F, OuterRef, Q, Subquery, Sum, When
+from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
 from monolith.payments.models import Payment, Refund, Transfer
@@ -115,6 +115,32 @@ def settlements(*, since: date, until: date) -> list[Settlement]:
         .order_by("day", "in_currency")
     )
     return [Settlement(row["day"], row["in_currency"], row["captured"], row["refunded"], row["fees"]) for row in days]
+
+
+def trial_balance() -> dict[str, dict[str, Decimal]]:
+    """By currency and account. Double entry: the balances of a currency add up to nothing."""
+    found: dict[str, dict[str, Decimal]] = {}
+    for side, sign in (("debit", 1), ("credit", -1)):
+        moved = Transfer.objects.order_by().values_list("currency", side).annotate(sum=Sum("amount"))
+        for currency, account, amount in moved:
+            accounts = found.setdefault(currency, dict.fromkeys(Account.values, Decimal(0)))
+            accounts[account] += sign * amount
+    return found
+
+
+def misbooked(*, limit: int = 20) -> list[int]:
+    """Payments whose transfers are not what happened to them: captured once with its fee, given back as much as was booked."""
+    booked = {kind: _booked(kind) for kind in Kind.values}
+    came = Case(When(captured_at=None, then=Decimal(0)), default=F("amount"), output_field=DecimalField())
+    paid = Payment.objects.annotate(came=came, **booked)
+    wrong = ~Q(capture=F("came")) | ~Q(refund=F("refunded_amount")) | Q(captured_at=None, fee__gt=0) | Q(came__gt=0, fee=0)
+    return list(paid.filter(wrong).order_by("id").values_list("id", flat=True)[:limit])
+
+
+def _booked(kind: str) -> Coalesce:
+    of = Transfer.objects.filter(payment=OuterRef("pk"), kind=kind, currency=OuterRef("currency")).order_by()
+    total = of.values("payment").annotate(sum=Sum("amount")).values("sum")
+    return Coalesce(Subquery(total), Decimal(0), output_field=DecimalField())
 
 
 def balance(account: str, currency: str = "EUR") -> Decimal:

@@ -17,6 +17,8 @@ import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.utils.translation import gettext_noop as noted
+
 _OUTCOMES = {"ok": "captured", "authorise": "authorised", "declined": "declined", "timeout": "captured", "twice": "captured"}
 
 
@@ -44,7 +46,7 @@ def charge(*, key: str, method: str, amount: Decimal, currency: str) -> tuple[An
 def find(*, key: str, method: str) -> Answer:
     """What became of the charge with this key; made now, if it never arrived."""
     state = _OUTCOMES[method]
-    return Answer(state, _reference("ch", key), "The card was declined." if state == "declined" else "")
+    return Answer(state, _reference("ch", key), noted("The card was declined.") if state == "declined" else "")
 
 
 def capture(*, reference: str) -> Answer:

@@ -78,7 +78,7 @@ def register(request: HttpRequest) -> HttpResponse:
         try:
             made = users.register(email=email, password=password)
         except Problem as refused:
-            form.add_error(None, refused.detail)
+            form.add_error(None, refused.in_words())
         else:
             customers.update(user_id=made.id, name=form.cleaned_data["name"])
             login(request, authenticate(request, username=made.email, password=password))
@@ -109,13 +109,13 @@ def reset(request: HttpRequest, uid: str, token: str) -> HttpResponse:
             messages.success(request, say("Your password is changed. Log in with it."))
             return redirect("shell:login")
     except LinkNotValid as refused:
-        messages.error(request, refused.detail)
+        messages.error(request, refused.in_words())
         return redirect("shell:ask-reset")
     except Problem as refused:
-        form.add_error("password", refused.detail)
-    answer = _form(request, _("New password"), form, _("Set it"))
-    answer["Referrer-Policy"] = "no-referrer"
-    return answer
+        form.add_error("password", refused.in_words())
+    # The token in the address stays with us: SECURE_REFERRER_POLICY is same-origin. With no-referrer a browser would send the
+    # form with `Origin: null`, which Django refuses as a forgery.
+    return _form(request, _("New password"), form, _("Set it"))
 
 
 @login_required
@@ -153,7 +153,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
                 messages.success(request, say("Your password is changed."))
                 return redirect("shell:account")
         except Problem as refused:
-            form.add_error("password", refused.detail)
+            form.add_error("password", refused.in_words())
     return _form(request, _("New password"), form, _("Set it"))
 
 

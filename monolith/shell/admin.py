@@ -4,10 +4,15 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 
 from monolith.readonly import ReadOnly
 from monolith.shell import dashboard
 from monolith.shell.models import Activity, DailySales, Note
+
+admin.site.site_header = admin.site.site_title = _("The shop")
+admin.site.index_title = _("Administration")
+admin.site.index_template = "shell/admin/index.html"
 
 
 @admin.register(Note)
@@ -38,5 +43,5 @@ class DailySalesAdmin(ReadOnly, admin.ModelAdmin):
         return [own, *super().get_urls()]
 
     def dashboard(self, request: HttpRequest) -> TemplateResponse:
-        context = {**self.admin_site.each_context(request), "title": "Dashboard", "panels": dashboard.panels()}
+        context = {**self.admin_site.each_context(request), "title": _("Dashboard"), "panels": dashboard.panels()}
         return TemplateResponse(request, "shell/admin/dashboard.html", context)

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as say
 
 from monolith.shell import reports
 from monolith.shell.models import Activity, DailySales
@@ -33,15 +34,19 @@ def panels() -> list[Panel]:
 def sales() -> Panel:
     rows = DailySales.objects.all()[:14]
     cells = [(row.day, row.currency, row.orders, row.ordered, row.captured) for row in rows]
-    return Panel("Sales by day", ("Day", "Currency", "Orders", "Ordered", "Captured"), cells)
+    return Panel(say("Sales by day"), (say("Day"), say("Currency"), say("Orders"), say("Ordered"), say("Captured")), cells)
 
 
 def sellers() -> Panel:
     now = timezone.now()
     found = reports.best_sellers(since=now - timedelta(days=365), until=now)
     cells = [(seller.sku, seller.name, seller.customers, seller.pieces, seller.currency, seller.turnover) for seller in found]
-    return Panel("Best sellers of the last year", ("SKU", "Product", "Customers", "Pieces", "Currency", "Turnover"), cells)
+    return Panel(
+        say("Best sellers of the last year"),
+        (say("SKU"), say("Product"), say("Customers"), say("Pieces"), say("Currency"), say("Turnover")),
+        cells,
+    )
 
 
 def feed() -> Panel:
-    return Panel("Latest", ("When", "What"), [(row.at, row.text) for row in Activity.objects.all()[:10]])
+    return Panel(say("Latest"), (say("When"), say("What")), [(row.at, row.text) for row in Activity.objects.all()[:10]])

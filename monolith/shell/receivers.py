@@ -16,7 +16,7 @@ def connect() -> None:
 
 
 def on_refund(*, instance: Any, created: bool, **_: Any) -> None:
-    """A line in the feed when somebody wants money back. Told again of the same one, it adds nothing."""
+    """planted: a line in the feed when somebody wants money back. Told again of the same one, it adds nothing."""
     if created:
         text = f"{instance.amount} of payment {instance.payment_id} to be refunded"
         line = Activity(kind="refund", reference=str(instance.pk), text=text, at=instance.created_at)

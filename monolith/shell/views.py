@@ -17,7 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as say
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from monolith.orders.contract import OrderNotFound, PaymentDeclined, Wanted, orders
+from monolith.orders.contract import CouponRefused, OrderNotFound, PaymentDeclined, Wanted, orders
 from monolith.problems import Problem
 from monolith.products.contract import products
 from monolith.shell import cart, visitor
@@ -139,12 +139,14 @@ def checkout_begin(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return redirect_to_login(reverse("shell:checkout"))
     content, key = cart.priced(request), str(uuid.uuid4())
+    if not content.lines:
+        return redirect("shell:cart")
     if HELD in request.session:
         products.let_go(reference=request.session.pop(HELD))
     try:
         products.hold(reference=key, quantities={line.product.id: line.quantity for line in content.lines}, minutes=KEPT_MINUTES)
     except Problem as refused:
-        messages.error(request, refused.detail)
+        messages.error(request, refused.in_words())
         return redirect("shell:cart")
     request.session[HELD] = key
     messages.info(request, say("The goods are kept for you for %(minutes)s minutes.") % {"minutes": KEPT_MINUTES})
@@ -178,10 +180,13 @@ def _place(request: HttpRequest, content: cart.Cart, form: CheckoutForm) -> Http
         placed = orders.checkout(user_id=int(request.user.pk), key=key, wanted=order)
     except PaymentDeclined as declined:
         request.session.pop(HELD, None)  # another try is another order
-        messages.error(request, f"{declined.detail} " + say("Nothing was charged; your cart is as it was."))
+        messages.error(request, f"{declined.in_words()} " + say("Nothing was charged; your cart is as it was."))
         return redirect("shell:checkout")
+    except CouponRefused as refused:
+        form.add_error("coupon", refused.in_words())
+        return render(request, "shell/checkout.html", {"cart": content, "form": form})
     except Problem as refused:
-        messages.error(request, refused.detail)
+        messages.error(request, refused.in_words())
         return redirect("shell:cart")
     cart.empty(request)
     request.session.pop(HELD, None)
@@ -219,8 +224,10 @@ def order_cancel(request: HttpRequest, number: str) -> HttpResponse:
     try:
         orders.cancel(user_id=int(request.user.pk), order_id=order.id)
         messages.success(request, say("Your order is cancelled. What you paid goes back to you."))
-    except (Problem, *LATER) as refused:
-        messages.error(request, getattr(refused, "detail", say("That could not be done just now. Try again in a moment.")))
+    except Problem as refused:
+        messages.error(request, refused.in_words())
+    except LATER:
+        messages.error(request, say("That could not be done just now. Try again in a moment."))
     return redirect("shell:order", number=number)
 
 
@@ -236,7 +243,7 @@ def order_return(request: HttpRequest, number: str) -> HttpResponse:
         orders.request_return(user_id=int(request.user.pk), order_id=order.id, quantities=quantities, reason=reason)
         messages.success(request, say("Your return is noted. Send the goods once it is approved."))
     except Problem as refused:
-        messages.error(request, refused.detail)
+        messages.error(request, refused.in_words())
     return redirect("shell:order", number=number)
 
 

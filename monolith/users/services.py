@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
+from django.utils.translation import get_language
 
 from monolith.users import selectors
 from monolith.users.contract import EmailTaken, LinkNotValid, UserRecord, WeakPassword
@@ -35,7 +37,8 @@ class LocalUsers(selectors.Selectors):
 
         found = User.objects.filter(email=email.strip().lower(), is_active=True).values_list("pk", flat=True).first()
         if found is not None:
-            transaction.on_commit(lambda: send_password_reset.delay(found), robust=True)
+            language = get_language() or settings.LANGUAGE_CODE
+            transaction.on_commit(lambda: send_password_reset.delay(found, language), robust=True)
 
     def check_reset(self, *, uid: str, token: str) -> UserRecord:
         return selectors.record(_of_link(uid, token))

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
-from tests.guide import agrees, steps
+from tests.guide import ROOT, agrees, steps
+
+PAGES = sorted((ROOT / "docs" / "guide").glob("*.md"))
 
 
 @pytest.mark.parametrize(
@@ -41,3 +49,29 @@ def test_what_may_not(shown: list[str], said: list[str]) -> None:
 def test_commands_go_over_several_lines_and_answers_follow() -> None:
     block = '$ python -c "\n> print(1)"\n1\n$ true\n$ echo $?\n0\n'
     assert list(steps(block)) == [('python -c "\nprint(1)"', ["1"]), ("true", []), ("echo $?", ["0"])]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_says_what_why_how_how_to_check_and_undo_and_provokes_a_failure(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "**You will see**" in text
+    assert re.search(r"\*\*Why\.\*\*[^#]*\*[a-z]", text), "the pattern by its name"
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert sorted(headings) == ["Check", "Do", "Undo", "What goes wrong"]
+    provoked = text.split("## What goes wrong")[1].split("\n## ")[0]
+    assert "```console" in provoked
+
+
+def test_the_pages_lead_from_one_to_the_next() -> None:
+    for page, after in pairwise(PAGES):
+        assert f"]({after.name})" in page.read_text(encoding="utf-8").rsplit("Next:", 1)[1]
+
+
+def test_the_couplings_on_the_page_are_those_of_the_list() -> None:
+    """Numbers may differ where an answer is compared with a page; these don't vary from run to run, and must be right."""
+    listed = tomllib.loads((ROOT / "monolith" / "couplings.toml").read_text(encoding="utf-8"))["coupling"]
+    kinds = Counter(each["kind"] for each in listed if "payments" in (each["from"], *each["to"]))
+    shown = re.findall(
+        r"^ +(\d+) (\w+)$", (ROOT / "docs/guide/02-look-at-its-seams.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {kind: int(count) for count, kind in shown} == kinds

@@ -151,6 +151,15 @@ def test_a_forgotten_password_is_reset_by_a_mail_once(user: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_mail_is_in_the_language_of_who_asks(user: User) -> None:
+    Client(headers={"Accept-Language": "de"}).post("/account/reset/", {"email": user.email})
+    (sent,) = mail.outbox
+    assert sent.subject == "Ihr Passwort"
+    assert "innerhalb von drei Tagen" in str(sent.body)
+    assert "\n\nhttp" in str(sent.body)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_nobody_learns_who_has_an_account(user: User) -> None:
     assert APIClient().post("/api/users/password-reset/", {"email": "nobody@example.com"}).status_code == 202
     assert mail.outbox == []
@@ -177,7 +186,7 @@ def test_the_pages_from_registration_to_a_new_password() -> None:
     assert 'value="Eve"' in page
     settings = {"name": "Eve E.", "phone": "1", "language": "de", "currency": "EUR", "time_zone": "Europe/Berlin"}
     assert browser.post("/account/", settings).status_code == 302
-    assert "There is no time zone" in browser.post("/account/", {**settings, "time_zone": "Mars"}).content.decode()
+    assert "Es gibt keine Zeitzone Mars." in browser.post("/account/", {**settings, "time_zone": "Mars"}).content.decode()
     address = {"recipient": "Eve", "street": "Lindenweg 1", "postcode": "10115", "city": "Berlin", "country": "DE"}
     assert browser.post("/account/addresses/", address).status_code == 302
     assert browser.post("/account/addresses/", {**address, "country": "Germany"}).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,13 @@ from monolith.payments.models import Payment
 from monolith.shell.management.commands.compile_translations import compiled
 
 if TYPE_CHECKING:
+    from monolith.products.models import Product
     from monolith.users.models import User
     from tests.integration.shop.shopping import Buy
 
 SHOP = Path(settings.BASE_DIR) / "monolith"
 SOURCE = SHOP / "locale" / "de" / "LC_MESSAGES" / "django.po"
+MAY_REFUSE = {"services", "checkout", "returns", "coupons", "reservations"}
 STATES = {*Order.State.values, *Payment.State.values, *Return.State.values}
 
 
@@ -32,15 +35,28 @@ def said() -> set[str]:
         found |= set(re.findall(r'\{% translate "([^"]+)" %\}', text))
         blocks = re.findall(r"\{% blocktranslate[^%]*%\}(.*?)\{% endblocktranslate %\}", text, re.DOTALL)
         found |= {re.sub(r"\{\{ (\w+) \}\}", r"%(\1)s", block) for block in blocks}
-    for module in (SHOP / "shell").glob("*.py"):
-        found |= set(re.findall(r'\b(?:_|say)\(\s*"([^"]+)"\s*\)', module.read_text(encoding="utf-8")))
+    for page in SHOP.rglob("*.txt"):
+        found |= set(re.findall(r'\{% translate "([^"]+)" %\}', page.read_text(encoding="utf-8")))
+    for module in SHOP.glob("*/*.py"):
+        text = module.read_text(encoding="utf-8")
+        found |= set(re.findall(r'\b(?:_|say|noted)\(\s*"([^"]+)"\s*\)', text))
+        found |= refusals(text) if module.stem in MAY_REFUSE else set()
     return found
+
+
+def refusals(text: str) -> set[str]:
+    """What pages may have to say. A message with a value in it (an f-string) is for the API alone."""
+    raised = [node.exc for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    first = [call.args[0] for call in raised if call.args and ast.unparse(call.func) not in ("AssertionError", "ValidationError")]
+    return {node.value for node in first if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def test_everything_is_said_in_german_too_and_nothing_is_left_over() -> None:
     with SOURCE.open("rb") as file:
-        catalog = {str(message.id): message.string for message in read_po(file) if message.id}
+        messages = [message for message in read_po(file) if message.id]
+    catalog = {str(message.id): message.string for message in messages}
     assert set(catalog) == said()
+    assert not [message.id for message in messages if message.fuzzy]
     assert all(catalog.values())
     names = re.compile(r"%\(\w+\)s")
     assert all(sorted(names.findall(source)) == sorted(names.findall(str(target))) for source, target in catalog.items())
@@ -84,3 +100,24 @@ def test_a_customers_choice_counts_wherever_they_log_in(user: User, buy: Buy) ->
 def test_rubbish_is_no_language(db: None, language: str) -> None:
     assert Client().post("/i18n/setlang/", {"language": language, "next": "/"}).status_code == 302
     assert Client().get("/", headers={"Accept-Language": language}).status_code == 200
+
+
+def test_refusals_are_in_the_visitors_language(user: User, products: list[Product], buy: Buy) -> None:
+    browser = Client(headers={"Accept-Language": "de"})
+    browser.force_login(user)
+    buy(method="declined")
+    order = Order.objects.get()
+    shown = browser.get(f"/orders/{order.number}/").content.decode()
+    assert "Die Karte wurde abgelehnt." in shown
+    assert "declined" not in re.sub(r"<[^>]+>", "", shown)
+    browser.post("/cart/add/", {"sku": products[0].sku, "quantity": 99})
+    assert "Es ist nicht genug" in browser.post("/checkout/begin/", follow=True).content.decode()
+    Order.objects.filter(pk=order.pk).update(state="shipped")
+    cancelled = browser.post(f"/orders/{order.number}/cancel/", follow=True).content.decode()
+    assert "Die Bestellung ist versandt" in cancelled
+
+
+def test_a_number_that_looks_like_a_placeholder_is_not_found(user: User) -> None:
+    browser = Client()
+    browser.force_login(user)
+    assert browser.get("/orders/%25(x)s/").status_code == 404

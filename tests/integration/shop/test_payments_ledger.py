@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connections, transaction
 from django.test import Client
 from django.utils import timezone
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rest_framework.test import APIClient
 
     from monolith.payments.models import Payment
+    from monolith.users.models import User
     from tests.integration.shop.shopping import Buy
 
 Tell = Callable[..., Any]
@@ -148,6 +149,44 @@ def test_every_capture_and_refund_is_booked_once_and_the_books_balance(api: APIC
     assert found["sales"] == Decimal("-30.00")
     assert found["fees"] == Decimal("0.53") + Decimal("0.39")
     assert found["provider"] == Decimal("30.00") - Decimal("5.00") - found["fees"]
+
+
+def test_the_check_of_the_books_finds_what_is_not_booked_and_what_is_booked_wrongly(
+    api: APIClient, buy: Buy, paid: Payment
+) -> None:
+    from monolith.payments.models import Payment, Transfer
+
+    refund(api, paid, "5.00", "a")
+    buy(method="declined")
+    buy(method="authorise")
+    said = io.StringIO()
+    call_command("check_ledger", stdout=said)
+    assert said.getvalue().splitlines() == ["EUR  provider 14.47  sales -20.00  refunds 5.00  fees 0.53", "the books balance"]
+    for spoil in (
+        lambda: Transfer.objects.filter(kind="refund").delete(),
+        lambda: Transfer.objects.filter(kind="fee").delete(),
+        lambda: Transfer.objects.filter(kind="capture").update(amount="19.99"),
+        lambda: Transfer.objects.filter(kind="capture").update(currency="USD"),
+        lambda: Payment.objects.filter(pk=paid.pk).update(refunded_amount="4.99"),
+        lambda: Payment.objects.filter(pk=paid.pk).update(captured_at=None),
+    ):
+        with transaction.atomic():
+            spoil()
+            with pytest.raises(CommandError, match=rf"payments {paid.pk};"):
+                call_command("check_ledger", stdout=io.StringIO())
+            transaction.set_rollback(True)
+    call_command("check_ledger", stdout=io.StringIO())
+
+
+def test_the_webhook_needs_no_csrf_token_and_another_post_does(tell: Tell, user: User, paid: Payment) -> None:
+    from monolith.payments import webhook
+
+    body = json.dumps({"id": "e", "type": "charge.captured", "data": {"payment": paid.pk}}).encode()
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(user)
+    signed = {"Provider-Signature": webhook.sign(body)}
+    assert strict.post("/api/payments/webhook/", body, content_type="application/json", headers=signed).status_code == 200
+    assert strict.post(f"/api/payments/{paid.pk}/refund/", "{}", content_type="application/json").status_code == 403
 
 
 def test_what_is_older_than_the_ledger_is_booked_later(api: APIClient, paid: Payment) -> None:

@@ -94,6 +94,7 @@ def test_no_sampled_order_says_other_than_its_payment() -> None:
 
     seed()
     assert services.settle() == 0
+    call_command("check_ledger", stdout=StringIO())
 
 
 def test_a_scale_below_one_is_refused() -> None:

@@ -77,7 +77,7 @@ def test_view_report_and_dashboard_see_what_was_sold(buy: Buy, staff: Client, pr
 
 
 def test_orders_that_nobody_pays_expire_and_give_their_goods_back(buy: Buy, products: list[Product]) -> None:
-    from monolith.orders.models import Order
+    from monolith.orders.models import Order, OrderEvent
     from tests.integration.shop.shopping import stock_of
 
     before = {product.pk: stock_of(product) for product in products}
@@ -89,6 +89,8 @@ def test_orders_that_nobody_pays_expire_and_give_their_goods_back(buy: Buy, prod
     call_command("expire_unpaid", stdout=said)
     assert said.getvalue() == "1 orders were cancelled\n"
     assert sorted(Order.objects.values_list("state", flat=True)) == ["cancelled", "paid"]
+    (event,) = OrderEvent.objects.filter(after="cancelled")
+    assert (event.before, event.reason) == ("pending", "not paid in time")
     given_back = sum(stock_of(product) - taken[product.pk] for product in products)
     assert 0 < given_back < sum(before.values()) - sum(taken.values())
     call_command("expire_unpaid", stdout=said)

@@ -1,4 +1,4 @@
-"""``manage.py merge_customers KEEP DUPLICATE``"""
+"""``manage.py merge_customers KEEP DUPLICATE``. planted: a command that writes two contexts."""
 
 from argparse import ArgumentParser
 from typing import Any

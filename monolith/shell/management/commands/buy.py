@@ -1,4 +1,4 @@
-"""``manage.py buy``: one purchase through the front door."""
+"""``manage.py buy``: one purchase through the front door. planted: it knows the sample of users."""
 
 from __future__ import annotations
 

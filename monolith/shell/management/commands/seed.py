@@ -1,4 +1,4 @@
-"""``manage.py seed --scale N``"""
+"""``manage.py seed --scale N``. planted: a command that writes five contexts."""
 
 from __future__ import annotations
 
