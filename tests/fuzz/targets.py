@@ -81,7 +81,7 @@ def head(data: bytes) -> None:
     table = world.plane.tables.current
     assert table is not None
     way, _ = world.plane.router.usual(table, world.plane.router.place(table, request), request, "127.0.0.1")
-    sent = forwarding.request_head(request, way, world.plane)
+    sent = forwarding.request_head(request, way, world.plane, b"")
     read = reader.head(sent)
     assert read is not None
     assert read[2] == b""
