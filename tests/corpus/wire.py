@@ -28,6 +28,15 @@ class Loop(asyncio.SelectorEventLoop):
     now = 1000.0
     connect: Callable[[asyncio.Protocol], asyncio.Transport]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.quiet, self._other = socket.socketpair()  # for who asks a transport's socket whether something has come: never
+
+    def close(self) -> None:
+        super().close()
+        self.quiet.close()
+        self._other.close()
+
     def time(self) -> float:
         return self.now
 
@@ -50,15 +59,11 @@ class Loop(asyncio.SelectorEventLoop):
         self.settle()
 
 
-_QUIET = socket.socketpair()
-"""What is asked about the socket itself: nothing has come, and nothing is wrong."""
-
-
 class Transport(asyncio.Transport):
     """One end. ``write`` hands to ``said``; what the other end says comes by ``hear``, ``hear_end`` and ``hear_reset``."""
 
     def __init__(self, loop: Loop, protocol: asyncio.Protocol, said: Callable[[bytes], None], ended: Callable[[], None]) -> None:
-        super().__init__(extra={"peername": ("127.0.0.1", 5), "socket": _QUIET[0]})
+        super().__init__(extra={"peername": ("127.0.0.1", 5), "socket": loop.quiet})
         self._loop, self._protocol, self._said, self._ended = loop, protocol, said, ended
         self._waiting: list[bytes] = []
         self._paused = self._closing = self._end_waits = self._half_closed = False
