@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, cast
 
 from strangler_proxy import grammar, response
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 _WRITE_HIGH = 128 * 1024
 _LONGEST_HEAD = 256 * 1024
 _MOST_INTERIM = 100
+_PIECE = 64 * 1024
 
 
 class Sink(Protocol):
@@ -227,6 +230,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.transport is None:
             return  # it was dropped
+        if isinstance(exc, OSError) and self._sink is not None:
+            self._hear_out(self.transport)
         self.transport = None
         self.target.forget(self)
         if self._sink is None:
@@ -235,6 +240,17 @@ class UpstreamConnection(asyncio.Protocol):
             self._end(clean=False)
         else:
             self._lose()
+
+    def _hear_out(self, transport: asyncio.Transport) -> None:
+        """An application that answers before it has read the body, and closes, resets the connection: sending fails first, while
+        its answer lies in the socket still. Not over TLS.
+        """
+        if transport.get_extra_info("sslcontext") is not None:
+            return
+        descriptor = transport.get_extra_info("socket").fileno()
+        with suppress(OSError):
+            while self._sink is not None and (data := os.read(descriptor, _PIECE)):
+                self.data_received(data)
 
     def pause_writing(self) -> None:
         self._full = True
