@@ -26,7 +26,7 @@ KINDS = (*users.KINDS, *bodies.KINDS, *talks.KINDS, *trouble.KINDS)
 SETTLE = 45.0
 REDIS = 16
 """Connections to Redis that a worker may have made meanwhile."""
-GAUGES = ("writes_in_flight", "parked", "tunnels", "clients")
+GAUGES = ("requests_in_flight", "writes_in_flight", "held", "tunnels", "clients")
 COUNTERS = (
     "requests_total",
     "misdirected_total",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +11,19 @@ from typing import Any
 import pytest
 
 from tests.integration.proxy.conftest import ControlPlane
-from tests.integration.proxy.harness import PATIENCE, Application, Asked, Proxy, raw, read_answer, response, running, table, until
+from tests.integration.proxy.harness import (
+    PATIENCE,
+    Application,
+    Asked,
+    Proxy,
+    raw,
+    read_answer,
+    reset,
+    response,
+    running,
+    table,
+    until,
+)
 
 Start = Callable[..., Proxy]
 Controlled = Callable[..., Proxy]
@@ -22,11 +33,6 @@ UPLOAD = b"POST /api/payments/ HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n
 
 
 def close(one: socket.socket) -> None:
-    one.close()
-
-
-def reset(one: socket.socket) -> None:
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     one.close()
 
 
@@ -60,7 +66,7 @@ def alone(proxy: Proxy) -> None:
     """Waits until nothing is left of those who have gone, and sees that others are served."""
     until(lambda: proxy.metric("clients") == 0, "the connections to be given up")
     until(lambda: proxy.metric("writes_in_flight") == 0, "the end of all writes")
-    assert proxy.metric("parked") == 0
+    assert proxy.metric("held") == 0
     assert proxy.ask("GET", "/other").status == 200
     assert "Traceback" not in proxy.log.read_text()
 
@@ -153,9 +159,9 @@ def test_one_that_leaves_while_it_is_parked(
     for request in (raw("POST", "/api/payments/", b"x"), UPLOAD + bytes(100_000)):
         one = proxy.connect()
         one.sendall(request)
-        until(lambda: proxy.metric("parked") == 1, "the parked write")
+        until(lambda: proxy.metric("held") == 1, "the parked write")
         leave(one)
-        until(lambda: proxy.metric("parked") == 0, "the one that has gone to be noticed")
+        until(lambda: proxy.metric("held") == 0, "the one that has gone to be noticed")
     control.apply(table(monolith, service, version=3, stage="live", epoch=7))
     alone(proxy)
     assert not [asked for asked in monolith.asked + service.asked if asked.method == "POST"]

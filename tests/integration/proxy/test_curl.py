@@ -142,7 +142,7 @@ def test_http_2_is_not_spoken_and_said_so(proxy: Proxy) -> None:
     with proxy.connect() as one, one.makefile("rb") as reader:
         one.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(27))
         said = reader.read()
-    assert said.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert said.startswith(b"HTTP/1.1 505 HTTP Version Not Supported\r\n")
     assert b"Connection: close" in said
     assert proxy.ask("GET", "/page").status == 200
 

@@ -122,7 +122,7 @@ def test_a_parked_write_waits_for_one_that_listens_and_is_dropped_for_one_that_h
     control.acknowledged(lambda ack: ack["held"].get("payments", {}).get("parked") == 2, "two parked writes")
     gone.close()
     until(lambda: proxy.metric("parked_total", outcome="left") == 1, "the one that has gone to be noticed")
-    assert proxy.metric("parked") == 1
+    assert proxy.metric("held") == 1
     control.apply(table(monolith, service, version=3, stage="live", epoch=7))
     assert everything(listening).endswith(b"service")
     assert [asked.body for asked in service.asked] == [b"listening"]

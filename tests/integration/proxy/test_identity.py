@@ -13,7 +13,7 @@ import pytest
 
 from strangler.domain import tokens
 from tests.integration.proxy.conftest import ControlPlane
-from tests.integration.proxy.harness import PATIENCE, TOKEN, Application, Asked, Proxy, response, table, until
+from tests.integration.proxy.harness import PATIENCE, TOKEN, Application, Asked, Proxy, reset, response, table, until
 
 Start = Callable[..., Proxy]
 QUESTION = "/_strangler/identity"
@@ -390,7 +390,7 @@ def test_a_client_that_leaves_while_it_waits_sends_nothing_and_others_go_on(
     until(lambda: users.questions, "the question")
     stayer = proxy.send("POST", "/api/payments/", b"stayed", Cookie="sessionid=ada")
     until(lambda: proxy.metric("clients") == 2, "both are here")
-    leaver.close()
+    reset(leaver)
     until(lambda: proxy.metric("abandoned_total") == 1, "one has left")
     users.gate.set()
     assert stayer.recv(12) == b"HTTP/1.1 200"
