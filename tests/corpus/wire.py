@@ -31,6 +31,7 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.quiet, self._other = socket.socketpair()  # for who asks a transport's socket whether something has come: never
+        self.quiet.setblocking(False)  # as asyncio's are
 
     def close(self) -> None:
         super().close()
