@@ -258,9 +258,9 @@ class Wire(RuleBasedStateMachine):
     def _let_everything_end(self) -> None:
         """Everybody says all and reads all: each request is answered, or its connection ended, and no write is left under way."""
         for talk in self.talks:
+            if talk.full and not talk.client.transport.is_closing():  # one that has said its end may still read
+                self.world.run(talk.client.transport.get_protocol().resume_writing)  # type: ignore[attr-defined]
             if not talk.gone and not talk.client.transport.is_closing():
-                if talk.full:
-                    self.world.run(talk.client.transport.get_protocol().resume_writing)  # type: ignore[attr-defined]
                 talk.client.say(talk.to_say)
         for _ in range(3 * self.asked + 3):
             for link in self.world.links:
