@@ -25,6 +25,8 @@ from strangler.domain.channels import PROXIES
 ROOT = Path(__file__).resolve().parents[2]
 SIDES = ("monolith", "service")
 PATIENCE = 30.0
+FIRST_BYTE = 10
+"""Seconds; so long a hold is not drained after a worker died in the middle of a write."""
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -100,7 +102,7 @@ class Estate:
 
     def _start_proxy(self, url: str) -> None:
         listeners = ("--listen", f"127.0.0.1:{self.port}", "--operator", f"127.0.0.1:{self.operator}")
-        table = ("--redis", url, "--table", str(self.directory / "table.json"))
+        table = ("--redis", url, "--table", str(self.directory / "table.json"), "--limit", f"first_byte={FIRST_BYTE}")
         self._running["proxy"] = self._start("proxy", "strangler_proxy", *listeners, *table, "--workers", str(self.workers))
         until(lambda: len(self.pids()) == self.workers, "the start of the workers")
 

@@ -10,12 +10,12 @@ import time
 from typing import Any
 
 from strangler.domain.channels import MARKERS, PROXIES, TABLE
-from tests.soak.estate import SIDES, Estate
+from tests.soak.estate import FIRST_BYTE, SIDES, Estate
 from tests.soak.journal import Journal
 
 STAGES = (("mirror", 0), ("shadow", 0), ("canary", 10), ("canary", 50), ("canary", 100), ("live", 0))
-HOLD_MS = 8_000
-PATIENCE = 10.0
+HOLD_MS = 1000 * (FIRST_BYTE + 8)
+PATIENCE = FIRST_BYTE + 5
 
 
 class Flips:

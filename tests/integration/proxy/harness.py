@@ -295,10 +295,8 @@ class Proxy:
 
 def command(*arguments: str, limits: dict[str, float] | None = None) -> list[str]:
     """``limits``: other ones than the proxy's own, by their names in ``Limits``."""
-    if limits:
-        words = ",".join(f"{name}={value}" for name, value in limits.items())
-        return [sys.executable, "-m", "tests.integration.proxy.hurried", words, *arguments]
-    return [sys.executable, "-m", "strangler_proxy", *arguments]
+    others = [f"--limit={name}={value:g}" for name, value in (limits or {}).items()]
+    return [sys.executable, "-m", "strangler_proxy", *arguments, *others]
 
 
 def environment() -> dict[str, str]:
