@@ -1,8 +1,8 @@
 """Which side a unit of work writes to (P17): fixed for the transaction by the context's advisory lock, taken shared.
 
 A change of owner takes that lock exclusively (P10, P15), so it waits for claimed transactions, and a claim never sees an owner
-that changes before its commit. The lock is taken in a savepoint: PostgreSQL gives it back at ``ROLLBACK TO SAVEPOINT``, which
-lets a claim wait, without holding up the hand-over that it waits for, while the owner is ``none``.
+that changes before its commit. ``strangler_claim`` (migration 0002) takes the lock and then reads the owner, in a block whose end
+gives the lock back where the owner is ``none``: a claim waits without holding up the hand-over that it waits for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from strangler.errors import Fenced
 from strangler.seams.errors import OutsideTransaction
 from strangler.sync.lock import lock_key
 
-LOCK = "SELECT pg_try_advisory_xact_lock_shared(%s), current_setting('transaction_isolation') = 'read committed'"
+CLAIM = "SELECT locked, epoch, owner, current_setting('transaction_isolation') FROM strangler_claim(%s, %s)"
+CAN_CLAIM = "SELECT to_regprocedure('strangler_claim(text, bigint)') IS NOT NULL"
 READ = "SELECT epoch, owner FROM strangler_ownership WHERE context = %s"
 PAUSE_S = 0.005
 
@@ -109,33 +110,57 @@ def _wait(context: str, look: Callable[[], Owner | Busy | None], wait_s: float) 
 
 
 def _locked(connection: BaseDatabaseWrapper, context: str) -> Owner | Busy | None:
-    """The owner, read in a second statement under the shared lock (P15). The lock is kept only if somebody owns."""
+    """The owner, read under the shared lock (P15), which is kept only if somebody owns."""
     if connection.vendor != "postgresql" or not _installed():
         return None
-    savepoint = transaction.savepoint(using=connection.alias)
-    keep = False
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(LOCK, [lock_key(context)])
-            locked, read_committed = cursor.fetchone()
-        if not locked:
-            return Busy()
-        found = _select(connection, context, share=not read_committed)
-        if found and found.undecided and not read_committed:
-            raise Fenced(context, found.owner, found.epoch)  # this snapshot would never see who comes next
-        keep = found is not None and not found.undecided
-        return found
-    except ProgrammingError:
+    if (held := _held(connection).get(context)) is not None:
+        return held
+    if not _can_claim(connection):
         return None
-    finally:
-        if not keep:
-            transaction.savepoint_rollback(savepoint, using=connection.alias)
-        transaction.savepoint_commit(savepoint, using=connection.alias)
-
-
-def _select(connection: BaseDatabaseWrapper, context: str, *, share: bool = False) -> Owner | None:
     with connection.cursor() as cursor:
-        cursor.execute(READ + (" FOR SHARE" if share else ""), [context])
+        cursor.execute(CLAIM, [context, lock_key(context)])
+        locked, epoch, owner, isolation = cursor.fetchone()
+    if not locked:
+        return Busy()
+    if owner is None:
+        return None
+    found = Owner(context, epoch, owner, conf.side())
+    if not found.undecided:
+        _held(connection)[context] = found
+    elif isolation != "read committed":
+        raise Fenced(context, owner, epoch)  # this snapshot would never see who comes next
+    return found
+
+
+def _held(connection: BaseDatabaseWrapper) -> dict[str, Owner]:
+    """What this transaction has claimed. Forgotten with its commit, and with any rollback, which may have given back the lock.
+
+    Django makes a new list of the functions to run on commit exactly then; not where somebody else commits.
+    """
+    if not connection.commit_on_exit:
+        return {}
+    known = getattr(connection, "strangler_claims", None)
+    if known is None or known[0] is not connection.run_on_commit:
+        known = connection.strangler_claims = (connection.run_on_commit, {})  # type: ignore[attr-defined]
+    return known[1]  # type: ignore[no-any-return]
+
+
+_able: set[str] = set()
+
+
+def _can_claim(connection: BaseDatabaseWrapper) -> bool:
+    """Whether our tables are there: not before the first ``migrate``, when everything is local."""
+    if connection.alias not in _able:
+        with connection.cursor() as cursor:
+            cursor.execute(CAN_CLAIM)
+            if cursor.fetchone()[0]:
+                _able.add(connection.alias)
+    return connection.alias in _able
+
+
+def _select(connection: BaseDatabaseWrapper, context: str) -> Owner | None:
+    with connection.cursor() as cursor:
+        cursor.execute(READ, [context])
         row = cursor.fetchone()
     return Owner(context, row[0], row[1], conf.side()) if row else None
 

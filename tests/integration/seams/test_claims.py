@@ -87,6 +87,32 @@ def test_p17_the_owner_is_fixed_until_commit(own: Callable[..., None], operator:
     assert holders(operator, "ShareLock") == 0
 
 
+def test_p17_a_unit_of_work_claims_a_context_once(own: Callable[..., None], django_assert_num_queries: Any) -> None:
+    claimed()
+    for _ in range(2):
+        with transaction.atomic():
+            with django_assert_num_queries(1):
+                assert claim("payments") is Claim.LOCAL
+            with django_assert_num_queries(0):
+                assert claim("payments") is Claim.LOCAL
+            with transaction.atomic(), django_assert_num_queries(0):
+                assert claim("payments") is Claim.LOCAL
+
+
+def test_p17_a_claim_is_not_remembered_where_somebody_else_commits(own: Callable[..., None]) -> None:
+    transaction.set_autocommit(False)
+    try:
+        with transaction.atomic():
+            assert claim("payments") is Claim.LOCAL
+        transaction.commit()
+        own("service", 1)
+        with transaction.atomic():
+            assert claim("payments") is Claim.REMOTE
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+
+
 def test_p17_a_claim_ends_with_a_rollback(own: Callable[..., None]) -> None:
     with pytest.raises(RolledBack):
         claim_and_roll_back()
