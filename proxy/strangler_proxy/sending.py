@@ -24,9 +24,6 @@ class Sending(Admitting):
         self._way, decision = way, way.decision
         if way.guarded and not self._may_go(way):
             return
-        if decision.met.writes:
-            self._counted = decision.met.writes
-            self._plane.holds.writes.begin(self._counted)
         target = way.target
         if target is None:
             target = self._nearest(way)
@@ -56,7 +53,10 @@ class Sending(Admitting):
         return self._plane.pool.order(urls, probe=not way.decision.met.writes)[0]
 
     async def _connect(self, targets: list[Target]) -> None:
-        """Nothing was sent yet, so trying again is safe: elsewhere for a canary read, and for a while for all others."""
+        """Nothing was sent yet, so trying again is safe: elsewhere for a canary read, and for a while for all others.
+
+        A write that waits here for its turn is not under way: a hold that comes meanwhile parks it too, a flip routes it anew.
+        """
         plane, busy = self._plane, False
         fresh = self._retried or not self._only_reads
         patience = plane.loop.time() + plane.limits.connect_patience
@@ -64,11 +64,15 @@ class Sending(Admitting):
         while True:
             for target in sorted(targets, key=lambda target: target.full):
                 try:
-                    connection = await target.acquire(fresh=fresh)
+                    connection = await target.acquire(fresh=fresh, beyond=bool(self._passes))
                 except OSError as error:
                     busy = busy or isinstance(error, Busy)
                     continue
-                self._transmit(connection)
+                if self.writes and plane.tables.current is not self._table:
+                    target.release(connection)
+                    self._dispatch(patient=False)
+                else:
+                    self._transmit(connection)
                 return
             if self._falls_back("busy" if busy else "unreachable"):
                 return
@@ -77,11 +81,9 @@ class Sending(Admitting):
             if plane.loop.time() >= patience:
                 break
             if await plane.tables.changed(self._table, pause):
-                self._uncount()
                 self._dispatch(patient=False)
                 return
             pause = min(2 * pause, 0.25)
-        self._uncount()
         self.answer(problems.BUSY if busy else problems.UNREACHABLE)
 
     def _falls_back(self, cause: str) -> bool:
@@ -104,6 +106,9 @@ class Sending(Admitting):
     def _transmit(self, connection: UpstreamConnection) -> None:
         plane, way, request = self._plane, self._way, self.request
         assert way is not None
+        if way.decision.met.writes:
+            self._counted = way.decision.met.writes
+            plane.holds.writes.begin(self._counted)
         self._connection = connection
         head = forwarding.request_head(request, way, plane, self._identity if way.guarded else b"")
         if request.fields.has_body:

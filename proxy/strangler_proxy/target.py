@@ -107,14 +107,17 @@ class Target:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    async def acquire(self, *, fresh: bool = False) -> UpstreamConnection:
-        """A connection, made if need be, waited for at the limit. Raises ``Busy``, ``OSError`` or ``TimeoutError``."""
+    async def acquire(self, *, fresh: bool = False, beyond: bool = False) -> UpstreamConnection:
+        """A connection, made if need be, waited for at the limit unless ``beyond`` it. Raises ``Busy``, ``OSError`` or ``TimeoutError``.
+
+        ``beyond``: an answer that is being made waits for this one, and may itself be what fills the target.
+        """
         until = self._loop.time() + self._limits.queue
         while True:
             connection = None if fresh else self.take()
             if connection is not None:
                 return connection
-            if not self.full:
+            if beyond or not self.full:
                 return await self._connect()
             if fresh and self._idle:
                 self._idle.popleft().close()  # makes room

@@ -242,13 +242,14 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
 
         destination = ServiceClient(held.context)
     relay, rounds = Relay(held, destination, using), 0
+    asked = wake.linger if linger else wake.is_asked
     try:
         while True:
-            wake.clear(held.stream)
+            wake.hold(held.stream)
             more = relay.round()
             rounds += 1
             more = backfill.feed(held.stream, using) or more
-            if time.monotonic() >= end or not (more or wake.is_asked(held.stream) or (linger and wake.linger(held.stream))):
+            if time.monotonic() >= end or not (more or asked(held.stream)):
                 held.release()
                 if held.token % 50 == 0:
                     rows(FORGET_ROUNDS, using=using)
@@ -258,6 +259,8 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
     except Exception as error:
         give_up(held, error, using)
         raise
+    finally:
+        wake.leave(held.stream)
 
 
 def give_up(held: Lease, error: Exception, using: str | None) -> None:

@@ -142,13 +142,14 @@ def _hold(
 
         feed = ServiceClient(held.context)
     puller = Puller(held, feed, using)
+    asked = wake.linger if linger else wake.is_asked
     try:
         while True:
-            wake.clear(held.stream)
+            wake.hold(held.stream)
             more, seen = puller.round()
             events += seen
             sizes.append(len(seen))
-            if time.monotonic() >= end or not (more or wake.is_asked(held.stream) or (linger and wake.linger(held.stream))):
+            if time.monotonic() >= end or not (more or asked(held.stream)):
                 held.release()
                 if held.token % 50 == 0:
                     rows(FORGET_ROUNDS, using=using)
@@ -158,6 +159,8 @@ def _hold(
     except Exception as error:
         give_up(held, error, using)
         raise
+    finally:
+        wake.leave(held.stream)
 
 
 def _parse(answer: object) -> tuple[list[Event], int, int | None]:

@@ -4,9 +4,9 @@ At most one message is under way per stream: ``SET NX`` on a key that lives one 
 at the start of each round and looks at it again before and after it gives the lease back. So a commit that found the key set is
 seen by a round that starts later than that commit, and one that found it absent sends a message.
 
-A message through the broker costs both ends milliseconds. So a holder that has nothing left to do lingers for a moment, and while
-it does, who asks pushes to a list that it waits on. If it dies there, that one nudge is lost, and the floor comes within a
-second.
+A message through the broker costs both ends milliseconds, and a worker a connection to the database. So while a holder works, or
+has nothing left to do and lingers for a moment, who asks pushes to a list that it looks at. If it dies there, that one nudge is
+lost, and the floor comes within a second or two.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ log = logging.getLogger("strangler.sync")
 TASK = "strangler.run"
 QUEUE = "strangler"
 KEY = "strangler:wake:"
-LINGERING = "strangler:lingering:"
+HELD = "strangler:held:"
 NUDGE = "strangler:nudge:"
 LIFE_MS = 1000
 LINGER_S = 1.0
-# KEYS: asked, lingering, nudge. ARGV: milliseconds. Answers 0: asked already, 1: a holder was nudged, 2: tell the broker.
+# KEYS: asked, held, nudge. ARGV: milliseconds. Answers 0: asked already, 1: a holder was nudged, 2: tell the broker.
 ASK = """
 if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then return 0 end
 if redis.call('EXISTS', KEYS[2]) == 0 then return 2 end
@@ -56,7 +56,7 @@ def wake(stream: str) -> bool:
     if time.monotonic() < _silent_until:
         return False
     try:
-        asked = client().eval(ASK, 3, KEY + stream, LINGERING + stream, NUDGE + stream, LIFE_MS)
+        asked = client().eval(ASK, 3, KEY + stream, HELD + stream, NUDGE + stream, LIFE_MS)
         if asked == 2:
             _send(stream)
         return bool(asked)
@@ -76,26 +76,29 @@ def is_asked(stream: str) -> bool:
         return False
 
 
-def clear(stream: str) -> None:
-    """At the start of a round: what is asked from now on needs another one."""
+def hold(stream: str) -> None:
+    """At the start of a round: what is asked from now on needs another one, and is told to the holder alone."""
     try:
-        client().delete(KEY + stream)
+        with client().pipeline(transaction=True) as pipeline:
+            pipeline.set(HELD + stream, 1, px=int(LINGER_S * 1000) + LIFE_MS).delete(KEY + stream, NUDGE + stream).execute()
     except redis.RedisError as error:
-        log.debug("wake.uncleared stream=%s error=%s", stream, error)
+        log.debug("wake.unheld stream=%s error=%s", stream, error)
 
 
 def linger(stream: str, seconds: float = LINGER_S) -> bool:
-    """Wait until somebody asks, at the most so long; whether somebody did. For the holder of the stream."""
+    """Wait until somebody asks, at the most so long; whether somebody did, since ``hold``. For the holder of the stream."""
     try:
-        client().set(LINGERING + stream, 1, px=int(seconds * 1000) + LIFE_MS)
-        try:
-            if is_asked(stream):  # before they could know of us
-                return True
-            return _patient().blpop([NUDGE + stream], timeout=seconds) is not None
-        finally:
-            client().delete(LINGERING + stream, NUDGE + stream)
+        return _patient().blpop([NUDGE + stream], timeout=seconds) is not None
     except redis.RedisError:
         return False
+
+
+def leave(stream: str) -> None:
+    """The holder goes: whoever asks from now on sends a message. Look at ``is_asked`` once more afterwards."""
+    try:
+        client().delete(HELD + stream, NUDGE + stream)
+    except redis.RedisError as error:
+        log.debug("wake.unleft stream=%s error=%s", stream, error)
 
 
 def _patient() -> redis.Redis:

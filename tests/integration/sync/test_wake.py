@@ -19,7 +19,8 @@ STREAM = CONTEXT
 @pytest.fixture(autouse=True)
 def fresh(estate, monkeypatch):
     monkeypatch.setattr(wake, "_silent_until", 0.0)
-    wake.clear(STREAM)
+    broker.client().delete(wake.KEY + STREAM)
+    wake.leave(STREAM)
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_p12_one_message_is_under_way_at_a_time(sent):
     assert wake.wake(STREAM)
     assert not wake.wake(STREAM)
     assert sent == [STREAM]
-    wake.clear(STREAM)
+    broker.client().delete(wake.KEY + STREAM)
     assert wake.wake(STREAM)
 
 
@@ -107,25 +108,63 @@ def test_the_task_never_fails_and_leaves_the_reason_on_the_stream(estate):
     assert tasks.run("no such stream") == 0
 
 
-def test_p12_a_lingering_holder_is_nudged_without_a_message(estate, sent, threads):
-    """Between two rounds the holder waits on a list; who asks meanwhile costs the broker nothing."""
+def test_p12_a_holder_is_nudged_without_a_message(estate, sent, threads):
+    """In a round and between two of them; who asks meanwhile costs the broker nothing."""
+    wake.hold(STREAM)
     heard: list[bool] = []
     threads.start(lambda: heard.append(wake.linger(STREAM, 5.0)))
-    wait_for(lambda: broker.client().exists(wake.LINGERING + STREAM), "the holder lingering")
+    wait_for(lambda: any(one["cmd"] == "blpop" for one in broker.client().client_list()), "the holder lingering")
     assert wake.wake(STREAM)
     threads.join()
     assert (heard, sent) == ([True], [])
-    assert not broker.client().exists(wake.LINGERING + STREAM), "and nobody takes it for lingering any more"
 
 
 def test_p12_who_asked_before_the_holder_lingers_is_heard_at_once(estate, sent):
+    wake.hold(STREAM)
     wake.wake(STREAM)
     started = time.perf_counter()
     assert wake.linger(STREAM, 5.0)
     assert time.perf_counter() - started < 2
 
 
-def test_p12_a_holder_that_nobody_asks_goes(estate, sent):
+def test_p12_what_was_asked_before_a_round_is_not_heard_after_it(estate, sent):
+    wake.hold(STREAM)
+    wake.wake(STREAM)
+    wake.hold(STREAM)
     assert not wake.linger(STREAM, 0.05)
+
+
+def test_p12_a_holder_that_has_gone_is_sent_a_message(estate, sent):
+    wake.hold(STREAM)
+    assert not wake.linger(STREAM, 0.05)
+    wake.leave(STREAM)
     assert wake.wake(STREAM)
-    assert sent == [STREAM], "from now on a message is needed again"
+    assert sent == [STREAM]
+
+
+def test_p12_who_asks_a_holder_that_works_sends_no_message(estate, sent):
+    """A message to a worker that finds the lease taken costs it a connection to the database, for nothing."""
+    Code.objects.using(SOURCE).create(code="a")
+    asked = []
+
+    def commit_meanwhile(_: object) -> None:
+        if len(asked) < 3:
+            Code.objects.using(SOURCE).create(code=f"b{len(asked)}")
+            asked.append(wake.wake(STREAM))
+
+    estate.service.before = commit_meanwhile
+    assert estate.relay() == 4
+    assert (asked, sent) == ([True] * 3, [])
+    estate.assert_equal("bank.Code")
+
+
+def test_p12_a_holder_that_fails_is_no_longer_asked(estate, sent):
+    def fail(_: object) -> None:
+        raise ConnectionError("gone")
+
+    Code.objects.using(SOURCE).create(code="a")
+    estate.service.before = fail
+    with pytest.raises(ConnectionError):
+        estate.relay()
+    assert wake.wake(STREAM)
+    assert sent == [STREAM]
