@@ -85,7 +85,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
             argv=(
                 python, "-m", "strangler_proxy",
                 "--listen", f"{listen}:{ports.proxy}", "--operator", f"{listen}:{ports.operator}",
-                "--table", str(place.first_table()), "--limit", "connections-per-target=3",
+                "--table", str(place.first_table()), "--limit", "connections-per-target=4",
             ),
             env=proxy,
             cwd=root,

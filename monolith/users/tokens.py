@@ -5,6 +5,7 @@ A refresh token carries a digest of the user's session stamp: a new password end
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 import uuid
@@ -63,5 +64,14 @@ def refreshed(token: str) -> tuple[int, str]:
 
 
 def _claims(token: str) -> dict[str, Any]:
+    claims = _verified(token, keys.jwk()["kid"])
+    if claims["exp"] <= time.time():
+        raise jwt.ExpiredSignatureError("Signature has expired")
+    return claims
+
+
+@functools.lru_cache(maxsize=1024)
+def _verified(token: str, by: str) -> dict[str, Any]:
+    """What a key's signature says never changes, so each token's is looked at once; its time is looked at every time."""
     options = {"require": ["exp", "sub", "iss"]}
     return jwt.decode(token, keys.public_key(), algorithms=[ALGORITHM], issuer=ISSUER, options=options)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ class NotEqual(StranglerError):
 def carry(stream: str, giver: Side) -> str:
     """Asks the stream's holder for one more round; where it has none, makes it right here. Gives what went wrong, or nothing."""
     if Stream.objects.using(_alias()).filter(name=stream, lease_until__gt=Now()).exists():
-        wake.wake(stream)
+        wake.hurry(stream)
         return ""
     try:
         (relay.run if giver is Side.MONOLITH else reverse.run)(stream, budget_s=ROUND_S)

@@ -34,7 +34,7 @@ OLDEST_HOLDER = """
 """
 
 
-HANDOVER_FRESH_S = 1.0  # what changed since is compared while writes are parked, so it should be little
+HANDOVER_FRESH_S = 30.0  # what changed since is compared before writes are parked, and should not take long
 LOOK_AGAIN_S = 3.0
 PAUSE_S = 0.05
 

@@ -70,7 +70,7 @@ def check(
 ) -> DriftReport:
     """Compare the stream's two ends: all rows, or with ``since_marker`` the keys applied after that marker, tombstones included.
 
-    A full check of all collections is remembered on the stream (``verified_*``). Raises ``ServiceUnavailable``.
+    A check of all collections is remembered on the stream (``verified_*``). Raises ``ServiceUnavailable``.
     """
     checker = _checker(stream, using, client)
     started, at_start = time.monotonic(), checker.row[2]
@@ -85,7 +85,7 @@ def check(
     report = checker.report
     report.seconds = time.monotonic() - started
     if remember and names is None:
-        _remember(report, at_start if since_marker is None else None, using)
+        _remember(report, at_start, since_marker, using)
     return report
 
 
@@ -259,19 +259,23 @@ def _checker(stream: str, using: str | None, client: Remote | None) -> _Checker:
     return _Checker(stream, (context, kind, marker), known, client, using, DriftReport(stream))
 
 
-def _remember(report: DriftReport, marker: int | None, using: str | None) -> None:
-    """What was in flight is applied by a round with a greater marker than at the start, so the next partial check sees it."""
+def _remember(report: DriftReport, marker: int, since: int | None, using: str | None) -> None:
+    """What was in flight is applied by a round with a greater marker than at the start, so the next partial check sees it.
+
+    ``since``: of a partial check, which moves the mark on where it began no later than the last check ended.
+    """
     rows(
-        "UPDATE strangler_stream SET verified_drift = %s, "
-        "verified_at = CASE WHEN %s THEN clock_timestamp() ELSE verified_at END, "
-        "verified_marker = CASE WHEN %s THEN %s ELSE verified_marker END WHERE name = %s",
-        [
-            len(report.differing),
-            not report.differing and marker is not None,
-            not report.differing and marker is not None,
-            marker or 0,
-            report.stream,
-        ],
+        "UPDATE strangler_stream SET verified_drift = %(differing)s, "
+        "verified_at = CASE WHEN %(equal)s AND %(since)s::bigint IS NULL THEN clock_timestamp() ELSE verified_at END, "
+        "verified_marker = CASE WHEN %(equal)s AND coalesce(%(since)s, verified_marker) <= verified_marker "
+        "THEN greatest(verified_marker, %(marker)s) ELSE verified_marker END WHERE name = %(stream)s",
+        {
+            "differing": len(report.differing),
+            "equal": not report.differing,
+            "since": since,
+            "marker": marker,
+            "stream": report.stream,
+        },
         using,
     )
 

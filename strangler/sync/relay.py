@@ -37,14 +37,16 @@ from strangler.sync.lease import Lease
 LIMIT = 1000  # pointers a round
 BYTES = 4_000_000  # rows a round; a round that was larger makes the next one smaller
 TRIES = 3  # complete rounds in which a key must fail before it is poison (P9)
+SPACING_S = 0.1  # from the beginning of one round to the next under steady load: a round costs much the same however full it is
 BUDGET_S = 10.0  # a run gives other streams their turn after this; it wakes itself if there is more
 
 SEEN = """
 SELECT (SELECT coalesce(json_object_agg(context, epoch), '{}') FROM strangler_ownership)::text,
-       EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %(stream)s AND state IN ('waiting', 'running')),
+       ARRAY(SELECT state FROM strangler_backfill WHERE stream = %(stream)s AND state IN ('waiting', 'running', 'noted')),
        EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %(stream)s),
        (SELECT max(id) FROM strangler_outbox WHERE stream = %(stream)s)
 """
+NOTING = {"waiting", "running"}
 LAG = "coalesce(greatest(0, extract(epoch FROM clock_timestamp() - %(oldest)s::timestamptz) * 1000), 0)"
 ACKNOWLEDGE = """
 WITH held AS (
@@ -86,7 +88,7 @@ class Read:
     pointers: list[outbox.Pointer]
     batch: batch.Batch
     is_whole: bool  # no pointer of the stream was left unread
-    is_backfilling: bool
+    backfills: set[str]  # the states of those that are not through
     is_quarantined: bool
     newest: int  # the greatest pointer id in sight
 
@@ -101,10 +103,12 @@ class Relay:
     limit: int = LIMIT
     failed: dict[str, int] = field(default_factory=dict)
     promised: tuple[int, int] | None = None  # (marker, pointer id): good once no pointer up to that id is left
+    is_fed: bool = False  # whether there was a backfill to feed it, as the last round saw it
 
     def round(self) -> bool:
         """One round; True if there is more to do at once. Raises ``LostLease``, ``ServiceUnavailable``, ``StaleEpoch``."""
         seen = self.read()
+        self.is_fed = bool(seen.backfills)
         if not seen.batch.events:
             return self._acknowledge(seen, {})
         self.lease.renew()
@@ -117,7 +121,7 @@ class Relay:
         with snapshot(self.using) as cursor:
             pointers = outbox.read(cursor, self.lease.stream, self.limit + len(self.failed))
             cursor.execute(SEEN, {"stream": self.lease.stream})
-            epochs, is_backfilling, is_quarantined, newest = cursor.fetchone()
+            epochs, backfills, is_quarantined, newest = cursor.fetchone()
             made = batch.build(
                 cursor,
                 self.lease.stream,
@@ -129,7 +133,7 @@ class Relay:
                 source="strangler/monolith",
             )
         is_whole = not pointers or pointers[-1].id >= (newest or 0)
-        return Read(drawn, pointers, made, is_whole, is_backfilling, is_quarantined, newest or 0)
+        return Read(drawn, pointers, made, is_whole, set(backfills), is_quarantined, newest or 0)
 
     def _acknowledge(self, seen: Read, answer: dict[str, Any]) -> bool:
         done = {*answer.get("applied", ()), *answer.get("skipped", ())}
@@ -187,7 +191,7 @@ class Relay:
         Under steady load no round may see everything. Then the marker of one of them is kept as a promise, and kept for good once
         a later round finds nothing left up to the greatest pointer that the promise's snapshot showed.
         """
-        if failing or seen.is_backfilling or seen.is_quarantined or seen.batch.resets():
+        if failing or seen.backfills & NOTING or seen.is_quarantined or seen.batch.resets():
             self.promised = None
             return 0
         if seen.is_whole:
@@ -246,14 +250,17 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
     try:
         while True:
             wake.hold(held.stream)
+            began = time.monotonic()
             more = relay.round()
             rounds += 1
-            more = backfill.feed(held.stream, using) or more
+            more = (relay.is_fed and backfill.feed(held.stream, using)) or more
             if time.monotonic() >= end or not (more or asked(held.stream)):
                 held.release()
                 if held.token % 50 == 0:
                     rows(FORGET_ROUNDS, using=using)
                 return rounds
+            if not more:
+                wake.gather(held.stream, began + SPACING_S - time.monotonic())
     except LostLease:
         raise
     except Exception as error:

@@ -28,6 +28,7 @@ QUEUE = "strangler"
 KEY = "strangler:wake:"
 HELD = "strangler:held:"
 NUDGE = "strangler:nudge:"
+HURRY = "strangler:hurry:"
 LIFE_MS = 1000
 LINGER_S = 1.0
 # KEYS: asked, held, nudge. ARGV: milliseconds. Answers 0: asked already, 1: a holder was nudged, 2: tell the broker.
@@ -91,6 +92,25 @@ def linger(stream: str, seconds: float = LINGER_S) -> bool:
         return _patient().blpop([NUDGE + stream], timeout=seconds) is not None
     except redis.RedisError:
         return False
+
+
+def gather(stream: str, seconds: float) -> None:
+    """Let more come together, unless somebody is in a hurry. For the holder, between two rounds."""
+    if seconds > 0:
+        try:
+            _patient().blpop([HURRY + stream], timeout=seconds)
+        except redis.RedisError:
+            return
+
+
+def hurry(stream: str) -> None:
+    """Ask as ``wake`` does, and have what is under way not wait for more: for a hand-over, while writes are parked."""
+    wake(stream)
+    try:
+        with client().pipeline(transaction=True) as pipeline:
+            pipeline.delete(HURRY + stream).rpush(HURRY + stream, 1).pexpire(HURRY + stream, LIFE_MS).execute()
+    except redis.RedisError as error:
+        log.debug("wake.unhurried stream=%s error=%s", stream, error)
 
 
 def leave(stream: str) -> None:
