@@ -108,9 +108,9 @@ class Target:
         return len(self._waiting)
 
     async def acquire(self, *, fresh: bool = False, beyond: bool = False) -> UpstreamConnection:
-        """A connection, made if need be, waited for at the limit unless ``beyond`` it. Raises ``Busy``, ``OSError`` or ``TimeoutError``.
+        """A connection, made if need be, waited for at the limit. Raises ``Busy``, ``OSError`` or ``TimeoutError``.
 
-        ``beyond``: an answer that is being made waits for this one, and may itself be what fills the target.
+        ``beyond`` the limit goes what an answer that is being made waits for: that answer may itself be what fills the target.
         """
         until = self._loop.time() + self._limits.queue
         while True:

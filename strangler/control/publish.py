@@ -130,6 +130,11 @@ def newest() -> RouteTableVersion | None:
     return RouteTableVersion.objects.using(_alias()).order_by("-generation", "-version").first()
 
 
+def number_of_newest() -> tuple[int, int]:
+    numbers = RouteTableVersion.objects.using(_alias()).order_by("-generation", "-version")
+    return numbers.values_list("generation", "version").first() or (0, 0)
+
+
 def known(client: redis.Redis) -> tuple[int, int]:
     """The newest number that Redis or a live proxy has: a table below it would be ignored by them (P21)."""
     return max([carried(client), *(proxy.table for proxy in Proxies(client).live())])
@@ -150,8 +155,8 @@ def store(snapshot: Mapping[str, Any], above: tuple[int, int] = (0, 0)) -> Route
     """Numbers and keeps a table; to be called in a transaction. ``above``: what is ``known``."""
     with connections[_alias()].cursor() as cursor:
         cursor.execute(NUMBERING)
-    last = newest()
-    generation, version = (last.generation, last.version) if last else (1, 0)
+    generation, version = number_of_newest()
+    generation = generation or 1
     if above > (generation, version):
         generation = above[0] + 1
     number = {"generation": generation, "version": version + 1}
@@ -214,6 +219,7 @@ class ProxyPlane:
     estate: Estate = field(default_factory=conf.estate)
     proxies: Proxies = field(default_factory=Proxies)
     workers: Workers = field(default_factory=Workers)
+    _published: tuple[int, int] | None = None  # the newest table, if it is ours
 
     def publish(self, running: Running, position: Position, *, hold_ms: int = 0, pause_ms: int = 0) -> dict[str, Any]:
         """Writes stage and table in one transaction that holds the operation's token, then tells Redis."""
@@ -229,10 +235,11 @@ class ProxyPlane:
             asked = {"hold": hold_ms, "pause": pause_ms}
             parked = {what: {"operation": running.id, "for_ms": for_ms} for what, for_ms in asked.items() if for_ms}
             table = store(body(self.estate, {running.context: parked}), above)
+        self._published = (table.generation, table.version)
         if unreachable:
             raise unreachable
         send(self.proxies.client, table)
-        return {"table": [table.generation, table.version]}
+        return {"table": list(self._published)}
 
     def held(self, running: Running, *, timeout_s: float) -> None:
         self.proxies.wait(self._drained(running), timeout_s=timeout_s, what="the hold with no older write in flight", least=1)
@@ -242,11 +249,11 @@ class ProxyPlane:
         self.workers.wait(self._drained(running), timeout_s=timeout_s, what=what)
 
     def _drained(self, running: Running) -> Callable[[Follower], bool]:
-        wanted = self._newest()
+        wanted = self._wanted()
         return lambda one: one.table >= wanted and one.drained(running.context, running.id)
 
     def converged(self, *, timeout_s: float) -> dict[str, str]:
-        wanted = self._newest()
+        wanted = self._wanted()
         live = self.proxies.wait(
             lambda proxy: proxy.table >= wanted, timeout_s=timeout_s, what=f"route table {wanted[0]}.{wanted[1]}"
         )
@@ -256,10 +263,8 @@ class ProxyPlane:
         self.proxies.close()
         self.workers.close()
 
-    @staticmethod
-    def _newest() -> tuple[int, int]:
-        table = newest()
-        return (table.generation, table.version) if table else (0, 0)
+    def _wanted(self) -> tuple[int, int]:
+        return self._published or number_of_newest()
 
 
 def _stand(context: str, position: Position) -> None:
@@ -271,6 +276,5 @@ def _stand(context: str, position: Position) -> None:
 
 def behind(live: list[Follower]) -> dict[str, str]:
     """The live proxies that don't have the newest table: id → what they have."""
-    table = newest()
-    wanted = (table.generation, table.version) if table else (0, 0)
+    wanted = number_of_newest()
     return {proxy.id: f"{proxy.table[0]}.{proxy.table[1]}" for proxy in live if proxy.table < wanted}
