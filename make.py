@@ -204,7 +204,7 @@ def quickest_python():
     name = "python%d.%d" % sys.version_info[:2]
     directories = os.environ.get("PATH", "").split(os.pathsep) + ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"]
     others = [path for path in (os.path.join(directory, name) for directory in directories) if os.access(path, os.X_OK)]
-    times = {}
+    times = {}  # type: dict[str, list[float]]
     for python in [sys.executable, *others] * 3:  # in turns: other work on the machine comes and goes
         which, seconds = speed(python)
         times.setdefault(which, []).append(seconds)

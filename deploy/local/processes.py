@@ -15,6 +15,10 @@ from deploy.local.readiness import Answers, Says
 # As root Celery warns at length; the estate on a developer's machine or in a container is meant to run so.
 CELERY = ("-W", "ignore:You're running the worker with superuser privileges", "-m", "celery", "--no-color", "-A")
 
+# The application has four processes: what waits for one of them waits in the proxy, where a hand-over can still park it. On a small
+# machine that does everything at once the reverse mirror may be late: a user is better served late than with old data.
+PROXY_LIMITS = ("--limit", "connections-per-target=4", "--limit", "freshness=1s")
+
 
 def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, ...]:
     """Everything but the servers, whose rows ``Postgres.prepare`` and ``Valkey.prepare`` give."""
@@ -85,7 +89,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
             argv=(
                 python, "-m", "strangler_proxy",
                 "--listen", f"{listen}:{ports.proxy}", "--operator", f"{listen}:{ports.operator}",
-                "--table", str(place.first_table()), "--limit", "connections-per-target=4",
+                "--table", str(place.first_table()), *PROXY_LIMITS,
             ),
             env=proxy,
             cwd=root,

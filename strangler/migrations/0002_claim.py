@@ -4,8 +4,9 @@ from django.db import migrations
 
 # Two statements, so that the owner is read with a snapshot of its own, from after the lock. Where nobody owns, the error ends the
 # block, and the block's end gives the lock back; so does a missing table.
-CLAIM = """CREATE OR REPLACE FUNCTION strangler_claim(asked text, lock bigint, OUT locked boolean, OUT epoch bigint, OUT owner text)
-LANGUAGE plpgsql VOLATILE AS $strangler$
+CLAIM = """CREATE OR REPLACE FUNCTION strangler_claim(
+  asked text, lock bigint, OUT locked boolean, OUT epoch bigint, OUT owner text
+) LANGUAGE plpgsql VOLATILE AS $strangler$
 BEGIN
   locked := pg_try_advisory_xact_lock_shared(lock);
   IF NOT locked THEN

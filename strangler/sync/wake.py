@@ -81,7 +81,9 @@ def hold(stream: str) -> None:
     """At the start of a round: what is asked from now on needs another one, and is told to the holder alone."""
     try:
         with client().pipeline(transaction=True) as pipeline:
-            pipeline.set(HELD + stream, 1, px=int(LINGER_S * 1000) + LIFE_MS).delete(KEY + stream, NUDGE + stream).execute()
+            pipeline.set(HELD + stream, 1, px=int(LINGER_S * 1000) + LIFE_MS)
+            pipeline.delete(KEY + stream, NUDGE + stream)
+            pipeline.execute()
     except redis.RedisError as error:
         log.debug("wake.unheld stream=%s error=%s", stream, error)
 
@@ -108,7 +110,10 @@ def hurry(stream: str) -> None:
     wake(stream)
     try:
         with client().pipeline(transaction=True) as pipeline:
-            pipeline.delete(HURRY + stream).rpush(HURRY + stream, 1).pexpire(HURRY + stream, LIFE_MS).execute()
+            pipeline.delete(HURRY + stream)
+            pipeline.rpush(HURRY + stream, 1)
+            pipeline.pexpire(HURRY + stream, LIFE_MS)
+            pipeline.execute()
     except redis.RedisError as error:
         log.debug("wake.unhurried stream=%s error=%s", stream, error)
 

@@ -53,8 +53,8 @@ def test_the_readme_shows_the_commands_that_are_tested_here() -> None:
 
 
 def test_make_demo_goes_there_and_back_and_proves_it(shell: dict[str, str]) -> None:
-    """With shorter stages, in which beginning and end weigh more: 80 of a hundred requests a second must be reached."""
-    demo = [*make("demo"), "--dwell", "1", "--rate", "100"]
+    """With shorter stages, in which moving weighs more. The rate is a share of what the shop carries here by itself."""
+    demo = [*make("demo"), "--dwell", "1"]
     done = subprocess.run(demo, cwd=ROOT, env=shell, capture_output=True, text=True, timeout=380, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
