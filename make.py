@@ -47,8 +47,13 @@ LINT = (
 )
 
 GUIDE = ["-m", "pytest", "-q", "-p", "tests.guide", "-o", "timeout=400", "docs/guide"]
+PARTS = ["-m", "pytest", "-q", "tests/unit", "tests/integration"]
 TESTS = (
-    ("tests of the parts", ["-m", "pytest", "-q", "tests/unit", "tests/integration"]),
+    # Two halves that take about as long, side by side: most tests keep one core busy.
+    (
+        ("tests of the proxy", ["-m", "pytest", "-q", "tests/unit", "tests/integration/proxy", "tests/integration/local"]),
+        ("tests of the rest", [*PARTS, "--ignore=tests/unit", "--ignore=tests/integration/proxy", "--ignore=tests/integration/local"]),
+    ),
     # Apart, because Playwright keeps an event loop running in its process, in which Django's ORM refuses to work.
     ("the guide", GUIDE),
     ("the README", ["-m", "pytest", "-q", "tests/e2e/test_readme.py"]),
@@ -303,15 +308,31 @@ def replace(words):
 def check(steps):
     """Run all steps, also after one failed; the summary is short and the exit code honest."""
     results = []
-    for name, words in steps:
-        say("%s …" % name)
-        began = time.time()
-        code = subprocess.call([PYTHON] + words)
-        results.append((name, code, time.time() - began))
+    for step in steps:
+        results += side_by_side(step if isinstance(step[0], tuple) else (step,))
     print()
     for name, code, seconds in results:
-        print("%s %-17s %6.1f s" % ("✗" if code else "✓", name, seconds))
+        print("%s %-22s %6.1f s" % ("✗" if code else "✓", name, seconds))
     return 1 if any(code for _, code, _ in results) else 0
+
+
+def side_by_side(steps):
+    """Name, exit code and seconds of each. What the first one says is seen as it comes, what the others said afterwards."""
+    began, running = time.time(), []
+    for name, words in steps:
+        said = tempfile.TemporaryFile("w+") if running else None
+        running.append((name, said, subprocess.Popen([PYTHON] + words, stdout=said, stderr=said and subprocess.STDOUT)))
+        say("%s …" % name)
+    results = []
+    for name, said, process in running:
+        code = process.wait()
+        results.append((name, code, time.time() - began))
+        if said:
+            say("what %s said:" % name)
+            said.seek(0)
+            shutil.copyfileobj(said, sys.stdout)
+            said.close()
+    return results
 
 
 def say(text):

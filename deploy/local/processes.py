@@ -15,8 +15,8 @@ from deploy.local.readiness import Answers, Says
 # As root Celery warns at length; the estate on a developer's machine or in a container is meant to run so.
 CELERY = ("-W", "ignore:You're running the worker with superuser privileges", "-m", "celery", "--no-color", "-A")
 
-# The application has four processes: what waits for one of them waits in the proxy, where a hand-over can still park it. On a small
-# machine that does everything at once the reverse mirror may be late: a user is better served late than with old data.
+# The application has four processes: what waits for one of them waits in the proxy, where a hand-over can still park it. And on a
+# small machine that does everything at once the reverse mirror may be late: better an answer that is late than one that is old.
 PROXY_LIMITS = ("--limit", "connections-per-target=4", "--limit", "freshness=1s")
 
 

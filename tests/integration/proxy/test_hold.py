@@ -197,6 +197,60 @@ def test_step_2_nested_requests_of_a_write_under_way_pass(
     held(control, drained=True)
 
 
+def test_step_2_a_write_that_waits_for_its_turn_is_not_under_way_but_parked(
+    control: ControlPlane, controlled: Controlled, monolith: Application, service: Application
+) -> None:
+    """Nothing of it was sent, so a hand-over need not wait until it was; it goes to the new owner."""
+    slow = monolith.handler = Slow()
+    proxy = controlled("--limit", "connections-per-target=1")
+    first = proxy.send("POST", "/api/payments/1", b"x")
+    monolith.wait(1)
+    second = proxy.send("POST", "/api/payments/2", b"x")
+    until(lambda: proxy.metric("upstream_waiting") == 1, "the second one waiting for its turn")
+    control.apply(table(monolith, service, version=2, hold=HOLD))
+    held(control, drained=False)
+    slow.go.set()
+    assert read_answer(first.makefile("rb")).status == 201
+    held(control, drained=True, parked=1)
+    control.apply(table(monolith, service, version=3, stage="live", epoch=7))
+    assert read_answer(second.makefile("rb")).body == b"service"
+    assert [asked.target for asked in monolith.asked] == ["/api/payments/1"]
+
+
+def test_step_2_a_flip_sends_what_waits_for_its_turn_to_the_new_owner(
+    control: ControlPlane, controlled: Controlled, monolith: Application, service: Application
+) -> None:
+    slow = monolith.handler = Slow()
+    proxy = controlled("--limit", "connections-per-target=1")
+    first = proxy.send("POST", "/api/orders/", b"x")
+    monolith.wait(1)
+    second = proxy.send("POST", "/api/payments/", b"x")
+    until(lambda: proxy.metric("upstream_waiting") == 1, "the second one waiting for its turn")
+    control.apply(table(monolith, service, version=2, stage="live", epoch=7))
+    control.acknowledged(lambda ack: ack["table"] == [1, 2], "the new table")
+    slow.go.set()
+    assert read_answer(first.makefile("rb")).status == 201
+    assert read_answer(second.makefile("rb")).body == b"service"
+
+
+def test_nested_requests_of_a_write_under_way_do_not_wait_for_it(
+    control: ControlPlane, controlled: Controlled, monolith: Application
+) -> None:
+    """The write fills its target; what it asks itself goes beyond the limit, else it would wait for itself."""
+    inside: list[int] = []
+    proxy = controlled("--limit", "connections-per-target=1")
+
+    def handle(asked: Asked) -> bytes:
+        if asked.target == "/api/orders/checkout/":
+            signed = asked.get("x-strangler-request") or ""
+            inside.append(proxy.ask("POST", "/api/payments/", b"nested", X_Strangler_Request=signed).status)
+        return response(201)
+
+    monolith.handler = handle
+    assert proxy.ask("POST", "/api/orders/checkout/", b"x").status == 201
+    assert inside == [201]
+
+
 def test_step_2_a_forged_or_foreign_pass_is_parked(
     control: ControlPlane, controlled: Controlled, monolith: Application, service: Application
 ) -> None:
@@ -272,7 +326,7 @@ def test_step_2_a_write_that_was_not_sent_yet_is_parked_instead_of_counted(
     proxy = controlled()
     monolith.stop()
     waiting = proxy.send("POST", "/api/payments/", b"x")
-    until(lambda: proxy.metric("writes_in_flight", context="payments") == 1, "the write")
+    until(lambda: proxy.metric("requests_in_flight", context="payments") == 1, "the write")
     control.apply(table(monolith, service, version=2, hold=HOLD))
     held(control, drained=True, parked=1)
     control.apply(table(monolith, service, version=3, stage="live", epoch=7))
