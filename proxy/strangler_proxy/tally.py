@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import mmap
 
-_COUNTS = 256
-_SIZE = 16 * 1024
+_COUNTS = 4096  # names in a worker's life: a table has at most ``domain.table.MOST_CONTEXTS``, and may be followed by others
+_SIZE = _COUNTS * (1 + 64 + 1)
 
 
 class Tally:

@@ -22,7 +22,21 @@ from strangler.domain.site import Site
 from strangler.domain.snapshot import TableError
 from strangler.domain.stages import Side, Stage
 
-__all__ = ["Access", "ContextState", "Decision", "Hold", "Met", "RouteTable", "Streams", "TableError", "Why", "compile"]
+__all__ = [
+    "MOST_CONTEXTS",
+    "Access",
+    "ContextState",
+    "Decision",
+    "Hold",
+    "Met",
+    "RouteTable",
+    "Streams",
+    "TableError",
+    "Why",
+    "compile",
+]
+
+MOST_CONTEXTS = 1000
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 STICKY = ("user", "cookie", "address")
@@ -182,6 +196,8 @@ def compile(raw: Any) -> RouteTable:
         snapshot.name(name, f"contexts.{name}"): _context(name, body)
         for name, body in snapshot.table(top.get("contexts", {}), "contexts").items()
     }
+    if len(contexts) > MOST_CONTEXTS:
+        raise TableError("contexts", f"holds {len(contexts)}; a table has at most {MOST_CONTEXTS}")
     monolith = snapshot.table(top.get("default"), "default")
     default = snapshot.origins(monolith.get("targets"), "default.targets")
     if not default:

@@ -340,3 +340,11 @@ def test_a_site_that_makes_no_sense_is_refused(site: object, place: str) -> None
     with pytest.raises(TableError) as refused:
         compile({**SNAPSHOT, "site": site})
     assert refused.value.place == place
+
+
+def test_a_table_has_no_more_contexts_than_the_proxy_can_count() -> None:
+    context = {"stage": "monolith", "targets": {"monolith": ["http://127.0.0.1:8001"]}}
+    contexts = {f"context-{number}": context for number in range(1000)}
+    assert len(compile({**SNAPSHOT, "contexts": contexts, "routes": [], "also": []}).contexts) == 1000
+    with pytest.raises(TableError, match="contexts: holds 1001; a table has at most 1000"):
+        compile({**SNAPSHOT, "contexts": {**contexts, "one-more": context}, "routes": [], "also": []})

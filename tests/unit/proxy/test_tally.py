@@ -30,8 +30,8 @@ def test_nothing_was_under_way() -> None:
 
 def test_more_contexts_than_fit_are_not_miscounted_but_refused() -> None:
     tally = Tally()
-    for number in range(256):
+    for number in range(4096):
         tally.note(f"context-{number}", 1)
     with pytest.raises(OverflowError, match="too many contexts"):
         tally.note("one-more", 1)
-    assert len(tally.left()) == 256
+    assert len(tally.left()) == 4096
