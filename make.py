@@ -320,7 +320,7 @@ def side_by_side(steps):
     """Name, exit code and seconds of each. What the first one says is seen as it comes, what the others said afterwards."""
     began, running = time.time(), []
     for name, words in steps:
-        said = tempfile.TemporaryFile("w+") if running else None
+        said = tempfile.TemporaryFile("w+") if running else None  # noqa: SIM115 (closed below, when it was shown)
         running.append((name, said, subprocess.Popen([PYTHON] + words, stdout=said, stderr=said and subprocess.STDOUT)))
         say("%s …" % name)
     results = []

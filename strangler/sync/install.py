@@ -48,7 +48,7 @@ def install_replica(context: str, using: str | None = None) -> None:
 
 
 def uninstall(context: str | None = None, using: str | None = None) -> None:
-    """Takes it all away again, of one context or of all; leaves the product's own (empty) tables, which ``migrate`` removes.
+    """Takes it all away again, of one context or of all; leaves what ``migrate`` made (empty tables, a function).
 
     Refused while the service owns a context: its tables here are a copy, and would stay one for ever.
     """
