@@ -318,7 +318,8 @@ def check(steps):
 
 def side_by_side(steps):
     """Name, exit code and seconds of each. What the first one says is seen as it comes, what the others said afterwards."""
-    began, running = time.time(), []
+    began = time.time()
+    running = []  # type: list[tuple]
     for name, words in steps:
         said = tempfile.TemporaryFile("w+") if running else None  # noqa: SIM115 (closed below, when it was shown)
         running.append((name, said, subprocess.Popen([PYTHON] + words, stdout=said, stderr=said and subprocess.STDOUT)))
