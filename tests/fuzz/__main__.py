@@ -39,6 +39,7 @@ def _fuzz(name: str, seconds: int) -> int:
     for kept in found.glob(f"{name}-*"):
         (given / kept.name).write_bytes(kept.read_bytes())
     options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20", "-verbosity=0", "-print_final_stats=1"]
+    options.append(f"-artifact_prefix={found}/{name}-")
     command = [str(PLACE / "venv" / "bin" / "python"), "-m", "tests.fuzz.run", name, str(found), str(met), str(given), *options]
     paths = os.pathsep.join([str(peers.ROOT), str(peers.ROOT / "proxy")])
     code = subprocess.call(command, env={**os.environ, "PYTHONPATH": paths})
