@@ -6,7 +6,9 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.integration.proxy.conftest import ControlPlane
@@ -196,6 +198,10 @@ def test_clients_that_never_read_are_let_go_whatever_is_left_for_them(start: Sta
 # ---- counts -------------------------------------------------------------------------------------------------------------
 
 
+def later_than(moment: float) -> bool:
+    return time.monotonic() > moment
+
+
 def test_idle_connections_make_room_and_when_all_are_busy_503_says_so(start: Start, monolith: Application) -> None:
     gate = threading.Event()
 
@@ -209,6 +215,7 @@ def test_idle_connections_make_room_and_when_all_are_busy_503_says_so(start: Sta
     for one in idle:
         one.sendall(raw("GET", "/"))
         assert read_answer(one.makefile("rb")).status == 200
+        until(partial(later_than, time.monotonic() + 0.002), "the next tick of the proxy's clock, which counts milliseconds")
     assert proxy.ask("GET", "/").status == 200
     assert idle[0].recv(1) == b"", "the one that was idle for longest"
     busy = [proxy.send("GET", "/slow") for _ in range(20)]
