@@ -88,17 +88,17 @@ def test_p12_a_redis_that_is_down_is_swallowed_counted_and_left_alone_for_a_seco
 
 
 def test_p12_a_broker_that_is_down_is_swallowed_within_a_moment(estate, monkeypatch):
-    monkeypatch.setattr(
-        wake._local,
-        "connection",
-        current_app.connection_for_write("redis://127.0.0.1:9/0", transport_options=wake.QUICK),
-        raising=False,
-    )
-    failures = wake.failures
-    started = time.perf_counter()
-    assert wake.wake(STREAM) is False
-    assert time.perf_counter() - started < 0.3
-    assert wake.failures == failures + 1
+    failures, took = wake.failures, []
+    for _ in range(3):  # other work on the machine must be in the way three times to fail this
+        gone = current_app.connection_for_write("redis://127.0.0.1:9/0", transport_options=wake.QUICK)
+        monkeypatch.setattr(wake._local, "connection", gone, raising=False)
+        monkeypatch.setattr(wake, "_silent_until", 0.0)
+        broker.client().delete(wake.KEY + STREAM)
+        started = time.perf_counter()
+        assert wake.wake(STREAM) is False
+        took.append(time.perf_counter() - started)
+    assert min(took) < 0.3
+    assert wake.failures == failures + 3
 
 
 def test_the_task_never_fails_and_leaves_the_reason_on_the_stream(estate):
