@@ -47,12 +47,12 @@ LINT = (
 )
 
 GUIDE = ["-m", "pytest", "-q", "-p", "tests.guide", "-o", "timeout=400", "docs/guide"]
-OF_PROXY = ["tests/integration/proxy", "tests/integration/local"]
+OUTSIDE = ["tests/integration/" + part for part in ("proxy", "local", "containers")]
 TESTS = (
     # Two halves that take about as long, side by side: most tests keep one core busy.
     (
-        ("tests of the proxy", ["-m", "pytest", "-q", "tests/unit"] + OF_PROXY),
-        ("tests of the rest", ["-m", "pytest", "-q", "tests/integration"] + ["--ignore=" + path for path in OF_PROXY]),
+        ("tests of parts, outside", ["-m", "pytest", "-q", "tests/unit"] + OUTSIDE),
+        ("tests of parts, inside", ["-m", "pytest", "-q", "tests/integration"] + ["--ignore=" + path for path in OUTSIDE]),
     ),
     # Apart, because Playwright keeps an event loop running in its process, in which Django's ORM refuses to work.
     ("the guide", GUIDE),
@@ -312,7 +312,7 @@ def check(steps):
         results += side_by_side(step if isinstance(step[0], tuple) else (step,))
     print()
     for name, code, seconds in results:
-        print("%s %-22s %6.1f s" % ("✗" if code else "✓", name, seconds))
+        print("%s %-23s %6.1f s" % ("✗" if code else "✓", name, seconds))
     return 1 if any(code for _, code, _ in results) else 0
 
 
