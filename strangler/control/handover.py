@@ -26,7 +26,7 @@ log = logging.getLogger("strangler.control")
 
 PAUSED = ("hold", "fence", "drain", "offer", "commit")  # the steps that `max_pause_ms` bounds
 # Of the longest pause: when the hold, the drain and the commit must be through, so that the rest, or turning back, fits too.
-HOLD_SHARE, DRAIN_SHARE, COMMIT_SHARE = 0.5, 0.65, 0.72
+HOLD_SHARE, DRAIN_SHARE, COMMIT_SHARE = 0.45, 0.55, 0.6
 
 
 @dataclass(frozen=True)
@@ -186,11 +186,11 @@ class HandOver:
         return {}
 
     def flip(self, running: Running) -> Mapping[str, Any]:
+        published = self.plane.publish(running, running.to)
         if self.taker is Side.SERVICE:  # the reverse mirror fills while the proxies learn of the flip
             with self.ledger.guard(running):
                 self.streams(running)
             self.wake()
-        published = self.plane.publish(running, running.to)
         acknowledged = self.plane.converged(timeout_s=self.converge_s)
         return {**published, "proxies": dict(acknowledged), "pause_ms": self._parked_ms(running)}
 
