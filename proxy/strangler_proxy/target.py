@@ -203,7 +203,10 @@ class Target:
                 return
 
     def release(self, connection: UpstreamConnection) -> None:
-        """Gives a connection back for the next request."""
+        """Gives a connection back for the next request; one that went beyond the limit is not kept."""
+        if self.open > self._limits.connections_per_target:
+            connection.close()
+            return
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():

@@ -197,16 +197,24 @@ def test_step_2_nested_requests_of_a_write_under_way_pass(
     held(control, drained=True)
 
 
+def one_behind_the_other(
+    controlled: Controlled, monolith: Application, first: str, second: str
+) -> tuple[Slow, socket.socket, socket.socket]:
+    """Two writes to an application that takes one at a time: the first is being answered, the second waits for its turn."""
+    slow = monolith.handler = Slow()
+    proxy = controlled("--limit", "connections-per-target=1")
+    under_way = proxy.send("POST", first, b"x")
+    monolith.wait(1)
+    waiting = proxy.send("POST", second, b"x")
+    until(lambda: proxy.metric("upstream_waiting") == 1, "the second one waiting for its turn")
+    return slow, under_way, waiting
+
+
 def test_step_2_a_write_that_waits_for_its_turn_is_not_under_way_but_parked(
     control: ControlPlane, controlled: Controlled, monolith: Application, service: Application
 ) -> None:
     """Nothing of it was sent, so a hand-over need not wait until it was; it goes to the new owner."""
-    slow = monolith.handler = Slow()
-    proxy = controlled("--limit", "connections-per-target=1")
-    first = proxy.send("POST", "/api/payments/1", b"x")
-    monolith.wait(1)
-    second = proxy.send("POST", "/api/payments/2", b"x")
-    until(lambda: proxy.metric("upstream_waiting") == 1, "the second one waiting for its turn")
+    slow, first, second = one_behind_the_other(controlled, monolith, "/api/payments/1", "/api/payments/2")
     control.apply(table(monolith, service, version=2, hold=HOLD))
     held(control, drained=False)
     slow.go.set()
@@ -220,12 +228,7 @@ def test_step_2_a_write_that_waits_for_its_turn_is_not_under_way_but_parked(
 def test_step_2_a_flip_sends_what_waits_for_its_turn_to_the_new_owner(
     control: ControlPlane, controlled: Controlled, monolith: Application, service: Application
 ) -> None:
-    slow = monolith.handler = Slow()
-    proxy = controlled("--limit", "connections-per-target=1")
-    first = proxy.send("POST", "/api/orders/", b"x")
-    monolith.wait(1)
-    second = proxy.send("POST", "/api/payments/", b"x")
-    until(lambda: proxy.metric("upstream_waiting") == 1, "the second one waiting for its turn")
+    slow, first, second = one_behind_the_other(controlled, monolith, "/api/orders/", "/api/payments/")
     control.apply(table(monolith, service, version=2, stage="live", epoch=7))
     control.acknowledged(lambda ack: ack["table"] == [1, 2], "the new table")
     slow.go.set()
@@ -249,6 +252,7 @@ def test_nested_requests_of_a_write_under_way_do_not_wait_for_it(
     monolith.handler = handle
     assert proxy.ask("POST", "/api/orders/checkout/", b"x").status == 201
     assert inside == [201]
+    until(lambda: proxy.metric("upstream_connections") == 1, "the limit holding again")
 
 
 def test_step_2_a_forged_or_foreign_pass_is_parked(
