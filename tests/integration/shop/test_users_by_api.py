@@ -5,6 +5,7 @@ import time
 
 import jwt
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.test import Client
 from rest_framework.test import APIClient
@@ -62,6 +63,15 @@ def test_forged_and_expired_tokens_are_refused(user: User) -> None:
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
         answer = client.get("/api/users/me/")
         assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
+
+
+def test_a_token_that_was_taken_before_is_refused_when_its_time_is_over(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signature is remembered; its time is not."""
+    client = client_of(user)
+    assert client.get("/api/users/me/").status_code == 200
+    later = time.time() + settings.JWT_LIFETIME_S + 1
+    monkeypatch.setattr(tokens.time, "time", lambda: later)
+    assert client.get("/api/users/me/").status_code == 401
 
 
 def test_who_is_no_longer_active_is_refused(user: User) -> None:
