@@ -50,6 +50,27 @@ def test_p29_equal_sides_have_no_drift_and_it_is_remembered(estate):
     assert (row["verified_drift"], row["verified_marker"]) == (0, row["marker"])
 
 
+def test_p29_a_clean_look_at_what_changed_moves_the_mark_on_but_leaves_no_gap(estate):
+    """What is looked at next begins at the mark, so it may pass over nothing that was not compared."""
+    Code.objects.using(SOURCE).create(code="a")
+    estate.drain()
+    check(estate)
+    before = estate.stream()
+    Code.objects.using(SOURCE).create(code="b")
+    estate.drain()
+    check(estate, since_marker=before["verified_marker"] + 1)
+    assert estate.stream()["verified_marker"] == before["verified_marker"], "it began after the mark"
+    check(estate, since_marker=before["verified_marker"])
+    after = estate.stream()
+    assert after["verified_marker"] == after["marker"] > before["verified_marker"]
+    assert after["verified_at"] == before["verified_at"], "which is that of the last check of everything"
+    quietly(DESTINATION, "UPDATE bank_code SET meaning = 'other' WHERE code = 'b'")
+    Code.objects.using(SOURCE).create(code="c")
+    estate.drain()
+    check(estate, since_marker=before["verified_marker"])
+    assert estate.stream()["verified_marker"] == after["verified_marker"], "something differs"
+
+
 def test_p29_each_differing_key_is_named_with_what_is_wrong(estate, monkeypatch):
     monkeypatch.setattr(drift, "SMALL", 20)
     fill(estate, 2000)

@@ -168,3 +168,8 @@ def test_p12_a_holder_that_fails_is_no_longer_asked(estate, sent):
         estate.relay()
     assert wake.wake(STREAM)
     assert sent == [STREAM]
+
+
+def test_p12_a_holder_that_was_killed_is_taken_for_one_no_longer_than_two_seconds(estate, sent):
+    wake.hold(STREAM)
+    assert 0 < broker.client().pttl(wake.HELD + STREAM) <= 2000
