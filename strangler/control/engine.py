@@ -19,7 +19,7 @@ from strangler.control.handover import HandOver
 from strangler.control.holding import Holding
 from strangler.control.ledger import DatabaseLedger, Heartbeat, describe, open_operation
 from strangler.control.models import Migration, Operation, Receipt
-from strangler.control.observe import Observer
+from strangler.control.observe import HANDOVER_FRESH_S, TRY_AGAIN_FRESH_S, Observer
 from strangler.control.publish import ProxyPlane
 from strangler.control.saga import DONE, REFUSED, UNDONE, Event, Progress, Runner, Running, Saga, silent
 from strangler.control.sides import MonolithSide, ServiceSide
@@ -243,9 +243,11 @@ def _go(
                 receipts.append(_once(workshop, verb, at, to, who=who, why=why))
                 if not (left and _was_too_slow(receipts[-1])):
                     break
+                workshop.observer.handover_fresh_s = TRY_AGAIN_FRESH_S
                 progress(Event("again", workshop.probe(at, to), f"{receipts[-1].error}; trying again"))
                 time.sleep(BETWEEN_TRIES_S)
             _judged(receipts[-1], at, to)
+            workshop.observer.handover_fresh_s = HANDOVER_FRESH_S
             at = to
         return receipts
     finally:

@@ -34,7 +34,8 @@ OLDEST_HOLDER = """
 """
 
 
-HANDOVER_FRESH_S = 30.0  # what changed since is compared before writes are parked, and should not take long
+HANDOVER_FRESH_S = 1.0  # what changed since is compared while writes are parked, so it should be little
+TRY_AGAIN_FRESH_S = 30.0  # for a further try a moment later: what changed since is compared before writes are parked
 LOOK_AGAIN_S = 3.0
 PAUSE_S = 0.05
 
@@ -84,6 +85,7 @@ class Observer:
     monolith: Owning
     proxies: Proxies
     verify: bool = True
+    handover_fresh_s: float = HANDOVER_FRESH_S
     _seen: dict[str, StreamSeen | None] = field(default_factory=dict)
 
     def judge(self, at: Position, to: Position) -> list[Verdict]:
@@ -95,7 +97,7 @@ class Observer:
             "backfill": self.backfill,
             "lag": lambda: self._steadily(self._main(at), self.lag),
             "copies": lambda: self._steadily(self.context.copies_stream, lambda _: self.copies()),
-            "drift": lambda: self.drift(at, fresh_s=HANDOVER_FRESH_S if moves else limits.max_drift_age_s),
+            "drift": lambda: self.drift(at, fresh_s=self.handover_fresh_s if moves else limits.max_drift_age_s),
             "quarantine": lambda: gates.quarantine(self._streams(at)),
             "proxies": lambda: self._patiently(self.live_proxies, ALIVE_S + 1, meanwhile=_is_closed),
             "loose keys": self.loose_keys,
