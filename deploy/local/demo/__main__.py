@@ -25,7 +25,11 @@ THERE = ("mirror", "shadow", "canary 10", "canary 50", "canary 100", "live")
 WAY = (*THERE, "monolith", *THERE)
 MIN_RATE, MIN_PAYMENT_WRITES, MAX_PAUSE_MS = 100, 20, 500
 FLAT_OUT, TRIED_S = 10_000, 4.0
-SHARE, MOST = 0.3, 108  # of what the shop carries by itself: moving rows takes its part too, and so do the users of this demo
+SHARE, LEAST, MOST = (
+    0.3,
+    10,
+    108,
+)  # of what the shop carries by itself: moving rows takes its part too, and so do the users of this demo
 LAG = "SELECT max(lag_ms) FROM strangler_stream WHERE state = 'live'"
 
 
@@ -48,7 +52,7 @@ class Demo:
         mix = Mix()
         if self.asked is None:
             carried = self.carried()
-            self.rate = float(round(min(MOST, SHARE * carried)))
+            self.rate = float(round(max(LEAST, min(MOST, SHARE * carried))))
             self.console.print(
                 f"The shop by itself carries {carried:.0f} requests/s on this machine, and is asked for {SHARE:.0%}."
             )
