@@ -78,7 +78,7 @@ class Drain:
         """The rows changed since the marker ``since`` are equal on both sides; none is in quarantine."""
         waiting = Quarantine.objects.using(_alias()).filter(stream=self.stream).count()
         if waiting:
-            raise NotEqual(f"stream {self.stream}: {waiting} rows could not be applied; see: strangler sync status")
+            raise NotEqual(f"stream {self.stream}: {waiting} rows could not be applied; see: strangler sync quarantine list")
         report = drift.check(self.stream, since_marker=since)
         self._equal(report)
         if report.in_flight:

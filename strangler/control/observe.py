@@ -48,6 +48,7 @@ def stream(name: str) -> StreamSeen | None:
         return None
     waiting = Outbox.objects.using(alias).filter(stream=name)
     oldest = waiting.order_by("id").values_list("noted_at", flat=True).first()
+    quarantined = Quarantine.objects.using(alias).filter(stream=name)
     backfills = list(Backfill.objects.using(alias).filter(stream=name).values_list("state", flat=True))
     return StreamSeen(
         name=name,
@@ -55,7 +56,8 @@ def stream(name: str) -> StreamSeen | None:
         depth=waiting.count() if oldest else 0,
         lag_ms=row.lag_ms,
         oldest_ms=(timezone.now() - oldest).total_seconds() * 1000 if oldest else 0.0,
-        quarantined=Quarantine.objects.using(alias).filter(stream=name).count(),
+        quarantined=quarantined.count(),
+        discarded=quarantined.exclude(discarded_at=None).count(),
         marker=row.marker,
         relayed=row.relayed,
         backfilled=all(state == "done" for state in backfills) if backfills else None,

@@ -48,6 +48,7 @@ class StreamSeen:
     lag_ms: float | None = None
     oldest_ms: float = 0.0
     quarantined: int = 0
+    discarded: int = 0  # of the quarantined
     marker: int = 0
     relayed: int = 0
     backfilled: bool | None = None
@@ -139,9 +140,12 @@ def drift(checks: Sequence[DriftSeen], *, max_age_s: float) -> Verdict:
 
 
 def quarantine(streams: Sequence[StreamSeen]) -> Verdict:
+    """Discarded rows count as well: letting one be is no leave to lose it in a hand-over."""
     gate, count = _Gate("quarantine", "0"), sum(seen.quarantined for seen in streams)
     if count:
-        return gate.fails(str(count), f"{count} rows could not be applied: strangler sync status")
+        discarded = sum(seen.discarded for seen in streams)
+        let_be = f", {discarded} of them discarded: mend those, or delete them at their owner" if discarded else ""
+        return gate.fails(str(count), f"{count} rows could not be applied{let_be}: strangler sync quarantine list")
     return gate.passes("0", "no row waits in quarantine")
 
 

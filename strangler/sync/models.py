@@ -77,6 +77,8 @@ class Stream(models.Model):
     verified_at = models.DateTimeField(null=True, help_text="last drift check that found nothing")
     verified_drift = models.BigIntegerField(null=True, help_text="rows that differed at the last check")
     verified_marker = models.BigIntegerField(default=0, db_default=0, help_text="marker at the last clean full check")
+    over_since = models.DateTimeField(null=True, help_text="when its outbox was first seen over the budget (P4)")
+    floor = models.BigIntegerField(default=0, db_default=0, help_text="feed: what had a position below this is lost (P4)")
 
     class Meta:
         db_table = "strangler_stream"
@@ -104,10 +106,14 @@ class Backfill(models.Model):
     last_key = models.TextField(null=True)
     noted = models.BigIntegerField(default=0, db_default=0)
     estimate = models.BigIntegerField(default=0, db_default=0)
-    state = models.TextField(default="waiting", db_default="waiting", help_text="waiting, running, noted, done")
+    state = models.TextField(
+        default="waiting", db_default="waiting", help_text="waiting, running, noted, done; cancelled: broken off by hand"
+    )
     waits_for = models.JSONField(default=list, help_text="virtual ids of transactions older than the subscription")
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True, help_text="an operator has it wait")
+    chunk = models.IntegerField(default=0, db_default=0, help_text="rows of the next chunk; 0: none was timed yet")
 
     class Meta:
         db_table = "strangler_backfill"
@@ -123,6 +129,7 @@ class Quarantine(models.Model):
     error = models.TextField()
     attempts = models.IntegerField(default=0, db_default=0)
     since = models.DateTimeField(db_default=Now())
+    discarded_at = models.DateTimeField(null=True, help_text="an operator lets it be; why stands in a receipt")
 
     class Meta:
         db_table = "strangler_quarantine"

@@ -30,7 +30,7 @@ from django.db.utils import Error
 
 from strangler.domain.envelope import Event
 from strangler.errors import LostLease
-from strangler.sync import backfill, batch, collections, lease, marker, outbox, wake
+from strangler.sync import backfill, batch, collections, lease, marker, outbox, quarantine, wake
 from strangler.sync.database import alias, connection, discard_broken, message, rows, snapshot
 from strangler.sync.lease import Lease
 
@@ -42,11 +42,12 @@ BUDGET_S = 10.0  # a run gives other streams their turn after this; it wakes its
 
 SEEN = """
 SELECT (SELECT coalesce(json_object_agg(context, epoch), '{}') FROM strangler_ownership)::text,
-       ARRAY(SELECT state FROM strangler_backfill WHERE stream = %(stream)s AND state IN ('waiting', 'running', 'noted')),
+       ARRAY(SELECT state FROM strangler_backfill WHERE stream = %(stream)s AND state <> 'done'),
        EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %(stream)s),
+       EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %(stream)s AND discarded_at IS NULL),
        (SELECT max(id) FROM strangler_outbox WHERE stream = %(stream)s)
 """
-NOTING = {"waiting", "running"}
+NOTING = {"waiting", "running", "cancelled"}
 LAG = "coalesce(greatest(0, extract(epoch FROM clock_timestamp() - %(oldest)s::timestamptz) * 1000), 0)"
 ACKNOWLEDGE = """
 WITH held AS (
@@ -64,15 +65,6 @@ WITH held AS (
 )
 SELECT count(*) FROM held
 """.replace("{lag}", LAG).replace("{lazily}", lease.LAZILY)
-QUARANTINE = """
-INSERT INTO strangler_quarantine AS q (stream, collection, key, error, attempts)
-SELECT %s, c, k, e, 1 FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(c, k, e)
-ON CONFLICT (stream, collection, key) DO UPDATE SET error = EXCLUDED.error, attempts = q.attempts + 1
-"""
-CURED = """
-DELETE FROM strangler_quarantine q USING unnest(%s::text[], %s::text[]) AS u(c, k)
-WHERE q.stream = %s AND q.collection = u.c AND q.key = u.k
-"""
 FORGET_ROUNDS = "DELETE FROM strangler_round WHERE at < clock_timestamp() - interval '10 minutes'"
 
 
@@ -89,7 +81,8 @@ class Read:
     batch: batch.Batch
     is_whole: bool  # no pointer of the stream was left unread
     backfills: set[str]  # the states of those that are not through
-    is_quarantined: bool
+    is_quarantined: bool  # a key is in quarantine, be it discarded
+    is_unwell: bool  # one is that nobody has discarded
     newest: int  # the greatest pointer id in sight
 
 
@@ -121,7 +114,7 @@ class Relay:
         with snapshot(self.using) as cursor:
             pointers = outbox.read(cursor, self.lease.stream, self.limit + len(self.failed))
             cursor.execute(SEEN, {"stream": self.lease.stream})
-            epochs, backfills, is_quarantined, newest = cursor.fetchone()
+            epochs, backfills, is_quarantined, is_unwell, newest = cursor.fetchone()
             made = batch.build(
                 cursor,
                 self.lease.stream,
@@ -133,7 +126,7 @@ class Relay:
                 source="strangler/monolith",
             )
         is_whole = not pointers or pointers[-1].id >= (newest or 0)
-        return Read(drawn, pointers, made, is_whole, set(backfills), is_quarantined, newest or 0)
+        return Read(drawn, pointers, made, is_whole, set(backfills), is_quarantined, is_unwell, newest or 0)
 
     def _acknowledge(self, seen: Read, answer: dict[str, Any]) -> bool:
         done = {*answer.get("applied", ()), *answer.get("skipped", ())}
@@ -174,12 +167,10 @@ class Relay:
         )
         if not cursor.fetchone()[0]:
             raise lease.lost(stream)
-        if poison:
-            split = [(*_split(subject), reason) for subject, reason in poison.items()]
-            cursor.execute(QUARANTINE, [stream, *map(list, zip(*split, strict=True))])
         if seen.is_quarantined and done:
-            split_done = [_split(subject) for subject in done]
-            cursor.execute(CURED, [*map(list, zip(*split_done, strict=True)), stream])
+            quarantine.cure(cursor, stream, done, [name for name in seen.batch.resets() if name in done])
+        if poison:
+            quarantine.put(cursor, stream, poison)
         known = collections.for_stream(stream, self.using)
         for name in seen.batch.resets():
             if name in done:
@@ -191,7 +182,7 @@ class Relay:
         Under steady load no round may see everything. Then the marker of one of them is kept as a promise, and kept for good once
         a later round finds nothing left up to the greatest pointer that the promise's snapshot showed.
         """
-        if failing or seen.backfills & NOTING or seen.is_quarantined or seen.batch.resets():
+        if failing or seen.backfills & NOTING or seen.is_unwell or seen.batch.resets():
             self.promised = None
             return 0
         if seen.is_whole:
@@ -282,8 +273,3 @@ def give_up(held: Lease, error: Exception, using: str | None) -> None:
 
 def _epochs(text: str) -> dict[str, int]:
     return {str(name): int(epoch) for name, epoch in json.loads(text).items()}
-
-
-def _split(subject: str) -> tuple[str, str]:
-    collection, _, key = subject.partition("/")
-    return collection, key

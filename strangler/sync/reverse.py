@@ -13,14 +13,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from strangler.domain.envelope import BadEvent, Event, from_dict
+from strangler.domain.envelope import BadEvent, Event, Op, from_dict
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import collections, lease, marker, wake
+from strangler.sync import collections, lease, marker, quarantine, wake
 from strangler.sync.apply import Outcome, apply
 from strangler.sync.database import discard_broken, rows, value
 from strangler.sync.feed import LIMIT
 from strangler.sync.lease import Lease
-from strangler.sync.relay import BUDGET_S, CURED, FORGET_ROUNDS, LAG, QUARANTINE, give_up
+from strangler.sync.relay import BUDGET_S, FORGET_ROUNDS, LAG, give_up
 
 ADVANCE = """
 UPDATE strangler_stream
@@ -76,9 +76,11 @@ class Puller:
         stream = self.lease.stream
         cursor.execute("SET LOCAL synchronous_commit = on")
         keep = bool(outcome.failing) and not is_last_chance
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %s)", [stream])
-        (is_quarantined,) = cursor.fetchone()
-        is_clean = not outcome.failing and not is_quarantined
+        cursor.execute(
+            "SELECT count(*) > 0, count(*) > count(discarded_at) FROM strangler_quarantine WHERE stream = %s", [stream]
+        )
+        is_quarantined, is_unwell = cursor.fetchone()
+        is_clean = not outcome.failing and not is_unwell
         moved["next"] = self.lease.cursor if keep else until
         moved["published"] = complete_for if complete_for and is_clean else 0
         said = {
@@ -94,12 +96,11 @@ class Puller:
         if not cursor.fetchone():
             raise lease.lost(stream)
         cursor.execute(NOTED, said)
-        if outcome.failing and not keep:
-            split = [(*subject.partition("/")[::2], reason) for subject, reason in outcome.failing.items()]
-            cursor.execute(QUARANTINE, [stream, *map(list, zip(*split, strict=True))])
         if is_quarantined and outcome.applied:
-            done = [subject.partition("/")[::2] for subject in outcome.applied]
-            cursor.execute(CURED, [*map(list, zip(*done, strict=True)), stream])
+            resets = {event.collection for event in events if event.op is Op.RESET}
+            quarantine.cure(cursor, stream, outcome.applied, [name for name in outcome.applied if name in resets])
+        if outcome.failing and not keep:
+            quarantine.put(cursor, stream, outcome.failing)
 
 
 def run(

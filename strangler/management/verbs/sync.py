@@ -17,6 +17,7 @@ from strangler.domain.stages import Side, Stage
 from strangler.errors import Misuse, StranglerError
 from strangler.management import render
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Verb, verb
+from strangler.management.verbs import quarantine
 from strangler.sync import backfill as backfills
 from strangler.sync import drift, install
 from strangler.sync import status as stream_status
@@ -48,6 +49,7 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--sql", action="store_true", help="print the statements for a DBA instead of running them")
     _of_context(verbs, "backfill", backfill, "Note every mirrored row for the streams again.", "strangler sync backfill payments")
+    quarantine.add(verbs)
     _of_context(verbs, "verify", verify, "Compare both sides row by row, by digests.", "strangler sync verify payments")
     _of_context(verbs, "repair", repair, "Compare, and send the rows that differ again.", "strangler sync repair payments")
     parser = verb(
