@@ -27,6 +27,14 @@ class StaleEpoch(StranglerError):
     """A message or an ownership of an older epoch, or the same epoch with other content (P16). Answered 409."""
 
 
+class Gone(StranglerError):
+    """A feed no longer has what was asked for: it was over its budget (P4). Answered 410. ``floor``: where it goes on."""
+
+    def __init__(self, message: str, floor: int = 0) -> None:
+        self.floor = floor
+        super().__init__(message)
+
+
 class LostLease(StranglerError):
     """Another holder took the stream or the operation over; this one must stop without writing."""
 

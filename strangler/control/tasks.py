@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from celery import shared_task
 from celery.signals import worker_ready
 
 from strangler import conf
-from strangler.control import engine, publish, reconcile
+from strangler.control import engine, publish, reconcile, retreat
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import ownership
+from strangler.sync import budget, ownership
 from strangler.sync import tasks as streams
 
 log = logging.getLogger("strangler.control")
+
+BUDGET_EVERY_S = 5.0
+_looked_at = -BUDGET_EVERY_S
 
 
 def guard_identity() -> None:
@@ -30,10 +34,18 @@ def go_on() -> None:
     engine.resume(slice_s=15.0)
 
 
+def keep_to_budgets() -> None:
+    """P4: what waits in the outboxes, looked at every few seconds by each process that ticks."""
+    global _looked_at
+    if time.monotonic() - _looked_at >= BUDGET_EVERY_S:
+        _looked_at = time.monotonic()
+        budget.enforce()
+
+
 def _parts() -> list[Callable[[], object]]:
     if conf.side() != "monolith":
-        return [guard_identity]
-    return [guard_identity, go_on, publish.republish, reconcile.tell_owed, streams.floor]
+        return [guard_identity, keep_to_budgets]
+    return [guard_identity, keep_to_budgets, retreat.retreat, go_on, publish.republish, reconcile.tell_owed, streams.floor]
 
 
 @worker_ready.connect

@@ -17,6 +17,8 @@ from strangler.domain.snapshot import PAGE
 
 Access = Literal["auto", "read", "write"]
 STICKY = ("user", "cookie", "address")
+SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB)$")
+BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 COPY = re.compile(r"^(?P<label>\w+\.\w+)(?:\((?P<columns>\w+(?:\s*,\s*\w+)*)\))?$")
@@ -70,6 +72,18 @@ class Gates:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What a stream may leave waiting in an outbox before it is given up, so that the database that writes goes on (P4).
+
+    For each stream of the context, on the side that notes. Age in seconds, of the oldest change.
+    """
+
+    max_rows: int = 1_000_000
+    max_bytes: int = 1_000_000_000
+    max_age_s: float = 86_400.0
+
+
+@dataclass(frozen=True)
 class Ramp:
     """The declared canary shares in percent, rising, and the seconds between two of them."""
 
@@ -93,6 +107,7 @@ class Context:
     receivers: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = Gates()
     ramp: Ramp = Ramp()
+    outbox: Budget = Budget()
 
     @property
     def mirror_stream(self) -> str:
@@ -122,6 +137,14 @@ def seconds(text: str) -> float:
     if not match:
         raise ValueError(f"{text!r} is not a duration such as 500ms, 10s or 5m")
     return float(match[1]) * SECONDS[match[2]]
+
+
+def size(text: str) -> int:
+    """``"1GB"`` → 1,000,000,000. Raises ``ValueError`` naming the form it takes."""
+    match = SIZE.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a size such as 500MB or 1GB")
+    return int(float(match[1]) * BYTES[match[2]])
 
 
 class _Reader:
@@ -229,7 +252,7 @@ class _Reader:
 
     def context(self, name: str, raw: Mapping[str, Any]) -> Context:
         key = f"contexts.{name}"
-        known = {"apps", "routes", "also_written_by", "read_copies", "service", "receivers", "gates", "ramp", "shadow"}
+        known = {"apps", "routes", "also_written_by", "read_copies", "service", "receivers", "gates", "ramp", "shadow", "outbox"}
         self.unknown(raw, known, key)
         apps = self.strings(raw, "apps", key)
         if not apps:
@@ -265,6 +288,7 @@ class _Reader:
             receivers=dict(receivers),
             gates=self.gates(raw, f"{key}.gates"),
             ramp=self.ramp(raw, f"{key}.ramp"),
+            outbox=self.budget(raw, f"{key}.outbox"),
         )
 
     def copies(self, raw: Mapping[str, Any], key: str) -> tuple[ReadCopy, ...]:
@@ -292,6 +316,21 @@ class _Reader:
         self.unknown(raw, set(limits), key)
         values = {name: self.number(raw, name, key, getattr(defaults, name), *limits[name]) for name in limits}
         return Gates(**{**values, "min_samples": int(values["min_samples"])})  # type: ignore[arg-type]
+
+    def budget(self, context: Mapping[str, Any], key: str) -> Budget:
+        raw, default = self.table(context, "outbox", key), Budget()
+        self.unknown(raw, {"max_rows", "max_bytes", "max_age"}, key)
+        rows = self.number(raw, "max_rows", key, default.max_rows, 1000, 1e12)
+        most, age = default.max_bytes, default.max_age_s
+        try:
+            most = max(1_000_000, size(str(raw["max_bytes"]))) if "max_bytes" in raw else most
+        except ValueError as error:
+            self.problem(45, f"{key}.max_bytes", str(error), 'Write max_bytes = "1GB".')
+        try:
+            age = max(60.0, seconds(str(raw["max_age"]))) if "max_age" in raw else age
+        except ValueError as error:
+            self.problem(46, f"{key}.max_age", str(error), 'Write max_age = "24h".')
+        return Budget(int(rows), most, age)
 
     def ramp(self, context: Mapping[str, Any], key: str) -> Ramp:
         raw = self.table(context, "ramp", key)

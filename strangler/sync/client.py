@@ -13,7 +13,7 @@ from strangler import conf
 from strangler.domain import wire
 from strangler.domain.envelope import CONTENT_TYPE, Event, to_json
 from strangler.domain.tokens import issue
-from strangler.errors import Misconfigured, ServiceUnavailable, StaleEpoch, StranglerError
+from strangler.errors import Gone, Misconfigured, ServiceUnavailable, StaleEpoch, StranglerError
 from strangler.sync.collections import declared
 
 TIMEOUT = (1.0, 5.0)  # seconds to connect, to answer
@@ -23,8 +23,8 @@ _sessions = threading.local()
 class ServiceClient:
     """Calls the service of ``context``; connections are kept alive per thread.
 
-    Every call raises ``ServiceUnavailable`` when it does not answer or answers 5xx, ``StaleEpoch`` for 409, ``StranglerError``
-    else.
+    Every call raises ``ServiceUnavailable`` when it does not answer or answers 5xx, ``StaleEpoch`` for 409, ``Gone`` for
+    410, ``StranglerError`` else.
     """
 
     def __init__(self, context: str, url: str | None = None, timeout: tuple[float, float] = TIMEOUT) -> None:
@@ -103,6 +103,8 @@ class ServiceClient:
             ) from error
         if response.status_code == 409:
             raise StaleEpoch(_detail(response))
+        if response.status_code == 410:
+            raise Gone(_detail(response), _floor(response))
         if response.status_code >= 500:
             raise ServiceUnavailable(
                 f"the {self.context} service at {self.url} answered {response.status_code}: {_detail(response)}"
@@ -119,6 +121,13 @@ def _session() -> requests.Session:
         session = _sessions.session = requests.Session()
         session.trust_env = False  # no proxy and no .netrc between our own processes
     return session
+
+
+def _floor(response: requests.Response) -> int:
+    try:
+        return int(response.json()["floor"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _detail(response: requests.Response) -> str:

@@ -9,6 +9,8 @@ reads next can only give greater ones. Interleavings that it stands:
   the row may be newer than the event's pointer, and its own pointer comes next and says the same.
 - *A crash after an answer*: the positions were durable before it left (P7: the transaction writes, and commits with
   ``synchronous_commit`` on), so no other row can ever come under a position that the puller has passed.
+- *An outbox over its budget* (P4): what was lost had positions below the feed's floor, and whoever is behind it is told so, also
+  after the feed was opened again. The row of the stream is locked first, so an answer is from wholly before the break or refused.
 - *The puller's cursor*: positions up to ``after`` are deleted, so a puller must have ``after`` on disk before it asks.
 """
 
@@ -19,6 +21,7 @@ from typing import Any
 from django.db import transaction
 
 from strangler.domain.envelope import to_dict
+from strangler.errors import Gone
 from strangler.sync import batch, collections, outbox
 from strangler.sync.database import alias, connection
 from strangler.sync.lock import feed_key
@@ -35,7 +38,10 @@ RETURNING o.collection, o.key
 """
 READ = "SELECT id, collection, key, noted_at, pos FROM strangler_outbox WHERE stream = %s AND pos > %s ORDER BY pos LIMIT %s"
 # Also the write that makes the commit flush, and with it all that this transaction has seen (P7).
-TOUCH = "UPDATE strangler_stream SET last_round_at = clock_timestamp(), cursor = greatest(cursor, %s) WHERE name = %s"
+TOUCH = """
+UPDATE strangler_stream SET last_round_at = clock_timestamp(), cursor = greatest(cursor, %s) WHERE name = %s
+RETURNING state, floor
+"""
 
 
 def read(context: str, after: int, limit: int = LIMIT, using: str | None = None) -> dict[str, Any]:
@@ -54,6 +60,7 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
         cursor.execute("SELECT context, epoch FROM strangler_ownership")
         epochs = dict(cursor.fetchall())
         cursor.execute(TOUCH, [after, context])
+        _check(context, after, *(cursor.fetchone() or ("off", 0)))
         _catch_up_with(cursor, context, after)
         cursor.execute("DELETE FROM strangler_outbox WHERE stream = %s AND pos <= %s", [context, after])
         _assign(cursor, context, known)
@@ -65,6 +72,22 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
         "next": pointers[-1].pos if pointers else after,
         "marker": marker if len(pointers) < limit else None,
     }
+
+
+def _check(context: str, after: int, state: str, floor: int) -> None:
+    """Raises ``Gone`` for a puller that would miss what was lost, or while nothing is captured (P4)."""
+    if state in ("broken", "paused"):
+        raise Gone(
+            f"the outbox of the {context} service was over its budget, and its capture was removed; "
+            f"on the service run: strangler sync install {context}; then on the monolith: strangler sync backfill {context}",
+            floor,
+        )
+    if after < floor:
+        raise Gone(
+            f"the {context} service has lost changes that its feed did not get rid of in time; "
+            f"on the monolith run: strangler sync backfill {context}",
+            floor,
+        )
 
 
 def _catch_up_with(cursor: Any, stream: str, after: int) -> None:

@@ -137,6 +137,8 @@ def _set(cursor: Any, context: str, epoch: int, owner: str, operation: str, usin
         "system_identifier = %s, timeline = %s WHERE context = %s",
         [epoch, owner, operation, system, timeline, context],
     )
+    if owner == "monolith":  # both sides are equal, and what a feed has lost before is nobody's to miss (P4)
+        cursor.execute("UPDATE strangler_stream SET floor = 0 WHERE context = %s AND kind = 'feed' AND floor > 0", [context])
     return wanted
 
 

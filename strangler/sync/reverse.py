@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from strangler.domain.envelope import BadEvent, Event, Op, from_dict
-from strangler.errors import LostLease, StranglerError
-from strangler.sync import collections, lease, marker, quarantine, wake
+from strangler.errors import Gone, LostLease, StranglerError
+from strangler.sync import broken, collections, lease, marker, quarantine, wake
 from strangler.sync.apply import Outcome, apply
 from strangler.sync.database import discard_broken, rows, value
 from strangler.sync.feed import LIMIT
@@ -33,6 +33,13 @@ RETURNING 1
 NOTED = f"""
 INSERT INTO strangler_round (stream, round, changes, lag_ms)
 SELECT %(stream)s, %(round)s, %(changes)s, {LAG} WHERE %(changes)s > 0
+"""
+
+# The proxies are told nothing while the copy is made anew (P23): the feed is applied, but what it lost is not there yet.
+SEEN = """
+SELECT count(*) > 0, count(*) > count(discarded_at),
+       NOT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %(stream)s AND state <> 'done')
+FROM strangler_quarantine WHERE stream = %(stream)s
 """
 
 
@@ -54,7 +61,7 @@ class Puller:
         self.lease.renew()
         answer = self.feed.changes(self.lease.cursor, self.limit)
         events, until, complete_for = _parse(answer)
-        moved = {"next": self.lease.cursor, "published": 0}
+        moved = {"next": self.lease.cursor, "published": 0, "told": 0}
 
         def finish(cursor: Any, outcome: Outcome) -> None:
             self._finish(cursor, outcome, events, until, complete_for, moved)
@@ -64,8 +71,8 @@ class Puller:
         is_stuck = bool(events) and moved["next"] < until
         self.limit = min(self.limit * 2, 20 * LIMIT) if is_stuck else LIMIT
         self.lease.cursor = moved["next"]
-        if moved["published"]:
-            marker.publish(self.lease.stream, moved["published"])
+        if moved["told"]:
+            marker.publish(self.lease.stream, moved["told"])
         return complete_for is None or is_stuck, events
 
     def _finish(
@@ -76,13 +83,12 @@ class Puller:
         stream = self.lease.stream
         cursor.execute("SET LOCAL synchronous_commit = on")
         keep = bool(outcome.failing) and not is_last_chance
-        cursor.execute(
-            "SELECT count(*) > 0, count(*) > count(discarded_at) FROM strangler_quarantine WHERE stream = %s", [stream]
-        )
-        is_quarantined, is_unwell = cursor.fetchone()
+        cursor.execute(SEEN, {"stream": stream})
+        is_quarantined, is_unwell, is_backfilled = cursor.fetchone()
         is_clean = not outcome.failing and not is_unwell
         moved["next"] = self.lease.cursor if keep else until
         moved["published"] = complete_for if complete_for and is_clean else 0
+        moved["told"] = moved["published"] if is_backfilled else 0
         said = {
             "stream": stream,
             "token": self.lease.token,
@@ -156,6 +162,9 @@ def _hold(
                     rows(FORGET_ROUNDS, using=using)
                 return
     except LostLease:
+        raise
+    except Gone as gone:
+        broken.give_up(held.stream, str(gone), using, token=held.token, floor=gone.floor)
         raise
     except Exception as error:
         give_up(held, error, using)
