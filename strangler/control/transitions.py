@@ -17,7 +17,7 @@ from strangler.domain.gates import Verdict, closed
 from strangler.domain.plan import Kind
 from strangler.domain.stages import Side
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import backfill, install, loose_keys, marker, ownership, streams
+from strangler.sync import backfill, backfill_pace, install, loose_keys, marker, ownership, streams
 
 PAUSE_S = 0.05
 
@@ -242,13 +242,14 @@ class Transition:
         while backfill.unfinished(name):
             self._breathe(running)
             try:
-                backfill.step(name)
+                backfill.feed(name)
             except StranglerError as error:
                 said = str(error)
             progress = backfill.progress(name)
             seen = observe.stream(name)
             noted = [(each.state, each.noted) for each in progress]
-            if stall.over((noted, seen.relayed if seen else 0)):
+            waits = self.clock() if backfill_pace.is_paused(name) else None  # for as long as somebody wants it to
+            if stall.over((noted, seen.relayed if seen else 0, waits)):
                 said = said or (seen.last_error if seen else "") or "no worker carries it; is one running?"
                 raise StranglerError(f"the backfill of {name} has not moved for {self.stall_s:.0f} s: {said}")
             self._tell(f"{name}: {_progress(progress)}")

@@ -8,31 +8,31 @@ relay sends the row as it is then, so no old chunk can overwrite a newer row. St
 ``running``  chunk by chunk in order of the key; each chunk and the place that it reached are one transaction
 ``noted``    all pointers are written; when the stream has carried them, keys that exist only at the destination are swept
 ``done``
+
+Its pace, and ``paused`` and ``cancelled``, are in ``backfill_pace``.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 
 from strangler.errors import StranglerError
-from strangler.sync import collections
+from strangler.sync import backfill_pace, collections
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, connection, rows, value
-
-CHUNK = 5000
-DEEP = 20_000  # pointers waiting; above it the backfill lets the relay catch up, so that live changes don't queue behind it
 
 BEGIN = """
 INSERT INTO strangler_backfill AS b (stream, collection, state, waits_for, estimate)
 SELECT %s, %s, 'waiting', %s, greatest(0, c.reltuples)::bigint FROM pg_class c WHERE c.oid = to_regclass(%s)
 ON CONFLICT (stream, collection) DO UPDATE
 SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estimate, last_key = NULL, noted = 0,
-    started_at = clock_timestamp(), finished_at = NULL
+    started_at = clock_timestamp(), finished_at = NULL, paused_at = NULL
 """
 OPEN_TRANSACTIONS = """
 SELECT coalesce(json_agg(l.virtualtransaction), '[]')::text
@@ -45,10 +45,10 @@ SELECT coalesce(string_agg(DISTINCT pid::text, ', '), '') FROM pg_locks
 WHERE locktype = 'virtualxid' AND granted AND virtualtransaction = ANY(%s)
 """
 CLAIM = """
-SELECT id, collection, state, last_key, waits_for::text FROM strangler_backfill
-WHERE stream = %s AND state <> 'done' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT id, collection, state, last_key, waits_for::text, chunk FROM strangler_backfill
+WHERE stream = %s AND state NOT IN ('done', 'cancelled') AND paused_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
-UNFINISHED = "SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %s AND state <> 'done')"
+UNFINISHED = "SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %s AND state NOT IN ('done', 'cancelled'))"
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,21 @@ class Progress:
 
     collection: str
     state: str
+    noted: int
+    estimate: int
+    rate: float
+    eta_s: float | None
+    is_paused: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Total:
+    """How far all collections of a stream are together. ``state``: running, paused, cancelled or done."""
+
+    state: str
+    tables: int
+    tables_done: int
     noted: int
     estimate: int
     rate: float
@@ -88,15 +103,15 @@ def step(stream: str, using: str | None = None) -> bool:
             is_left = unfinished(stream, using)
         else:
             is_left = True
-            id_, name, state, last_key, waits_for = found
+            id_, name, state, last_key, waits_for, chunk = found
             if name not in known:
                 cursor.execute("DELETE FROM strangler_backfill WHERE id = %s", [id_])
             elif state == "waiting":
                 _wait(cursor, stream, id_, json.loads(waits_for))
             elif state == "running":
-                _note(cursor, stream, id_, known[name], last_key)
+                _note(cursor, stream, id_, known[name], last_key, chunk or backfill_pace.FIRST)
     if found is None and is_left:
-        time.sleep(0.01)  # another process is at it
+        time.sleep(0.01)  # another process is at it, or it is paused
     elif found is not None and state == "noted" and name in known:
         return _sweep(stream, id_, name, using)
     return is_left
@@ -104,7 +119,7 @@ def step(stream: str, using: str | None = None) -> bool:
 
 def feed(stream: str, using: str | None = None) -> bool:
     """For the relay, after each round: a step if there is a backfill and the outbox is short. True if a round is worth while."""
-    if not unfinished(stream, using) or _depth(stream, using) > DEEP:
+    if not unfinished(stream, using) or not backfill_pace.may_go_on(stream, using):
         return False
     before = _noted(stream, using)
     step(stream, using)
@@ -113,17 +128,33 @@ def feed(stream: str, using: str | None = None) -> bool:
 
 def progress(stream: str, using: str | None = None) -> list[Progress]:
     found = rows(
-        "SELECT collection, state, noted, estimate, extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at) "
+        "SELECT collection, state, noted, estimate, paused_at IS NOT NULL, "
+        "extract(epoch FROM coalesce(finished_at, paused_at, clock_timestamp()) - started_at) "
         "FROM strangler_backfill WHERE stream = %s ORDER BY id",
         [stream],
         using,
     )
     made = []
-    for collection, state, noted, estimate, seconds in found:
+    for collection, state, noted, estimate, is_paused, seconds in found:
         rate = noted / max(float(seconds), 0.001)
         eta = max(0, estimate - noted) / rate if state == "running" and rate else None
-        made.append(Progress(collection, state, noted, max(estimate, noted), rate, eta))
+        made.append(Progress(collection, state, noted, max(estimate, noted), rate, eta, is_paused, float(seconds)))
     return made
+
+
+def total(listed: Sequence[Progress]) -> Total | None:
+    """Of a stream's collections, which come one after the other; None where there was no backfill."""
+    if not listed:
+        return None
+    states = {each.state for each in listed}
+    done = sum(each.state == "done" for each in listed)
+    noted, estimate = sum(each.noted for each in listed), sum(each.estimate for each in listed)
+    rate = noted / max(*(each.seconds for each in listed), 0.001)
+    state = "done" if states == {"done"} else "cancelled" if "cancelled" in states else "running"
+    if any(each.is_paused for each in listed):
+        state = "paused"
+    eta = max(0, estimate - noted) / rate if state == "running" and rate else None
+    return Total(state, len(listed), done, noted, estimate, rate, eta)
 
 
 def _wait(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> None:
@@ -137,8 +168,9 @@ def _wait(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> None:
     cursor.execute("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream])
 
 
-def _note(cursor: Any, stream: str, id_: int, collection: Collection, last_key: str | None) -> None:
+def _note(cursor: Any, stream: str, id_: int, collection: Collection, last_key: str | None, chunk: int) -> None:
     """One chunk of pointers in order of the key, and where it ended."""
+    began = time.monotonic()
     order, beyond = collection.key_order("t"), ""
     params: list[object] = [stream, collection.name]
     if last_key is not None:
@@ -147,14 +179,16 @@ def _note(cursor: Any, stream: str, id_: int, collection: Collection, last_key: 
     cursor.execute(
         "WITH chunk AS (INSERT INTO strangler_outbox (stream, collection, key, origin) "
         f"SELECT %s, %s, {collection.key_text('t')}, 'backfill' FROM {collection.sql} AS t {beyond} "
-        f"ORDER BY {order} LIMIT {CHUNK} RETURNING id, key) "
+        f"ORDER BY {order} LIMIT {chunk} RETURNING id, key) "
         "SELECT (SELECT count(*) FROM chunk), (SELECT key FROM chunk ORDER BY id DESC LIMIT 1)",
         params,
     )
     count, reached = cursor.fetchone()
+    following = backfill_pace.next_chunk(chunk, time.monotonic() - began)
     cursor.execute(
-        "UPDATE strangler_backfill SET noted = noted + %s, last_key = coalesce(%s, last_key), state = %s WHERE id = %s",
-        [count, reached, "running" if count == CHUNK else "noted", id_],
+        "UPDATE strangler_backfill SET noted = noted + %s, last_key = coalesce(%s, last_key), state = %s, chunk = %s "
+        "WHERE id = %s",
+        [count, reached, "running" if count == chunk else "noted", following, id_],
     )
 
 
@@ -185,14 +219,6 @@ def _sweep(stream: str, id_: int, name: str, using: str | None) -> bool:
     )
     rows("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream], using)
     return unfinished(stream, using)
-
-
-def _depth(stream: str, using: str | None) -> int:
-    return int(
-        value(
-            "SELECT count(*) FROM (SELECT 1 FROM strangler_outbox WHERE stream = %s LIMIT %s) AS few", [stream, DEEP + 1], using
-        )
-    )
 
 
 def _noted(stream: str, using: str | None) -> list[tuple[Any, ...]]:

@@ -112,7 +112,8 @@ def sweep(using: str | None = None) -> None:
             pass
         known = collections.for_context(context, using) if kind == "feed" else collections.for_stream(name, using).values()
         for collection in known if kind != "reverse" else ():
-            _uncapture(collection, using)
+            if time.monotonic() < end:
+                _uncapture(collection, using)
 
 
 def _uncapture(collection: Collection, using: str | None) -> None:

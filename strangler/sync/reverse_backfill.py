@@ -48,7 +48,8 @@ def begin(stream: str, service: Service, using: str | None = None) -> None:
 
 def mend(stream: str, service: Service, using: str | None = None, said: Callable[[str], None] = lambda text: None) -> int:
     """Compare and send again until nothing differs; how many rows were sent. Raises ``StranglerError`` where that has no end."""
-    sent, seen = 0, []
+    sent = 0
+    seen: list[list[tuple[str, str, str]]] = []
     for _ in range(ROUNDS):
         report = drift.check(stream, using=using, client=service)
         if not report.differing:

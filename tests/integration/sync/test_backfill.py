@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from strangler.sync import backfill, outbox
+from strangler.sync import backfill, backfill_pace, outbox
 from strangler.sync.database import rows, value
 from tests.integration.sync.bank.models import Account, Code
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect, wait_for
@@ -18,6 +18,11 @@ def quick_checks(estate, monkeypatch):
     monkeypatch.setattr(client, "ServiceClient", lambda context: estate.service)
 
 
+def small_chunks(monkeypatch, size: int) -> None:
+    for name in ("FIRST", "LEAST", "MOST"):
+        monkeypatch.setattr(backfill_pace, name, size)
+
+
 def finish(estate, stream: str = CONTEXT) -> None:
     def is_done() -> bool:
         more = backfill.step(stream, SOURCE)
@@ -29,7 +34,7 @@ def finish(estate, stream: str = CONTEXT) -> None:
 
 
 def test_p13_rows_from_before_the_capture_arrive(estate, monkeypatch):
-    monkeypatch.setattr(backfill, "CHUNK", 7)
+    small_chunks(monkeypatch, 7)
     Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:03}") for n in range(30)])
     Account.objects.using(SOURCE).bulk_create([Account(handle=str(n)) for n in range(20)])
     rows("INSERT INTO bank_reading SELECT n, 2025 + n %% 2, 'r' FROM generate_series(1, 20) n", [], SOURCE)
@@ -114,7 +119,7 @@ def test_p13_the_relay_carries_a_backfill_on_its_own(estate):
 
 
 def test_p13_continues_where_it_stopped(estate, monkeypatch):
-    monkeypatch.setattr(backfill, "CHUNK", 10)
+    small_chunks(monkeypatch, 10)
     Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:03}") for n in range(25)])
     estate.forget_pointers()
     backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
