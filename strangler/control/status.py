@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ from strangler.domain.estate import Context
 from strangler.domain.gates import State, StreamSeen, Verdict, closed
 from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import Misuse, StranglerError
+from strangler.sync import status as sync_status
+from strangler.sync.diagnosis import Around, Severity
+from strangler.sync.status import StreamStatus
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Status:
     safe_to_roll_back: bool
     because: str
     back: str | None
+    alarms: tuple[str, ...] = ()  # what is broken or stuck, the worst first, each with what to do
+    is_broken: bool = False  # a stream was given up (P4)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,12 +90,13 @@ def report(names: list[str] | None = None) -> list[Status]:
         raise Misuse(f"there is no context {unknown[0]!r}; strangler.toml declares {', '.join(sorted(declared)) or 'none'}")
     proxies = Proxies()
     try:
-        return [_status(declared[name], proxies) for name in names or declared]
+        bad = [stream for stream in sync_status.streams(around=Around()) if stream.finding.severity is Severity.BAD]
+        return [_status(declared[name], proxies, [one for one in bad if one.context == name]) for name in names or declared]
     finally:
         proxies.close()
 
 
-def _status(context: Context, proxies: Proxies) -> Status:
+def _status(context: Context, proxies: Proxies, bad: Sequence[StreamStatus]) -> Status:
     row = Migration.objects.using(conf.setting("DATABASE")).filter(context=context.name).first()
     at = Position.of(Stage(row.stage), row.percent) if row else Position.of(Stage.MONOLITH)
     operation = _operation(context.name)
@@ -122,6 +128,8 @@ def _status(context: Context, proxies: Proxies) -> Status:
         safe_to_roll_back=safe,
         because=because,
         back=back,
+        alarms=tuple(f"stream {one.name} is {one.finding.word}: {one.finding.why}; next: {one.finding.next}" for one in bad),
+        is_broken=any(one.state == "broken" for one in bad),
     )
 
 

@@ -7,6 +7,7 @@ from strangler.control import identity, views
 urlpatterns = [
     path("ownership", views.ownership, name="strangler-ownership"),
     path("identity", identity.identity, name="strangler-identity"),
+    path("metrics", views.metrics, name="strangler-metrics"),
     path("livez", views.livez, name="strangler-livez"),
     path("readyz", views.readyz, name="strangler-readyz"),
 ]

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from strangler import conf
 from strangler.domain import tokens
 from strangler.problems import problem
+from strangler.sync import metrics as stream_metrics
 from strangler.sync import ownership as owners
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -51,6 +52,12 @@ def ownership(request: HttpRequest) -> HttpResponse:
         return problem(404, "No such context", f"{name!r} is not declared in strangler.toml")
     record = owners.get(name)
     return JsonResponse({"context": name, "epoch": record.epoch, "owner": record.owner, "operation": record.operation})
+
+
+@require_GET
+def metrics(_: HttpRequest) -> HttpResponse:
+    """The streams, for Prometheus. Without a token, as health is: numbers only, and never reachable through the proxy."""
+    return HttpResponse("\n".join(stream_metrics.lines()) + "\n", content_type=stream_metrics.CONTENT_TYPE)
 
 
 @require_GET

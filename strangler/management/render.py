@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from strangler.control import receipts
 from strangler.control.models import Receipt
@@ -89,7 +90,8 @@ def status(seen: Status) -> list[RenderableType]:
     rows.append(("back", f"safe to roll back now: {'yes' if seen.safe_to_roll_back else 'no'}, because {seen.because}"))
     if seen.back:
         rows.append(("", seen.back))
-    shown: list[RenderableType] = [heading(f"{seen.context} · {stage}") + f" {ago(seen.since)}", grid(rows)]
+    shown: list[RenderableType] = alarms([seen])
+    shown += [heading(f"{seen.context} · {stage}") + f" {ago(seen.since)}", grid(rows)]
     if seen.verdicts:
         shown += [heading("  gates of the next step"), verdicts(seen.verdicts)]
     return shown
@@ -110,6 +112,11 @@ def _next(seen: Status) -> str:
     return f"{seen.next} (blocked: {seen.blocked})" if seen.blocked else seen.next
 
 
+def alarms(listed: Iterable[Status]) -> list[RenderableType]:
+    """What is broken or stuck comes before everything else."""
+    return [Text(f"✗ {alarm}", style="bold red") for seen in listed for alarm in seen.alarms]
+
+
 def overview(listed: Sequence[Status]) -> list[RenderableType]:
     """All contexts, a line each."""
     rows = [("context", "stage", "writes", "reads", "next")]
@@ -117,7 +124,7 @@ def overview(listed: Sequence[Status]) -> list[RenderableType]:
         stage = f"{seen.stage} {seen.percent} %" if seen.percent else seen.stage
         rows.append((seen.context, stage, seen.writes, seen.reads, _next(seen) if seen.service else "–"))
     running = [f"running: {seen.operation.what}" for seen in listed if seen.operation]
-    return [grid(rows, indent=0), *map(escape, running)]
+    return [*alarms(listed), grid(rows, indent=0), *map(escape, running)]
 
 
 def plan(planned: Plan) -> list[RenderableType]:

@@ -20,8 +20,9 @@ from strangler.domain.tokens import BadToken, verify
 from strangler.errors import StranglerError
 from strangler.problems import from_error, problem
 from strangler.replica import quiet, readiness
-from strangler.sync import apply, collections, feed, marker, outbox, sequences, status
+from strangler.sync import apply, collections, feed, marker, outbox, sequences
 from strangler.sync import digest as digests
+from strangler.sync import metrics as stream_metrics
 from strangler.sync import ownership as owners
 from strangler.sync.database import message, rows, snapshot, sqlstate
 
@@ -213,9 +214,7 @@ def metrics(_: HttpRequest) -> HttpResponse:
         "# HELP strangler_ownership_epoch Epoch of the context as this side knows it.",
         "# TYPE strangler_ownership_epoch gauge",
         f'strangler_ownership_epoch{{context="{held.context}",owner="{held.owner}"}} {held.epoch}',
-        "# HELP strangler_stream_depth Changes that wait in a stream.",
-        "# TYPE strangler_stream_depth gauge",
+        *stream_metrics.lines(),
     ]
-    lines += [f'strangler_stream_depth{{stream="{stream.name}"}} {stream.depth}' for stream in status.streams()]
     lines += quiet.metrics()
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4")

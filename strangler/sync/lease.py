@@ -78,7 +78,7 @@ def take(stream: str, using: str | None = None) -> Lease | None:
     found = rows(TAKE, params, using)
     if not found:
         holder = value("SELECT lease_holder FROM strangler_stream WHERE name = %s", [stream], using)
-        if not holder or not _is_dead(holder):
+        if not holder or not is_dead(holder):
             return None
         found = rows(TAKE, {**params, "dead": holder}, using)
     if not found:
@@ -95,7 +95,7 @@ def _me() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
 
 
-def _is_dead(holder: str) -> bool:
+def is_dead(holder: str) -> bool:
     """Whether the holder was a process of this machine that no longer is: then nobody need wait for its lease to end."""
     host, _, rest = holder.partition(":")
     pid = rest.partition(":")[0]

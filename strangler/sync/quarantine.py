@@ -150,12 +150,13 @@ def show(stream: str, collection: str, key: str, *, client: Source | None = None
 
 def _other(entry: Entry, here: int | None, client: Source | None) -> str:
     try:
-        (there,) = (client or _client(entry.context)).digest_keys(entry.collection, [entry.key])
+        listed = (client or _client(entry.context)).digest_keys(entry.collection, [entry.key])
     except StranglerError as error:
         return f"unknown: {error}"
-    if not there["count"]:
+    there = {item["from"]: int(item["digest"]) for item in listed if item["count"]}
+    if entry.key not in there:
         return "no such row"
-    return "the same row" if int(there["digest"]) == here else "another row"
+    return "the same row" if there[entry.key] == here else "another row"
 
 
 def retry(

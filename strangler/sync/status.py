@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from strangler.sync import backfill
-from strangler.sync.backfill import Progress
+from strangler.sync import backfill, budget
+from strangler.sync.backfill import Progress, Total
 from strangler.sync.database import rows
+from strangler.sync.diagnosis import LIVE, Around, Finding, Unasked, judge
 
-STREAMS = """
+COUNTED = 100_000  # pointers; more are told by the distance of their ids
+STREAMS = f"""
 SELECT s.name, s.context, s.kind, s.state, s.marker, s.last_error, s.reason, s.verified_at, s.verified_drift, s.relayed,
-       (SELECT count(*) FROM strangler_outbox o WHERE o.stream = s.name),
+       (SELECT count(*) FROM (SELECT 1 FROM strangler_outbox o WHERE o.stream = s.name LIMIT {COUNTED + 1}) few),
        (SELECT extract(epoch FROM clock_timestamp() - o.noted_at)
         FROM strangler_outbox o WHERE o.stream = s.name ORDER BY o.id LIMIT 1),
-       (SELECT count(*) FROM strangler_quarantine q WHERE q.stream = s.name),
-       r.p50, r.p99, r.rate, s.retry_at > clock_timestamp(), s.failures,
-       s.last_round_at < clock_timestamp() - interval '5
-seconds' FROM strangler_stream s
+       q.waiting, q.discarded, r.p50, r.p99, r.rate, s.failures, extract(epoch FROM clock_timestamp() - s.last_round_at),
+       s.lease_holder, greatest(0, extract(epoch FROM s.lease_until - clock_timestamp()))
+FROM strangler_stream s
 LEFT JOIN LATERAL (
   SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag_ms) AS p50, percentile_cont(0.99) WITHIN GROUP (ORDER BY lag_ms) AS p99,
          sum(changes) / 60.0 AS rate
   FROM strangler_round WHERE stream = s.name AND at > clock_timestamp() - interval '60 seconds'
 ) r ON true
+LEFT JOIN LATERAL (
+  SELECT count(*) FILTER (WHERE discarded_at IS NULL) AS waiting, count(discarded_at) AS discarded
+  FROM strangler_quarantine WHERE stream = s.name
+) q ON true
 ORDER BY s.context, s.name
 """
 
 
 @dataclass(frozen=True)
 class StreamStatus:
-    """Ages in seconds, lag (noted to acknowledged, of the last minute's rounds) in milliseconds, rate in changes a second."""
+    """Ages in seconds, lag in milliseconds, rate in changes a second of the last minute.
+
+    ``lag_*``: from the statement that wrote to the acknowledgement, of the oldest change of each of the last minute's rounds. It
+    is never less than the lag from commit; a change waits in its own transaction too. ``budget``: the share of the outbox
+    budget that is used (P4). ``depth`` is a bound from above where it is more than 100,000.
+    """
 
     name: str
     context: str
@@ -44,46 +54,62 @@ class StreamStatus:
     relayed: int
     last_error: str
     quarantine: int
+    discarded: int = 0
     backfill: list[Progress] = field(default_factory=list)
+    backfilled: Total | None = None
     verified_at: dt.datetime | None = None
     verified_drift: int | None = None
     reason: str = ""
+    failures: int = 0
+    round_ago_s: float | None = None
+    lease_holder: str = ""
+    lease_left_s: float = 0.0
+    budget: float = 0.0
+    finding: Finding = LIVE
 
 
-def streams(context: str | None = None, using: str | None = None) -> list[StreamStatus]:
-    """Every stream of this side, or those of one context."""
-    made = []
-    for (
-        name, of, kind, state, marker, error, reason, verified_at, drift, relayed,
-        depth, oldest, quarantine, p50, p99, rate, backs_off, failures, is_late,
-    ) in rows(STREAMS, using=using):  # fmt: skip
-        if context and of != context:
-            continue
-        if not reason and backs_off:
-            reason = f"backs off after {failures} failed rounds: {error}"
-        elif not reason and quarantine:
-            reason = f"{quarantine} keys in quarantine; freshness is not published until they are gone"
-        elif not reason and state == "live" and depth and is_late:
-            reason = "no worker has carried it for 5 s; is a Celery worker with the queue strangler running?"
-        made.append(
-            StreamStatus(
-                name=name,
-                context=of,
-                kind=kind,
-                state=state,
-                depth=depth,
-                oldest_s=None if oldest is None else float(oldest),
-                lag_p50_ms=p50,
-                lag_p99_ms=p99,
-                rate=float(rate or 0),
-                marker=marker,
-                relayed=relayed,
-                last_error=error,
-                quarantine=quarantine,
-                backfill=backfill.progress(name, using),
-                verified_at=verified_at,
-                verified_drift=drift,
-                reason=reason,
-            )
-        )
-    return made
+def streams(context: str | None = None, using: str | None = None, around: Around | None = None) -> list[StreamStatus]:
+    """Every stream of this side, or those of one context; what is worst comes first.
+
+    ``around``: with an ``Around`` the causes of what waits are looked for; without, nobody is asked.
+    """
+    asked = around or Unasked()
+    seen = [_status(row, using) for row in rows(STREAMS, using=using) if context in (None, row[1])]
+    judged = [replace(one, finding=judge(one, asked)) for one in seen]
+    return sorted(judged, key=lambda one: -one.finding.severity)
+
+
+def _status(row: tuple, using: str | None) -> StreamStatus:
+    (
+        name, context, kind, state, marker, error, reason, verified_at, drift, relayed, depth, oldest,
+        quarantine, discarded, p50, p99, rate, failures, round_ago, holder, left,
+    ) = row  # fmt: skip
+    listed = backfill.progress(name, using)
+    limits = budget.of(context)
+    used = budget.usage(name, limits, using) if depth else budget.Usage()
+    return StreamStatus(
+        name=name,
+        context=context,
+        kind=kind,
+        state=state,
+        depth=depth if depth <= COUNTED else used.rows,
+        oldest_s=None if oldest is None else max(0.0, float(oldest)),
+        lag_p50_ms=p50,
+        lag_p99_ms=p99,
+        rate=float(rate or 0),
+        marker=marker,
+        relayed=relayed,
+        last_error=error,
+        quarantine=quarantine,
+        discarded=discarded,
+        backfill=listed,
+        backfilled=backfill.total(listed),
+        verified_at=verified_at,
+        verified_drift=drift,
+        reason=reason,
+        failures=failures,
+        round_ago_s=None if round_ago is None else max(0.0, float(round_ago)),
+        lease_holder=holder,
+        lease_left_s=float(left or 0),
+        budget=used.share(limits),
+    )

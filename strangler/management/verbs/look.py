@@ -8,7 +8,7 @@ from strangler.control import explain as explaining
 from strangler.control import receipts as recorded
 from strangler.control import status as reporting
 from strangler.management import render
-from strangler.management.answer import Answer, Subparsers, verb
+from strangler.management.answer import FAILED, PASS, Answer, Subparsers, verb
 
 
 def add(subparsers: Subparsers) -> None:
@@ -16,7 +16,8 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "status",
         status,
-        help="Where a context stands: who reads and writes where, what runs, what is next, and whether going back is safe.",
+        help="Where a context stands: who reads and writes where, what runs, what is next, and whether going back is safe. "
+        "Ends with 1 where a stream is broken.",
         example="strangler status payments",
     )
     parser.add_argument("context", nargs="?", metavar="CONTEXT", help="all contexts without it")
@@ -45,9 +46,10 @@ def add(subparsers: Subparsers) -> None:
 def status(options: argparse.Namespace) -> Answer:
     if options.context:
         (seen,) = reporting.report([options.context])
-        return Answer(seen.to_json(), render.status(seen))
+        return Answer(seen.to_json(), render.status(seen), FAILED if seen.is_broken else PASS)
     listed = reporting.report()
-    return Answer({"contexts": [seen.to_json() for seen in listed]}, render.overview(listed))
+    code = FAILED if any(seen.is_broken for seen in listed) else PASS
+    return Answer({"contexts": [seen.to_json() for seen in listed]}, render.overview(listed), code)
 
 
 def receipts(options: argparse.Namespace) -> Answer:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.live import Live
 
 from strangler import conf
 from strangler.control import publish
@@ -16,11 +18,13 @@ from strangler.domain.estate import Context
 from strangler.domain.stages import Side, Stage
 from strangler.errors import Misuse, StranglerError
 from strangler.management import render
+from strangler.management import streams as looks
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Verb, verb
+from strangler.management.verbs import backfill as backfills
 from strangler.management.verbs import quarantine
-from strangler.sync import backfill as backfills
-from strangler.sync import drift, install
+from strangler.sync import broken, drift, install
 from strangler.sync import status as stream_status
+from strangler.sync.diagnosis import Around, Severity
 
 
 def add(subparsers: Subparsers) -> None:
@@ -31,14 +35,16 @@ def add(subparsers: Subparsers) -> None:
         epilog="example: strangler sync status",
     )
     verbs = group.add_subparsers(title="verbs", metavar="VERB", required=True)
-    verb(
+    parser = verb(
         verbs,
         "status",
         status,
-        help="Every stream: state, depth, lag, quarantine, last check.",
-        example="strangler sync status",
+        help="Every stream, the worst first: state, depth, lag, refused rows, backfill, last check, and why it waits. "
+        "Ends with 1 where one is broken or stuck.",
+        example="strangler sync status --watch",
         anywhere=True,
     )
+    parser.add_argument("--watch", action="store_true", help="look again every second, until Ctrl-C")
     parser = _of_context(
         verbs,
         "install",
@@ -48,7 +54,14 @@ def add(subparsers: Subparsers) -> None:
         anywhere=True,
     )
     parser.add_argument("--sql", action="store_true", help="print the statements for a DBA instead of running them")
-    _of_context(verbs, "backfill", backfill, "Note every mirrored row for the streams again.", "strangler sync backfill payments")
+    parser = _of_context(
+        verbs,
+        "backfill",
+        backfill,
+        "Send every mirrored row again, and watch until it is through. Also brings a broken stream back.",
+        "strangler sync backfill payments",
+    )
+    backfills.arguments(parser)
     quarantine.add(verbs)
     _of_context(verbs, "verify", verify, "Compare both sides row by row, by digests.", "strangler sync verify payments")
     _of_context(verbs, "repair", repair, "Compare, and send the rows that differ again.", "strangler sync repair payments")
@@ -71,37 +84,39 @@ def _of_context(
     return parser
 
 
-def status(_: argparse.Namespace) -> Answer:
-    listed = stream_status.streams()
-    data = {"streams": [asdict(stream) for stream in listed]}
+def status(options: argparse.Namespace) -> Answer:
+    if options.watch:
+        return _watch(options)
+    listed, shown = _look()
+    data = {"streams": [_json(stream) for stream in listed]}
+    is_bad = any(stream.finding.severity is Severity.BAD for stream in listed)
+    return Answer(data, shown, FAILED if is_bad else PASS)
+
+
+def _json(stream: stream_status.StreamStatus) -> dict[str, Any]:
+    return {**asdict(stream), "finding": {**asdict(stream.finding), "severity": stream.finding.severity.name.lower()}}
+
+
+def _look() -> tuple[list[stream_status.StreamStatus], list[RenderableType]]:
+    around = Around()
+    listed = stream_status.streams(around=around)
     if not listed:
-        return Answer(data, ["no stream is installed; the first step of a context is: strangler advance CONTEXT --to mirror"])
-    head = ("stream", "state", "waiting", "lag p50", "p99 ms", "per s", "quarantine", "backfill", "checked", "says")
-    return Answer(data, [render.grid([head, *map(_row, listed)], indent=0)])
+        return [], ["no stream is installed; the first step of a context is: strangler advance CONTEXT --to mirror"]
+    wrong = [f"{around.redis}: nothing is woken at commit, and no read counts as fresh"] if around.redis else []
+    return listed, looks.table(listed, wrong)
 
 
-def _row(stream: stream_status.StreamStatus) -> tuple[str, ...]:
-    running = [progress for progress in stream.backfill if progress.state != "done"]
-    backfilled = f"{len(stream.backfill) - len(running)}/{len(stream.backfill)} tables" if stream.backfill else "–"
-    checked = stream.verified_at.strftime("%H:%M:%S") if stream.verified_at else "never"
-    if stream.verified_drift:
-        checked = f"{stream.verified_drift} differ"
-    return (
-        stream.name,
-        stream.state,
-        str(stream.depth),
-        _ms(stream.lag_p50_ms),
-        _ms(stream.lag_p99_ms),
-        f"{stream.rate:.1f}",
-        str(stream.quarantine),
-        backfilled,
-        checked,
-        stream.reason or stream.last_error or "–",
-    )
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}"
+def _watch(options: argparse.Namespace) -> Answer:
+    console = render.console()
+    if options.json or not console.is_terminal:
+        raise Misuse("--watch is for a terminal; for programs: strangler sync status --json")
+    try:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(Group(*_look()[1]), refresh=True)
+                time.sleep(1)
+    except KeyboardInterrupt:
+        return Answer({}, _look()[1])
 
 
 def installed(options: argparse.Namespace) -> Answer:
@@ -112,6 +127,8 @@ def installed(options: argparse.Namespace) -> Answer:
         lines = [str(line).rstrip().rstrip(";") + ";" for line in install.statements(options.context)]
         return Answer({"statements": lines}, [render.escape(line) for line in lines])
     (install.install_replica if service else install.install)(options.context)
+    if service:
+        broken.open_feed(options.context)
     return Answer(
         {"context": options.context, "side": conf.side(), "installed": True},
         [f"capture and fence of {options.context} are installed on this side ({conf.side()})"],
@@ -133,14 +150,7 @@ def _streams(context: Context) -> list[str]:
 
 def backfill(options: argparse.Namespace) -> Answer:
     context = context_named(options.context)
-    names = [name for name in _streams(context) if name != context.reverse_stream]
-    for name in names:
-        backfills.start(name)
-        while backfills.step(name):
-            pass
-    data = {name: [asdict(progress) for progress in backfills.progress(name)] for name in names}
-    shown = [f"{name}: every row is noted; the workers carry them. See: strangler sync status" for name in names]
-    return Answer({"streams": data}, shown)
+    return backfills.run(options, context, _streams(context))
 
 
 def _check(context: Context) -> list[tuple[str, Any]]:
