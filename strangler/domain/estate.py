@@ -324,7 +324,7 @@ class _Reader:
         most, age = default.max_bytes, default.max_age_s
         try:
             most = max(1_000_000, size(str(raw["max_bytes"]))) if "max_bytes" in raw else most
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             self.problem(45, f"{key}.max_bytes", str(error), 'Write max_bytes = "1GB".')
         try:
             age = max(60.0, seconds(str(raw["max_age"]))) if "max_age" in raw else age

@@ -155,12 +155,15 @@ def _progress(stream: StreamStatus, rates: dict[str, float]) -> list[RenderableT
     line = Text.assemble(
         (f"{stream.name}  ", "bold"),
         (bar, "green" if total.state == "done" else "cyan"),
-        f" {done:>4.0%}  {total.noted:,}{of} rows",
-        f"  {rate:,.0f}/s" if total.state == "running" else f"  {total.state}",
-        f"  {clock(left)} left" if left else "",
+        f" {done:>4.0%}  {total.noted:,}{of} rows" + ("" if total.state == "running" else f", {total.state}"),
     )
-    waiting = f", {stream.depth:,} changes on their way" if stream.depth else ""
-    below = Text(f"  {total.tables_done} of {total.tables} tables complete{waiting}", style="dim")
+    parts = [
+        f"{rate:,.0f} rows/s" if total.state == "running" else "",
+        f"{clock(left)} left" if left else "",
+        f"{total.tables_done} of {total.tables} tables complete",
+        f"{stream.depth:,} changes on their way" if stream.depth else "",
+    ]
+    below = Text("  " + ", ".join(part for part in parts if part), style="dim")
     why = stream.finding.why if stream.finding.severity >= Severity.LOOK and stream.finding.word != "copying" else ""
     said = [Padding(Text(why, style=LOOKS[stream.finding.severity][1]), (0, 0, 0, 2))] if why else []
     return [line, below, *said]

@@ -31,8 +31,8 @@ NEAR = 0.5  # of the budget: worth to be told
 class Severity(IntEnum):
     """How much it matters. BAD: nothing moves or rows are missing; LOOK: it waits, and says for what."""
 
-    GOOD = 0
-    IDLE = 1
+    IDLE = 0
+    GOOD = 1
     LOOK = 2
     BAD = 3
 
@@ -133,7 +133,7 @@ def _given_up(seen: StreamStatus, _: Around) -> Finding | None:
     if seen.state != "broken":
         return None
     command = f"sync install {seen.context}" if seen.kind == "feed" else f"sync backfill {seen.context}"
-    return Finding(Severity.BAD, "BROKEN", seen.reason, f"strangler {command}")
+    return Finding(Severity.BAD, "BROKEN", seen.reason.partition("; once ")[0], f"strangler {command}")
 
 
 def _not_running(seen: StreamStatus, _: Around) -> Finding | None:
@@ -227,8 +227,8 @@ def _differing(seen: StreamStatus, _: Around) -> Finding | None:
 
 
 def _behind(seen: StreamStatus, _: Around) -> Finding | None:
-    limit = backfill_pace.limit_ms(seen.name)
-    lag = max(seen.lag_p99_ms or 0.0, (seen.oldest_s or 0.0) * 1000)
+    """As it is now: what was a minute ago is in the column of p99, and a backfill that has just ended would be in it."""
+    limit, lag = backfill_pace.limit_ms(seen.name), (seen.oldest_s or 0.0) * 1000
     if lag <= limit:
         return None
     return Finding(Severity.LOOK, "behind", f"{lag:,.0f} ms behind, more than the {limit:,.0f} ms that the gate allows")

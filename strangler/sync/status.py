@@ -76,7 +76,7 @@ def streams(context: str | None = None, using: str | None = None, around: Around
     asked = around or Unasked()
     seen = [_status(row, using) for row in rows(STREAMS, using=using) if context in (None, row[1])]
     judged = [replace(one, finding=judge(one, asked)) for one in seen]
-    return sorted(judged, key=lambda one: -one.finding.severity)
+    return sorted(judged, key=lambda one: (-one.finding.severity, one.state != "broken"))
 
 
 def _status(row: tuple, using: str | None) -> StreamStatus:

@@ -24,6 +24,7 @@ read_copies = ["orders.Order", "users.User(id, email)"]
 service = { urls = ["http://127.0.0.1:8105"], sticky = "cookie", health = "/readyz" }
 gates = { lag_p99_ms = 250 }
 ramp = { steps = [5, 100], interval = "2m" }
+outbox = { max_rows = 50_000, max_bytes = "200MB", max_age = "2h" }
 """
 
 
@@ -42,6 +43,7 @@ def test_a_good_file_is_read_whole() -> None:
     assert context.routes[1].methods == ("GET",)
     assert context.read_copies[1].columns == ("id", "email")
     assert (context.gates.lag_p99_ms, context.gates.max_pause_ms) == (250, 500)
+    assert (context.outbox.max_rows, context.outbox.max_bytes, context.outbox.max_age_s) == (50_000, 200_000_000, 7200)
     assert (context.ramp.steps, context.ramp.interval_s) == ((5, 100), 120)
     assert (context.mirror_stream, context.copies_stream, context.reverse_stream) == (
         "payments",
@@ -71,6 +73,9 @@ def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
     [
         (('apps = ["shop.payments"]', "apps = []"), "contexts.payments.apps: names no Django app"),
         (("steps = [5, 100]", "steps = [100, 5]"), "contexts.payments.ramp.steps"),
+        (("max_rows = 50_000", "max_rows = 5"), "contexts.payments.outbox.max_rows"),
+        (('max_bytes = "200MB"', 'max_bytes = "much"'), "contexts.payments.outbox.max_bytes"),
+        (('max_age = "2h"', 'max_age = "long"'), "contexts.payments.outbox.max_age"),
         (('interval = "2m"', 'interval = "soon"'), "contexts.payments.ramp.interval"),
         (('prefix = "/api/payments"', 'prefix = "api"'), "contexts.payments.routes[0].prefix"),
         (('prefix = "/api/payments"', 'prefix = "/a", path = "/b"'), "contexts.payments.routes[0]"),
@@ -134,7 +139,7 @@ json_like = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=10,
 )
-KNOWN = ["apps", "routes", "service", "ramp", "gates", "shadow", "receivers", "read_copies", "also_written_by"]
+KNOWN = ["apps", "routes", "service", "ramp", "gates", "shadow", "receivers", "read_copies", "also_written_by", "outbox"]
 
 
 @given(st.dictionaries(st.sampled_from(KNOWN), json_like))
