@@ -112,10 +112,10 @@ def listed(
     collection: str | None = None,
     key: str | None = None,
     *,
-    limit: int = 1000,
+    limit: int | None = None,
     using: str | None = None,
 ) -> list[Entry]:
-    """The oldest first, ``limit`` of them."""
+    """The oldest first; all, or ``limit`` of them."""
     sql = LISTED if stream else LISTED.replace("stream = %(stream)s", "true")
     said = {"stream": stream, "collection": collection, "key": key, "limit": limit}
     return [Entry(*row) for row in rows(sql, said, using)]

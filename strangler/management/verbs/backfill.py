@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, context: Context, names: Sequence[str]) -> Answer:
     """``names``: the streams that run for the context where it stands."""
     if options.pause or options.cancel:
-        return _told(options, context, names)
+        return _told(options, context, [name for name in names if name != context.reverse_stream])
     if options.show:
         return _answer(context, names)
     if options.resume:
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, context: Context, names: Sequence[str]) -> 
     if context.reverse_stream in names and backfill.unfinished(context.reverse_stream):
         reverse_backfill.mend(context.reverse_stream, ServiceClient(context.name), said=_teller(options.json))
     if options.detach:
-        return _answer(context, names, "the workers carry it; look: strangler sync status --watch")
+        return _answer(context, names, "the workers carry it; look: strangler sync status --watch", code=PASS)
     try:
         watch(towards, silent=options.json)
     except KeyboardInterrupt:

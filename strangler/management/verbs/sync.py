@@ -131,8 +131,14 @@ def installed(options: argparse.Namespace) -> Answer:
         broken.open_feed(options.context)
     return Answer(
         {"context": options.context, "side": conf.side(), "installed": True},
-        [f"capture and fence of {options.context} are installed on this side ({conf.side()})"],
+        [f"capture and fence of {options.context} are installed on this side ({conf.side()})", *_still_broken(options.context)],
     )
+
+
+def _still_broken(context: str) -> list[str]:
+    """Installing alone does not bring a stream back that was given up: what it has missed would stay missing."""
+    names = [stream.name for stream in stream_status.streams(context) if stream.state == "broken"]
+    return [f"{', '.join(names)}: broken still; bring it back: strangler sync backfill {context}"] if names else []
 
 
 def _streams(context: Context) -> list[str]:
