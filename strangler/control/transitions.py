@@ -227,7 +227,7 @@ class Transition:
         return {}
 
     def backfill(self, running: Running) -> Mapping[str, Any]:
-        """Every mirrored row is noted, chunk by chunk, and carried; a resumed backfill goes on where it was."""
+        """Every mirrored row is sent, chunk by chunk; a resumed backfill goes on where it was."""
         if not running.data.get("backfill_asked"):
             for name in self._towards_service:
                 backfill.start(name)
@@ -247,8 +247,8 @@ class Transition:
                 said = str(error)
             progress = backfill.progress(name)
             seen = observe.stream(name)
-            noted = [(each.state, each.noted) for each in progress]
-            if stall.over((noted, seen.relayed if seen else 0)):
+            sent = [(each.state, each.sent) for each in progress]
+            if stall.over((sent, seen.relayed if seen else 0)):
                 said = said or (seen.last_error if seen else "") or "no worker carries it; is one running?"
                 raise StranglerError(f"the backfill of {name} has not moved for {self.stall_s:.0f} s: {said}")
             self._tell(f"{name}: {_progress(progress)}")
@@ -306,7 +306,7 @@ class _Stall:
 
 
 def _progress(listed: Sequence[backfill.Progress]) -> str:
-    noted, estimate = sum(each.noted for each in listed), sum(each.estimate for each in listed)
+    sent, estimate = sum(each.sent for each in listed), sum(each.estimate for each in listed)
     done = sum(each.state == "done" for each in listed)
     share = f" of about {estimate:,}" if estimate else ""
-    return f"{noted:,}{share} rows noted, {done} of {len(listed)} tables complete"
+    return f"{sent:,}{share} rows sent, {done} of {len(listed)} tables complete"

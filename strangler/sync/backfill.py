@@ -1,37 +1,39 @@
-"""Backfill: pointers for every row that is there, chunk by chunk, through the outbox like any change (P13).
+"""Backfill: every row that is there, chunk by chunk in order of the key, in the rounds of the relay (P13, ADR 0016).
 
-It reads keys only and locks no row. A row that changes meanwhile has a pointer of its own; whichever pointer is read last, the
-relay sends the row as it is then, so no old chunk can overwrite a newer row. Steps of a collection:
+A chunk is read in a round's own snapshot, beside the live changes, and carries the round's version. So whatever else is under way
+for one of its keys, the newer snapshot wins, and no chunk can overwrite a newer row. It locks no row and writes nothing but the
+place that it has reached, with the acknowledgement. Steps of a collection:
 
 ``waiting``  until every transaction is over that was open when the backfill was asked for: such a one may write with a snapshot
              from before the subscription, and its trigger would note nothing
-``running``  chunk by chunk in order of the key; each chunk and the place that it reached are one transaction
-``noted``    all pointers are written; when the stream has carried them, keys that exist only at the destination are swept
+``running``  chunk by chunk; keys that the destination does not take get a pointer, and are tried again like any change
+``sweeping`` all rows are sent; keys that exist only at the destination are looked for, and deleted there
 ``done``
+
+Interleavings: *two holders*: the acknowledgement checks the token. *A crash before it*: the chunk is sent again, as it is then.
+*Asked for anew meanwhile*: what was sent before counts for nothing, because ``started_at`` is another.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
 
 from strangler.errors import StranglerError
-from strangler.sync import collections
+from strangler.sync import batch, collections
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, connection, rows, value
-
-CHUNK = 5000
-DEEP = 20_000  # pointers waiting; above it the backfill lets the relay catch up, so that live changes don't queue behind it
 
 BEGIN = """
 INSERT INTO strangler_backfill AS b (stream, collection, state, waits_for, estimate)
 SELECT %s, %s, 'waiting', %s, greatest(0, c.reltuples)::bigint FROM pg_class c WHERE c.oid = to_regclass(%s)
 ON CONFLICT (stream, collection) DO UPDATE
-SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estimate, last_key = NULL, noted = 0,
+SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estimate, last_key = NULL, sent = 0,
     started_at = clock_timestamp(), finished_at = NULL
 """
 OPEN_TRANSACTIONS = """
@@ -45,19 +47,32 @@ SELECT coalesce(string_agg(DISTINCT pid::text, ', '), '') FROM pg_locks
 WHERE locktype = 'virtualxid' AND granted AND virtualtransaction = ANY(%s)
 """
 CLAIM = """
-SELECT id, collection, state, last_key, waits_for::text FROM strangler_backfill
-WHERE stream = %s AND state <> 'done' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT id, collection, state, waits_for::text FROM strangler_backfill
+WHERE stream = %s AND state IN ('waiting', 'sweeping') ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
+# The chunk that a round may read next; for its snapshot.
+NEXT = """
+SELECT id, collection, last_key, started_at FROM strangler_backfill
+WHERE stream = %s AND state = 'running' ORDER BY id LIMIT 1
+"""
+MOVE = """
+UPDATE strangler_backfill
+SET last_key = coalesce(%(reached)s, last_key), sent = sent + %(rows)s,
+    state = CASE WHEN %(is_last)s THEN 'sweeping' ELSE state END
+WHERE id = %(id)s AND state = 'running' AND started_at = %(started_at)s AND last_key IS NOT DISTINCT FROM %(after)s
+RETURNING 1
+"""
+STATES = "SELECT id, state FROM strangler_backfill WHERE stream = %s ORDER BY id"
 UNFINISHED = "SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %s AND state <> 'done')"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one collection is: rows noted of about ``estimate``, rows a second, seconds to go if that can be told."""
+    """How far one collection is: rows sent of about ``estimate``, rows a second, seconds to go if that can be told."""
 
     collection: str
     state: str
-    noted: int
+    sent: int
     estimate: int
     rate: float
     eta_s: float | None
@@ -76,7 +91,7 @@ def unfinished(stream: str, using: str | None = None) -> bool:
 
 
 def step(stream: str, using: str | None = None) -> bool:
-    """One chunk, or one look at what it waits for; False when nothing of the backfill is left.
+    """What a backfill needs besides the relay's chunks: a look at what it waits for, a sweep. False when nothing is left of it.
 
     Several processes may call it; a collection that another is at is left to that. Sets the stream's ``reason`` while it waits.
     """
@@ -85,44 +100,82 @@ def step(stream: str, using: str | None = None) -> bool:
         cursor.execute(CLAIM, [stream])
         found = cursor.fetchone()
         if found is None:
-            is_left = unfinished(stream, using)
-        else:
-            is_left = True
-            id_, name, state, last_key, waits_for = found
-            if name not in known:
-                cursor.execute("DELETE FROM strangler_backfill WHERE id = %s", [id_])
-            elif state == "waiting":
-                _wait(cursor, stream, id_, json.loads(waits_for))
-            elif state == "running":
-                _note(cursor, stream, id_, known[name], last_key)
-    if found is None and is_left:
-        time.sleep(0.01)  # another process is at it
-    elif found is not None and state == "noted" and name in known:
-        return _sweep(stream, id_, name, using)
-    return is_left
+            return unfinished(stream, using)
+        id_, name, state, waits_for = found
+        if name not in known:
+            cursor.execute("DELETE FROM strangler_backfill WHERE id = %s", [id_])
+        elif state == "waiting":
+            _wait(cursor, stream, id_, json.loads(waits_for))
+    if state == "sweeping" and name in known:
+        _sweep(stream, id_, name, using)
+    return unfinished(stream, using)
 
 
 def feed(stream: str, using: str | None = None) -> bool:
-    """For the relay, after each round: a step if there is a backfill and the outbox is short. True if a round is worth while."""
-    if not unfinished(stream, using) or _depth(stream, using) > DEEP:
-        return False
-    before = _noted(stream, using)
+    """``step`` for the relay, between two rounds. True if it changed anything, so that a round is worth while."""
+    before = rows(STATES, [stream], using)
     step(stream, using)
-    return _noted(stream, using) != before
+    return rows(STATES, [stream], using) != before
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of a collection that a round carries: the rows after the key ``after`` up to ``reached``."""
+
+    id: int
+    collection: str
+    started_at: dt.datetime
+    after: str | None
+    reached: str | None
+    rows: int
+    is_last: bool
+
+
+@dataclass
+class Reader:
+    """Where the next chunk begins. It runs ahead of what stands in the database, by the chunks that are under way."""
+
+    stream: str
+    _ahead: Chunk | None = None
+
+    def read(
+        self, cursor: Any, known: Mapping[str, Collection], limit: int
+    ) -> tuple[Chunk, Collection, list[tuple[str, str, list[str] | None]]] | None:
+        """The next chunk as the cursor's snapshot shows it; None where none is due."""
+        cursor.execute(NEXT, [self.stream])
+        found = cursor.fetchone()
+        if found is None or found[1] not in known:
+            return None
+        id_, name, after, started_at = found
+        ahead = self._ahead
+        if ahead and (ahead.id, ahead.started_at) == (id_, started_at):
+            if ahead.is_last:
+                return None
+            after = ahead.reached
+        rows = batch.rows_after(cursor, known[name], after, limit)
+        reached = rows[-1][0] if rows else None
+        self._ahead = Chunk(id_, name, started_at, after, reached, len(rows), is_last=len(rows) < limit)
+        return self._ahead, known[name], rows
+
+    def move(self, cursor: Any, chunk: Chunk) -> None:
+        """In the transaction of the acknowledgement. Where the backfill was stopped or asked for anew, nothing moves."""
+        cursor.execute(MOVE, asdict(chunk))
+        if not cursor.fetchone():
+            self._ahead = None
 
 
 def progress(stream: str, using: str | None = None) -> list[Progress]:
     found = rows(
-        "SELECT collection, state, noted, estimate, extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at) "
+        "SELECT collection, state, sent, estimate, extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at) "
         "FROM strangler_backfill WHERE stream = %s ORDER BY id",
         [stream],
         using,
     )
     made = []
-    for collection, state, noted, estimate, seconds in found:
-        rate = noted / max(float(seconds), 0.001)
-        eta = max(0, estimate - noted) / rate if state == "running" and rate else None
-        made.append(Progress(collection, state, noted, max(estimate, noted), rate, eta))
+    for collection, state, sent, estimate, seconds in found:
+        rate = sent / max(float(seconds), 0.001)
+        eta = max(0, estimate - sent) / rate if state == "running" and rate else None
+        made.append(Progress(collection, state, sent, max(estimate, sent), rate, eta))
     return made
 
 
@@ -137,36 +190,8 @@ def _wait(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> None:
     cursor.execute("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream])
 
 
-def _note(cursor: Any, stream: str, id_: int, collection: Collection, last_key: str | None) -> None:
-    """One chunk of pointers in order of the key, and where it ended."""
-    order, beyond = collection.key_order("t"), ""
-    params: list[object] = [stream, collection.name]
-    if last_key is not None:
-        beyond = f"WHERE ({order}) > ({collection.key_bound()})"
-        params += collection.bound_params(last_key)
-    cursor.execute(
-        "WITH chunk AS (INSERT INTO strangler_outbox (stream, collection, key, origin) "
-        f"SELECT %s, %s, {collection.key_text('t')}, 'backfill' FROM {collection.sql} AS t {beyond} "
-        f"ORDER BY {order} LIMIT {CHUNK} RETURNING id, key) "
-        "SELECT (SELECT count(*) FROM chunk), (SELECT key FROM chunk ORDER BY id DESC LIMIT 1)",
-        params,
-    )
-    count, reached = cursor.fetchone()
-    cursor.execute(
-        "UPDATE strangler_backfill SET noted = noted + %s, last_key = coalesce(%s, last_key), state = %s WHERE id = %s",
-        [count, reached, "running" if count == CHUNK else "noted", id_],
-    )
-
-
-def _sweep(stream: str, id_: int, name: str, using: str | None) -> bool:
-    """When the stream has carried the pointers: find what exists only at the destination, and note it to be deleted."""
-    if value(
-        "SELECT EXISTS (SELECT 1 FROM strangler_outbox WHERE stream = %s AND origin = 'backfill' AND collection = %s)",
-        [stream, name],
-        using,
-    ):
-        time.sleep(0.005)
-        return True
+def _sweep(stream: str, id_: int, name: str, using: str | None) -> None:
+    """Find what exists only at the destination, and note it to be deleted."""
     from strangler.sync import drift
 
     try:
@@ -179,21 +204,8 @@ def _sweep(stream: str, id_: int, name: str, using: str | None) -> bool:
     if report.differing:
         drift.repair(report, using=using)
     rows(
-        "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE id = %s AND state = 'noted'",
+        "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE id = %s AND state = 'sweeping'",
         [id_],
         using,
     )
     rows("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream], using)
-    return unfinished(stream, using)
-
-
-def _depth(stream: str, using: str | None) -> int:
-    return int(
-        value(
-            "SELECT count(*) FROM (SELECT 1 FROM strangler_outbox WHERE stream = %s LIMIT %s) AS few", [stream, DEEP + 1], using
-        )
-    )
-
-
-def _noted(stream: str, using: str | None) -> list[tuple[Any, ...]]:
-    return rows("SELECT id, state, noted FROM strangler_backfill WHERE stream = %s ORDER BY id", [stream], using)

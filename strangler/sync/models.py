@@ -88,7 +88,7 @@ class Round(models.Model):
     stream = models.TextField()
     round = models.BigIntegerField(help_text="the marker that it drew")
     changes = models.IntegerField()
-    lag_ms = models.FloatField(help_text="noted to acknowledged, oldest pointer of the round")
+    lag_ms = models.FloatField(null=True, help_text="noted to acknowledged, oldest pointer of the round; NULL: it had none")
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -102,9 +102,9 @@ class Backfill(models.Model):
     stream = models.TextField()
     collection = models.TextField()
     last_key = models.TextField(null=True)
-    noted = models.BigIntegerField(default=0, db_default=0)
+    sent = models.BigIntegerField(default=0, db_default=0)
     estimate = models.BigIntegerField(default=0, db_default=0)
-    state = models.TextField(default="waiting", db_default="waiting", help_text="waiting, running, noted, done")
+    state = models.TextField(default="waiting", db_default="waiting", help_text="waiting, running, sweeping, done")
     waits_for = models.JSONField(default=list, help_text="virtual ids of transactions older than the subscription")
     started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)

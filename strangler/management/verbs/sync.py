@@ -134,10 +134,8 @@ def backfill(options: argparse.Namespace) -> Answer:
     names = [name for name in _streams(context) if name != context.reverse_stream]
     for name in names:
         backfills.start(name)
-        while backfills.step(name):
-            pass
     data = {name: [asdict(progress) for progress in backfills.progress(name)] for name in names}
-    shown = [f"{name}: every row is noted; the workers carry them. See: strangler sync status" for name in names]
+    shown = [f"{name}: every row is sent again by the workers; look at it with: strangler sync status" for name in names]
     return Answer({"streams": data}, shown)
 
 
