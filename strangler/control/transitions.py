@@ -253,6 +253,7 @@ class Transition:
                 raise StranglerError(f"the backfill of {name} has not moved for {self.stall_s:.0f} s: {said}")
             self._tell(f"{name}: {_progress(progress)}")
             carry(name, Side.MONOLITH)
+            self.sleep(PAUSE_S)
 
     def catch_up(self, running: Running) -> Mapping[str, Any]:
         """Until every stream has carried what was noted; fails when nothing moves any more."""

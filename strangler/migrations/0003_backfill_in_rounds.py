@@ -17,6 +17,7 @@ class Migration(migrations.Migration):
             "UPDATE strangler_backfill SET state = CASE state WHEN 'noted' THEN 'sweeping' ELSE state END",
             migrations.RunSQL.noop,
         ),
+        migrations.AddField("backfill", "swept_at", models.DateTimeField(help_text="when the last sweep of it began", null=True)),
         migrations.AlterField(
             "round",
             "lag_ms",

@@ -33,7 +33,7 @@ BEGIN = """
 INSERT INTO strangler_backfill AS b (stream, collection, state, waits_for, estimate)
 SELECT %s, %s, 'waiting', %s, greatest(0, c.reltuples)::bigint FROM pg_class c WHERE c.oid = to_regclass(%s)
 ON CONFLICT (stream, collection) DO UPDATE
-SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estimate, last_key = NULL, sent = 0,
+SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estimate, last_key = NULL, sent = 0, swept_at = NULL,
     started_at = clock_timestamp(), finished_at = NULL
 """
 OPEN_TRANSACTIONS = """
@@ -46,10 +46,19 @@ STILL_OPEN = """
 SELECT coalesce(string_agg(DISTINCT pid::text, ', '), '') FROM pg_locks
 WHERE locktype = 'virtualxid' AND granted AND virtualtransaction = ANY(%s)
 """
-CLAIM = """
-SELECT id, collection, state, waits_for::text FROM strangler_backfill
-WHERE stream = %s AND state IN ('waiting', 'sweeping') ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+WAITING = """
+SELECT id, waits_for::text FROM strangler_backfill WHERE stream = %s AND state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED
 """
+CLAIM = """
+UPDATE strangler_backfill SET swept_at = clock_timestamp()
+WHERE id = (SELECT id FROM strangler_backfill
+            WHERE stream = %s AND state = 'sweeping' AND coalesce(swept_at < clock_timestamp() - interval '1 minute', true)
+            ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING id, collection
+"""
+AGAIN = "UPDATE strangler_backfill SET swept_at = NULL WHERE id = %s"
+DONE = "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE id = %s AND state = 'sweeping'"
+FAILED = "UPDATE strangler_stream SET reason = %s WHERE name = %s"
 # The chunk that a round may read next; for its snapshot.
 NEXT = """
 SELECT id, collection, last_key, started_at FROM strangler_backfill
@@ -62,7 +71,6 @@ SET last_key = coalesce(%(reached)s, last_key), sent = sent + %(rows)s,
 WHERE id = %(id)s AND state = 'running' AND started_at = %(started_at)s AND last_key IS NOT DISTINCT FROM %(after)s
 RETURNING 1
 """
-STATES = "SELECT id, state FROM strangler_backfill WHERE stream = %s ORDER BY id"
 UNFINISHED = "SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %s AND state <> 'done')"
 
 
@@ -95,27 +103,32 @@ def step(stream: str, using: str | None = None) -> bool:
 
     Several processes may call it; a collection that another is at is left to that. Sets the stream's ``reason`` while it waits.
     """
-    known = collections.for_stream(stream, using)
-    with transaction.atomic(using=alias(using)), connection(using).cursor() as cursor:
-        cursor.execute(CLAIM, [stream])
-        found = cursor.fetchone()
-        if found is None:
-            return unfinished(stream, using)
-        id_, name, state, waits_for = found
-        if name not in known:
-            cursor.execute("DELETE FROM strangler_backfill WHERE id = %s", [id_])
-        elif state == "waiting":
-            _wait(cursor, stream, id_, json.loads(waits_for))
-    if state == "sweeping" and name in known:
-        _sweep(stream, id_, name, using)
+    look(stream, using)
+    sweep(stream, using)
     return unfinished(stream, using)
 
 
-def feed(stream: str, using: str | None = None) -> bool:
-    """``step`` for the relay, between two rounds. True if it changed anything, so that a round is worth while."""
-    before = rows(STATES, [stream], using)
-    step(stream, using)
-    return rows(STATES, [stream], using) != before
+def look(stream: str, using: str | None = None) -> bool:
+    """From ``waiting`` to ``running``, once the transactions that it waits for are over; whether one went on."""
+    with transaction.atomic(using=alias(using)), connection(using).cursor() as cursor:
+        cursor.execute(WAITING, [stream])
+        went_on = [_look(cursor, stream, id_, json.loads(waits_for)) for id_, waits_for in cursor.fetchall()]
+    return any(went_on)
+
+
+def sweep(stream: str, using: str | None = None) -> bool:
+    """Find what exists only at the destination, and note it to be deleted; whether there was a collection to be swept.
+
+    It may take as long as a drift check of the collection. Nobody else begins one of the same collection within a minute.
+    """
+    known = collections.for_stream(stream, using)
+    found = rows(CLAIM, [stream], using)
+    for id_, name in found:
+        if name in known:
+            _sweep(stream, id_, name, using)
+        else:
+            rows("DELETE FROM strangler_backfill WHERE id = %s", [id_], using)
+    return bool(found)
 
 
 @dataclass(frozen=True)
@@ -179,33 +192,28 @@ def progress(stream: str, using: str | None = None) -> list[Progress]:
     return made
 
 
-def _wait(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> None:
+def _look(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> bool:
     cursor.execute(STILL_OPEN, [waits_for])
     (pids,) = cursor.fetchone()
     if pids:
         reason = f"backfill waits for transactions that were open when it was asked for: backend {pids}"
         cursor.execute("UPDATE strangler_stream SET reason = %s WHERE name = %s AND reason <> %s", [reason, stream, reason])
-        return
+        return False
     cursor.execute("UPDATE strangler_backfill SET state = 'running' WHERE id = %s", [id_])
     cursor.execute("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream])
+    return True
 
 
 def _sweep(stream: str, id_: int, name: str, using: str | None) -> None:
-    """Find what exists only at the destination, and note it to be deleted."""
     from strangler.sync import drift
 
     try:
         report = drift.check(stream, [name], using=using, remember=False)
     except StranglerError as error:
-        rows(
-            "UPDATE strangler_stream SET reason = %s WHERE name = %s", [f"backfill waits to be verified: {error}", stream], using
-        )
+        rows(FAILED, [f"backfill waits to be verified: {error}", stream], using)
+        rows(AGAIN, [id_], using)
         raise
     if report.differing:
         drift.repair(report, using=using)
-    rows(
-        "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE id = %s AND state = 'sweeping'",
-        [id_],
-        using,
-    )
+    rows(DONE, [id_], using)
     rows("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream], using)

@@ -107,6 +107,7 @@ class Backfill(models.Model):
     state = models.TextField(default="waiting", db_default="waiting", help_text="waiting, running, sweeping, done")
     waits_for = models.JSONField(default=list, help_text="virtual ids of transactions older than the subscription")
     started_at = models.DateTimeField(db_default=Now())
+    swept_at = models.DateTimeField(null=True, help_text="when the last sweep of it began")
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -27,6 +27,8 @@ nothing happened. *A row that changes after the snapshot* has a new pointer, whi
 from __future__ import annotations
 
 import json
+import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -35,17 +37,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.utils import Error
 
 from strangler.domain.envelope import Event
-from strangler.errors import LostLease
+from strangler.errors import LostLease, StranglerError
 from strangler.sync import backfill, batch, collections, lease, marker, outbox, wake
 from strangler.sync.backfill import Chunk
 from strangler.sync.database import alias, connection, discard_broken, message, rows, snapshot
 from strangler.sync.garbage import uncollected
 from strangler.sync.lease import Lease
 from strangler.sync.outbox import Pointer
+
+log = logging.getLogger("strangler.sync")
 
 FIRST, LIMIT = 500, 8000  # changes in the first round of a run, and in any
 BYTES = 4_000_000  # of rows a round; a round that was larger makes the next one smaller
@@ -137,7 +141,7 @@ class Relay:
     using: str | None = None
     limit: int = FIRST
     failed: dict[str, int] = field(default_factory=dict)  # subject → sweeps in which it failed, one after the other
-    is_fed: bool = False  # whether a backfill needs more than rounds (``backfill.step``), as the last round saw it
+    backfills: set[str] = field(default_factory=set)  # the states of those that are not through, as the last round saw them
     _floor: outbox.Floor = field(default_factory=outbox.Floor)
     _sweep: Sweep | None = None
     _under_way: deque[tuple[Read, Future[tuple[dict[str, Any], float]]]] = field(default_factory=deque)
@@ -182,7 +186,11 @@ class Relay:
         return has_more
 
     def land_all(self) -> bool:
-        return any([self.land() for _ in range(len(self._under_way))])
+        """The same for all of them."""
+        has_more = False
+        while self._under_way:
+            has_more |= self.land()
+        return has_more
 
     def close(self) -> None:
         """Waits for what is under way, and takes no notice of it: a next round sends it again."""
@@ -207,7 +215,8 @@ class Relay:
         drawn = marker.draw(self.using)
         with uncollected(), snapshot(self.using) as cursor:
             after = self._sweep.reached if self._sweep else self._floor.at
-            limit = self.limit + len(self.failed) + len(self._sent)
+            # A new sweep sees again what failed and what is under way.
+            limit = self.limit + (0 if self._sweep else len(self.failed) + len(self._sent))
             found = outbox.read(cursor, stream, limit, after)
             cursor.execute(SEEN, {"stream": stream})
             epochs, backfills, is_quarantined, newest, oldest_running = cursor.fetchone()
@@ -222,8 +231,8 @@ class Relay:
         is_whole = len(found) < limit or sweep.reached >= sweep.end
         if is_whole:
             self._sweep = None
-        self.is_fed = bool({"waiting", "sweeping"} & set(backfills))
-        return Read(drawn, pointers, made, sweep, is_whole, set(backfills), is_quarantined, chunk)
+        self.backfills = set(backfills)
+        return Read(drawn, pointers, made, sweep, is_whole, self.backfills, is_quarantined, chunk)
 
     def _fill(self, cursor: Any, made: batch.Batch, origin: batch.Origin, known: dict[str, Any]) -> Chunk | None:
         """A chunk of the backfill, as long as the live changes leave room for it."""
@@ -357,7 +366,9 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
             began = time.monotonic()
             more = relay.push()
             rounds += 1
-            more = (relay.is_fed and backfill.feed(held.stream, using)) or more
+            more = ("waiting" in relay.backfills and backfill.look(held.stream, using)) or more
+            if "sweeping" in relay.backfills:
+                _sweep_beside(held.stream, using)
             if time.monotonic() >= end or not (more or asked(held.stream)):
                 relay.land_all()
                 held.release()
@@ -374,6 +385,27 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
     finally:
         relay.close()
         wake.leave(held.stream)
+
+
+_sweeping: set[str] = set()
+
+
+def _sweep_beside(stream: str, using: str | None) -> None:
+    """The sweep at a backfill's end, in a thread: it takes as long as a drift check, and changes must not queue behind it."""
+
+    def sweep() -> None:
+        try:
+            if backfill.sweep(stream, using):
+                wake.wake(stream)
+        except (StranglerError, Error) as error:  # stands on the stream; the next run tries again
+            log.warning("backfill.unswept stream=%s error=%s", stream, message(error))
+        finally:
+            connections.close_all()
+            _sweeping.discard(stream)
+
+    if stream not in _sweeping:
+        _sweeping.add(stream)
+        threading.Thread(target=sweep, name=f"sweep-{stream}", daemon=True).start()
 
 
 def give_up(held: Lease, error: Exception, using: str | None) -> None:

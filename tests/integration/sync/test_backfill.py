@@ -1,4 +1,4 @@
-"""P13: in the rounds of the relay, no row locks, right under concurrent writes, and nothing left that the source does not have."""
+"""P13: in the rounds of the relay, no row locks, right under concurrent writes, nothing left that the source does not have."""
 
 from __future__ import annotations
 
