@@ -227,7 +227,7 @@ class Transition:
         return {}
 
     def backfill(self, running: Running) -> Mapping[str, Any]:
-        """Every mirrored row is noted, chunk by chunk, and carried; a resumed backfill goes on where it was."""
+        """Every mirrored row is sent, chunk by chunk; a resumed backfill goes on where it was."""
         if not running.data.get("backfill_asked"):
             for name in self._towards_service:
                 backfill.start(name)
@@ -242,18 +242,19 @@ class Transition:
         while backfill.unfinished(name):
             self._breathe(running)
             try:
-                backfill.feed(name)
+                backfill.step(name)
             except StranglerError as error:
                 said = str(error)
             progress = backfill.progress(name)
             seen = observe.stream(name)
-            noted = [(each.state, each.noted) for each in progress]
+            sent = [(each.state, each.sent) for each in progress]
             waits = self.clock() if backfill_pace.is_paused(name) else None  # for as long as somebody wants it to
-            if stall.over((noted, seen.relayed if seen else 0, waits)):
+            if stall.over((sent, seen.relayed if seen else 0, waits)):
                 said = said or (seen.last_error if seen else "") or "no worker carries it; is one running?"
                 raise StranglerError(f"the backfill of {name} has not moved for {self.stall_s:.0f} s: {said}")
             self._tell(f"{name}: {_progress(progress)}")
             carry(name, Side.MONOLITH)
+            self.sleep(PAUSE_S)
 
     def catch_up(self, running: Running) -> Mapping[str, Any]:
         """Until every stream has carried what was noted; fails when nothing moves any more."""
@@ -307,7 +308,7 @@ class _Stall:
 
 
 def _progress(listed: Sequence[backfill.Progress]) -> str:
-    noted, estimate = sum(each.noted for each in listed), sum(each.estimate for each in listed)
+    sent, estimate = sum(each.sent for each in listed), sum(each.estimate for each in listed)
     done = sum(each.state == "done" for each in listed)
     share = f" of about {estimate:,}" if estimate else ""
-    return f"{noted:,}{share} rows noted, {done} of {len(listed)} tables complete"
+    return f"{sent:,}{share} rows sent, {done} of {len(listed)} tables complete"

@@ -26,7 +26,7 @@ import datetime as dt
 import json
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -80,6 +80,33 @@ def _refuse(value: object) -> Json:
     if isinstance(value, Decimal):
         raise _Inexact
     raise TypeError(f"{type(value).__name__} has no place in JSON; use to_wire first")
+
+
+class Written(Mapping[str, Json]):
+    """A row as the database wrote it, in the wire's own JSON; parsed when somebody first looks into it.
+
+    ``nulls`` names the columns that hold a JSON null. ``text`` says ``null`` for those as for the SQL NULL.
+    """
+
+    __slots__ = ("_row", "nulls", "text")
+
+    def __init__(self, text: str, nulls: list[str] | None = None) -> None:
+        self.text, self.nulls = text, nulls or []
+        self._row: dict[str, Json] | None = None
+
+    def _parsed(self) -> dict[str, Json]:
+        if self._row is None:
+            self._row = {**loads(self.text), **dict.fromkeys(self.nulls, JSON_NULL)}
+        return self._row
+
+    def __getitem__(self, name: str) -> Json:
+        return self._parsed()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed())
+
+    def __len__(self) -> int:
+        return len(self._parsed())
 
 
 def loads(text: str | bytes) -> Json:

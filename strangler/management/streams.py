@@ -132,10 +132,10 @@ def _checked(stream: StreamStatus) -> str:
 
 
 def share(total: Total) -> float:
-    """How much of a backfill is noted, at the most 99 % until it is done."""
+    """How much of a backfill is sent, at the most 99 % until it is done."""
     if total.state == "done":
         return 1.0
-    return min(0.99, total.noted / total.estimate) if total.estimate else 0.0
+    return min(0.99, total.sent / total.estimate) if total.estimate else 0.0
 
 
 def progress(listed: Iterable[StreamStatus], rates: dict[str, float] | None = None) -> RenderableType:
@@ -150,12 +150,12 @@ def _progress(stream: StreamStatus, rates: dict[str, float]) -> list[RenderableT
     rate = rates.get(stream.name, total.rate)
     done = share(total)
     bar = "█" * round(done * BAR) + "░" * (BAR - round(done * BAR))
-    left = max(0, total.estimate - total.noted) / rate if rate and total.state == "running" else None
-    of = f" of about {total.estimate:,}" if total.state == "running" and total.estimate > total.noted else ""
+    left = max(0, total.estimate - total.sent) / rate if rate and total.state == "running" else None
+    of = f" of about {total.estimate:,}" if total.state == "running" and total.estimate > total.sent else ""
     line = Text.assemble(
         (f"{stream.name}  ", "bold"),
         (bar, "green" if total.state == "done" else "cyan"),
-        f" {done:>4.0%}  {total.noted:,}{of} rows" + ("" if total.state == "running" else f", {total.state}"),
+        f" {done:>4.0%}  {total.sent:,}{of} rows" + ("" if total.state == "running" else f", {total.state}"),
     )
     parts = [
         f"{rate:,.0f} rows/s" if total.state == "running" else "",

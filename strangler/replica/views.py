@@ -25,6 +25,7 @@ from strangler.sync import digest as digests
 from strangler.sync import metrics as stream_metrics
 from strangler.sync import ownership as owners
 from strangler.sync.database import message, rows, snapshot, sqlstate
+from strangler.sync.garbage import uncollected
 
 LARGEST = 64_000_000  # bytes of a batch
 View = Callable[[HttpRequest], HttpResponse]
@@ -109,7 +110,9 @@ def _number(request: HttpRequest, name: str, default: int) -> int:
 def changes(request: HttpRequest) -> HttpResponse:
     """POST: a batch of events becomes rows, in one transaction. GET: this side's own changes after a position (P11)."""
     if request.method == "POST":
-        events = from_json(_body(request))
+        body = _body(request)
+        with uncollected():
+            events = from_json(body)
         return _json(apply.apply(events).to_json())
     return _json(feed.read(_context(), _number(request, "after", 0), _number(request, "limit", feed.LIMIT)))
 

@@ -39,18 +39,22 @@ _asks_for_inserts: dict[Hook, Callable[[str], bool]] = {}
 FLOOR = "reset:"  # strangler_applied keeps the version of a collection's last reset under this name and the key ''
 RETRIED = ("40001", "40P01")
 STALE_CATALOGUE = ("42703", "42P01", "42804")
+# The versions of one collection and one round: of ``upserts`` keys, then of those that are deleted. Answers how many were
+# greater than the stored ones, and which, unless it is all of them.
 CLAIM = """
-INSERT INTO strangler_applied AS a (collection, key, epoch, token, round, deleted_at)
-SELECT e.collection, e.key, e.epoch, e.token, e.round, CASE WHEN e.deleted THEN now() END
-FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bool[])
-     AS e(collection, key, epoch, token, round, deleted)
-WHERE NOT EXISTS (SELECT 1 FROM strangler_applied f WHERE f.collection = 'reset:' || e.collection AND f.key = ''
-                  AND (f.epoch, f.token, f.round) > (e.epoch, e.token, e.round))
-ORDER BY e.collection, e.key
-ON CONFLICT (collection, key) DO UPDATE
-SET epoch = EXCLUDED.epoch, token = EXCLUDED.token, round = EXCLUDED.round, deleted_at = EXCLUDED.deleted_at
-WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.round)
-RETURNING a.collection, a.key
+WITH claimed AS (
+  INSERT INTO strangler_applied AS a (collection, key, epoch, token, round, deleted_at)
+  SELECT %(collection)s, e.key, %(epoch)s, %(token)s, %(round)s, CASE WHEN e.n > %(upserts)s THEN now() END
+  FROM unnest(%(keys)s::text[]) WITH ORDINALITY AS e(key, n)
+  WHERE NOT EXISTS (SELECT 1 FROM strangler_applied f WHERE f.collection = %(floor)s AND f.key = ''
+                    AND (f.epoch, f.token, f.round) > (%(epoch)s, %(token)s, %(round)s))
+  ORDER BY e.key
+  ON CONFLICT (collection, key) DO UPDATE
+  SET epoch = EXCLUDED.epoch, token = EXCLUDED.token, round = EXCLUDED.round, deleted_at = EXCLUDED.deleted_at
+  WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.round)
+  RETURNING a.key
+)
+SELECT count(*), CASE WHEN count(*) < cardinality(%(keys)s::text[]) THEN array_agg(key) END FROM claimed
 """
 # Durable before it is answered, whatever the default: the source forgets what is acknowledged.
 ENTER = (
@@ -115,7 +119,7 @@ def apply(
     if collections is None:
         collections = known.for_stream(stream, using) if newest else {}
     outcome = Outcome()
-    todo = [event for event in newest if _accept(event, collections, outcome)]
+    todo = _accepted(newest, collections, outcome)
     is_careful, failures = False, 0
     while True:
         try:
@@ -169,15 +173,19 @@ def _stream(events: Sequence[Event]) -> str:
     return streams.pop() if streams else ""
 
 
-def _accept(event: Event, collections: Mapping[str, Collection], outcome: Outcome) -> bool:
-    collection = collections.get(event.collection)
-    if collection is None:
-        outcome.poison[event.subject] = f"this side has no collection {event.collection}"
-    elif event.op is Op.UPSERT and not all(column.name in (event.data or {}) for column in collection.key):
-        outcome.poison[event.subject] = f"data lacks the key {', '.join(column.name for column in collection.key)}"
-    else:
-        return True
-    return False
+def _accepted(events: Sequence[Event], collections: Mapping[str, Collection], outcome: Outcome) -> list[Event]:
+    """Those that this side can make something of; the others are poison in ``outcome``."""
+    keys = {name: tuple(column.name for column in collection.key) for name, collection in collections.items()}
+    accepted = []
+    for event in events:
+        names = keys.get(event.collection)
+        if names is None:
+            outcome.poison[event.subject] = f"this side has no collection {event.collection}"
+        elif event.data is not None and any(name not in event.data for name in names):
+            outcome.poison[event.subject] = f"data lacks the key {', '.join(names)}"
+        else:
+            accepted.append(event)
+    return accepted
 
 
 def _attempt(
@@ -198,25 +206,30 @@ def _attempt(
             outcome.applied.append(event.subject)
         else:
             outcome.skipped.append(event.subject)
-    rows = [event for event in events if event.op is not Op.RESET]
-    claimed = _claim(cursor, rows)
-    chosen = [event for event in rows if (event.collection, event.key) in claimed]
-    outcome.skipped += [event.subject for event in rows if (event.collection, event.key) not in claimed]
+    rounds: dict[tuple[str, Version], list[Event]] = {}
+    for event in events:
+        if event.op is not Op.RESET:
+            rounds.setdefault((event.collection, event.version), []).append(event)
+    chosen: dict[str, list[Event]] = {}
+    for name, version in sorted(rounds):
+        mine, older = _claim(cursor, name, version, rounds[name, version])
+        chosen.setdefault(name, []).extend(mine)
+        outcome.skipped += [event.subject for event in older]
     write = careful if is_careful else plain
     there: dict[str, set[str]] = {}
-    for name in sorted({event.collection for event in chosen}):
-        mine = [event for event in chosen if event.collection == name]
+    for name, mine in chosen.items():
         if any(asks(name) for asks in _asks_for_inserts.values()):
             there[name] = _there(cursor, collections[name], mine)
         write(cursor, collections[name], mine, using)
-    outcome.applied += [event.subject for event in chosen]
+        outcome.applied += [event.subject for event in mine]
     if _hooks:
         cursor.execute(LEAVE)
-    for collection, key, op in changed:
-        _tell(collection, key, op)
-    for event in chosen:
-        was_there = event.collection not in there or event.key in there[event.collection]
-        _tell(event.collection, event.key or "", str(event.op), is_new=not was_there)
+        for collection, key, op in changed:
+            _tell(collection, key, op)
+        for name, mine in chosen.items():
+            for event in mine:
+                was_there = name not in there or event.key in there[name]
+                _tell(name, event.key or "", str(event.op), is_new=not was_there)
     return outcome
 
 
@@ -256,7 +269,8 @@ def _check_ownership(cursor: Any, events: Sequence[Event], collections: Mapping[
             raise StaleEpoch(
                 f"{held.context} is owned by this side, the {held.side}, at epoch {held.epoch}; it takes no changes of it"
             )
-        oldest = min(event.version.epoch for event in events if collections[event.collection].context == held.context)
+        versions = {(event.collection, event.version) for event in events}
+        oldest = min(version.epoch for name, version in versions if collections[name].context == held.context)
         if oldest < held.epoch:
             raise StaleEpoch(f"{held.context} is at epoch {held.epoch} here; changes of epoch {oldest} are refused")
 
@@ -269,29 +283,28 @@ def _floors(cursor: Any, names: Iterable[str]) -> dict[str, Version]:
     return {name.removeprefix(FLOOR): Version(*version) for name, *version in cursor.fetchall()}
 
 
-def _claim(cursor: Any, events: Sequence[Event]) -> set[tuple[str, str | None]]:
-    """Writes the versions that are greater than the stored ones, and answers which keys those are."""
-    if not events:
-        return set()
-    versions = [event.version for event in events]
-    cursor.execute(
-        CLAIM,
-        [
-            [event.collection for event in events],
-            [event.key for event in events],
-            [version.epoch for version in versions],
-            [version.token for version in versions],
-            [version.round for version in versions],
-            [event.op is Op.DELETE for event in events],
-        ],
-    )
-    return set(cursor.fetchall())
+def _claim(cursor: Any, name: str, version: Version, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
+    """Writes the version where it is greater than the stored one; splits the events into those and the others."""
+    upserts = [event.key or "" for event in events if event.op is Op.UPSERT]
+    deletes = [event.key or "" for event in events if event.op is Op.DELETE]
+    claimed = _raise(cursor, name, version, upserts + deletes, len(upserts))
+    if claimed is None:
+        return list(events), []
+    return [event for event in events if event.key in claimed], [event for event in events if event.key not in claimed]
+
+
+def _raise(cursor: Any, name: str, version: Version, keys: list[str], upserts: int) -> set[str] | None:
+    """The keys whose stored version was smaller and is now this one; None: all of them."""
+    said = {"collection": name, "floor": FLOOR + name, "keys": keys, "upserts": upserts}
+    cursor.execute(CLAIM, {**said, **version._asdict()})
+    count, claimed = cursor.fetchone()
+    return None if count == len(keys) else set(claimed or ())
 
 
 def _reset(cursor: Any, collection: Collection, version: Version) -> list[tuple[str, str, str]]:
     """Deletes every row whose stored version is older, and those versions; the floor takes the place of all their tombstones."""
-    cursor.execute(CLAIM, [[FLOOR + collection.name], [""], [version.epoch], [version.token], [version.round], [False]])
-    older = [collection.name, version.epoch, version.token, version.round]
+    _raise(cursor, FLOOR + collection.name, version, [""], 1)
+    older = [collection.name, *version]
     cursor.execute(
         f"DELETE FROM {collection.sql} AS t WHERE NOT EXISTS (SELECT 1 FROM strangler_applied a "
         f"WHERE a.collection = %s AND a.key = {collection.key_text('t')} AND (a.epoch, a.token, a.round) >= (%s, %s, %s)) "

@@ -1,29 +1,33 @@
-"""Backfill: pointers for every row that is there, chunk by chunk, through the outbox like any change (P13).
+"""Backfill: every row that is there, chunk by chunk in order of the key, in the rounds of the relay (P13, ADR 0016).
 
-It reads keys only and locks no row. A row that changes meanwhile has a pointer of its own; whichever pointer is read last, the
-relay sends the row as it is then, so no old chunk can overwrite a newer row. Steps of a collection:
+A chunk is read in a round's own snapshot, beside the live changes, and carries the round's version. So whatever else is under way
+for one of its keys, the newer snapshot wins, and no chunk can overwrite a newer row. It locks no row and writes nothing but the
+place that it has reached, with the acknowledgement. Steps of a collection:
 
 ``waiting``  until every transaction is over that was open when the backfill was asked for: such a one may write with a snapshot
              from before the subscription, and its trigger would note nothing
-``running``  chunk by chunk in order of the key; each chunk and the place that it reached are one transaction
-``noted``    all pointers are written; when the stream has carried them, keys that exist only at the destination are swept
+``running``  chunk by chunk; keys that the destination does not take get a pointer, and are tried again like any change
+``sweeping`` all rows are sent; keys that exist only at the destination are looked for, and deleted there
 ``done``
 
-Its pace, and ``paused`` and ``cancelled``, are in ``backfill_pace``.
+That a backfill waits for live changes, is paused or cancelled: ``backfill_pace``.
+
+Interleavings: *two holders*: the acknowledgement checks the token. *A crash before it*: the chunk is sent again, as it is then.
+*Asked for anew meanwhile*: what was sent before counts for nothing, because ``started_at`` is another.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
 
 from strangler.errors import StranglerError
-from strangler.sync import backfill_pace, collections
+from strangler.sync import backfill_pace, batch, collections
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, connection, rows, value
 
@@ -31,8 +35,8 @@ BEGIN = """
 INSERT INTO strangler_backfill AS b (stream, collection, state, waits_for, estimate)
 SELECT %s, %s, 'waiting', %s, greatest(0, c.reltuples)::bigint FROM pg_class c WHERE c.oid = to_regclass(%s)
 ON CONFLICT (stream, collection) DO UPDATE
-SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estimate, last_key = NULL, noted = 0,
-    started_at = clock_timestamp(), finished_at = NULL, paused_at = NULL
+SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estimate, last_key = NULL, sent = 0, swept_at = NULL,
+    paused_at = NULL, started_at = clock_timestamp(), finished_at = NULL
 """
 OPEN_TRANSACTIONS = """
 SELECT coalesce(json_agg(l.virtualtransaction), '[]')::text
@@ -44,20 +48,43 @@ STILL_OPEN = """
 SELECT coalesce(string_agg(DISTINCT pid::text, ', '), '') FROM pg_locks
 WHERE locktype = 'virtualxid' AND granted AND virtualtransaction = ANY(%s)
 """
+WAITING = """
+SELECT id, waits_for::text FROM strangler_backfill WHERE stream = %s AND state = 'waiting' AND paused_at IS NULL
+ORDER BY id FOR UPDATE SKIP LOCKED
+"""
 CLAIM = """
-SELECT id, collection, state, last_key, waits_for::text, chunk FROM strangler_backfill
-WHERE stream = %s AND state NOT IN ('done', 'cancelled') AND paused_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+UPDATE strangler_backfill SET swept_at = clock_timestamp()
+WHERE id = (SELECT id FROM strangler_backfill
+            WHERE stream = %s AND state = 'sweeping' AND paused_at IS NULL
+                  AND coalesce(swept_at < clock_timestamp() - interval '1 minute', true)
+            ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING id, collection
+"""
+AGAIN = "UPDATE strangler_backfill SET swept_at = NULL WHERE id = %s"
+DONE = "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE id = %s AND state = 'sweeping'"
+FAILED = "UPDATE strangler_stream SET reason = %s WHERE name = %s"
+# The chunk that a round may read next; for its snapshot.
+NEXT = """
+SELECT id, collection, last_key, started_at, coalesce(extract(epoch FROM clock_timestamp() - %s::timestamptz) * 1000, 0)
+FROM strangler_backfill WHERE stream = %s AND state = 'running' AND paused_at IS NULL ORDER BY id LIMIT 1
+"""
+MOVE = """
+UPDATE strangler_backfill
+SET last_key = coalesce(%(reached)s, last_key), sent = sent + %(rows)s,
+    state = CASE WHEN %(is_last)s THEN 'sweeping' ELSE state END
+WHERE id = %(id)s AND state = 'running' AND started_at = %(started_at)s AND last_key IS NOT DISTINCT FROM %(after)s
+RETURNING 1
 """
 UNFINISHED = "SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %s AND state NOT IN ('done', 'cancelled'))"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one collection is: rows noted of about ``estimate``, rows a second, seconds to go if that can be told."""
+    """How far one collection is: rows sent of about ``estimate``, rows a second, seconds to go if that can be told."""
 
     collection: str
     state: str
-    noted: int
+    sent: int
     estimate: int
     rate: float
     eta_s: float | None
@@ -72,7 +99,7 @@ class Total:
     state: str
     tables: int
     tables_done: int
-    noted: int
+    sent: int
     estimate: int
     rate: float
     eta_s: float | None
@@ -91,54 +118,105 @@ def unfinished(stream: str, using: str | None = None) -> bool:
 
 
 def step(stream: str, using: str | None = None) -> bool:
-    """One chunk, or one look at what it waits for; False when nothing of the backfill is left.
+    """What a backfill needs besides the relay's chunks: a look at what it waits for, a sweep. False when nothing is left of it.
 
     Several processes may call it; a collection that another is at is left to that. Sets the stream's ``reason`` while it waits.
     """
-    known = collections.for_stream(stream, using)
+    look(stream, using)
+    sweep(stream, using)
+    return unfinished(stream, using)
+
+
+def look(stream: str, using: str | None = None) -> bool:
+    """From ``waiting`` to ``running``, once the transactions that it waits for are over; whether one went on."""
     with transaction.atomic(using=alias(using)), connection(using).cursor() as cursor:
-        cursor.execute(CLAIM, [stream])
-        found = cursor.fetchone()
-        if found is None:
-            is_left = unfinished(stream, using)
+        cursor.execute(WAITING, [stream])
+        went_on = [_look(cursor, stream, id_, json.loads(waits_for)) for id_, waits_for in cursor.fetchall()]
+    return any(went_on)
+
+
+def sweep(stream: str, using: str | None = None) -> bool:
+    """Find what exists only at the destination, and note it to be deleted; whether there was a collection to be swept.
+
+    It may take as long as a drift check of the collection. Nobody else begins one of the same collection within a minute.
+    """
+    known = collections.for_stream(stream, using)
+    found = rows(CLAIM, [stream], using)
+    for id_, name in found:
+        if name in known:
+            _sweep(stream, id_, name, using)
         else:
-            is_left = True
-            id_, name, state, last_key, waits_for, chunk = found
-            if name not in known:
-                cursor.execute("DELETE FROM strangler_backfill WHERE id = %s", [id_])
-            elif state == "waiting":
-                _wait(cursor, stream, id_, json.loads(waits_for))
-            elif state == "running":
-                _note(cursor, stream, id_, known[name], last_key, chunk or backfill_pace.FIRST)
-    if found is None and is_left:
-        time.sleep(0.01)  # another process is at it, or it is paused
-    elif found is not None and state == "noted" and name in known:
-        return _sweep(stream, id_, name, using)
-    return is_left
+            rows("DELETE FROM strangler_backfill WHERE id = %s", [id_], using)
+    return bool(found)
 
 
-def feed(stream: str, using: str | None = None) -> bool:
-    """For the relay, after each round: a step if there is a backfill and the outbox is short. True if a round is worth while."""
-    if not unfinished(stream, using) or not backfill_pace.may_go_on(stream, using):
-        return False
-    before = _noted(stream, using)
-    step(stream, using)
-    return _noted(stream, using) != before
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of a collection that a round carries: the rows after the key ``after`` up to ``reached``."""
+
+    id: int
+    collection: str
+    started_at: dt.datetime
+    after: str | None
+    reached: str | None
+    rows: int
+    is_last: bool
+
+
+@dataclass
+class Reader:
+    """Where the next chunk begins. It runs ahead of what stands in the database, by the chunks that are under way."""
+
+    stream: str
+    waits: backfill_pace.Waits = None
+    _ahead: Chunk | None = None
+
+    def read(
+        self, cursor: Any, known: Mapping[str, Collection], limit: int, oldest: str | None = None
+    ) -> tuple[Chunk, Collection, list[tuple[str, str, list[str] | None]]] | None:
+        """The next chunk as the cursor's snapshot shows it; None where none is due.
+
+        ``oldest``: when the oldest live change of the round was noted. Has that waited for too long, there is no chunk.
+        """
+        cursor.execute(NEXT, [oldest, self.stream])
+        found = cursor.fetchone()
+        self.waits = None
+        if found is None or found[1] not in known:
+            return None
+        id_, name, after, started_at, lag_ms = found
+        self.waits = backfill_pace.too_late(self.stream, float(lag_ms))
+        if self.waits:
+            return None
+        ahead = self._ahead
+        if ahead and (ahead.id, ahead.started_at) == (id_, started_at):
+            if ahead.is_last:
+                return None
+            after = ahead.reached
+        rows = batch.rows_after(cursor, known[name], after, limit)
+        reached = rows[-1][0] if rows else None
+        self._ahead = Chunk(id_, name, started_at, after, reached, len(rows), is_last=len(rows) < limit)
+        return self._ahead, known[name], rows
+
+    def move(self, cursor: Any, chunk: Chunk) -> None:
+        """In the transaction of the acknowledgement. Where the backfill was stopped or asked for anew, nothing moves."""
+        cursor.execute(MOVE, asdict(chunk))
+        if not cursor.fetchone():
+            self._ahead = None
 
 
 def progress(stream: str, using: str | None = None) -> list[Progress]:
     found = rows(
-        "SELECT collection, state, noted, estimate, paused_at IS NOT NULL, "
+        "SELECT collection, state, sent, estimate, paused_at IS NOT NULL, "
         "extract(epoch FROM coalesce(finished_at, paused_at, clock_timestamp()) - started_at) "
         "FROM strangler_backfill WHERE stream = %s ORDER BY id",
         [stream],
         using,
     )
     made = []
-    for collection, state, noted, estimate, is_paused, seconds in found:
-        rate = noted / max(float(seconds), 0.001)
-        eta = max(0, estimate - noted) / rate if state == "running" and rate else None
-        made.append(Progress(collection, state, noted, max(estimate, noted), rate, eta, is_paused, float(seconds)))
+    for collection, state, sent, estimate, is_paused, seconds in found:
+        rate = sent / max(float(seconds), 0.001)
+        eta = max(0, estimate - sent) / rate if state == "running" and rate else None
+        made.append(Progress(collection, state, sent, max(estimate, sent), rate, eta, is_paused, float(seconds)))
     return made
 
 
@@ -148,78 +226,37 @@ def total(listed: Sequence[Progress]) -> Total | None:
         return None
     states = {each.state for each in listed}
     done = sum(each.state == "done" for each in listed)
-    noted, estimate = sum(each.noted for each in listed), sum(each.estimate for each in listed)
-    rate = noted / max(*(each.seconds for each in listed), 0.001)
+    sent, estimate = sum(each.sent for each in listed), sum(each.estimate for each in listed)
+    rate = sent / max(*(each.seconds for each in listed), 0.001)
     state = "done" if states == {"done"} else "cancelled" if "cancelled" in states else "running"
     if any(each.is_paused for each in listed):
         state = "paused"
-    eta = max(0, estimate - noted) / rate if state == "running" and rate else None
-    return Total(state, len(listed), done, noted, estimate, rate, eta)
+    eta = max(0, estimate - sent) / rate if state == "running" and rate else None
+    return Total(state, len(listed), done, sent, estimate, rate, eta)
 
 
-def _wait(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> None:
+def _look(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> bool:
     cursor.execute(STILL_OPEN, [waits_for])
     (pids,) = cursor.fetchone()
     if pids:
         reason = f"backfill waits for transactions that were open when it was asked for: backend {pids}"
         cursor.execute("UPDATE strangler_stream SET reason = %s WHERE name = %s AND reason <> %s", [reason, stream, reason])
-        return
+        return False
     cursor.execute("UPDATE strangler_backfill SET state = 'running' WHERE id = %s", [id_])
     cursor.execute("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream])
+    return True
 
 
-def _note(cursor: Any, stream: str, id_: int, collection: Collection, last_key: str | None, chunk: int) -> None:
-    """One chunk of pointers in order of the key, and where it ended."""
-    began = time.monotonic()
-    order, beyond = collection.key_order("t"), ""
-    params: list[object] = [stream, collection.name]
-    if last_key is not None:
-        beyond = f"WHERE ({order}) > ({collection.key_bound()})"
-        params += collection.bound_params(last_key)
-    cursor.execute(
-        "WITH chunk AS (INSERT INTO strangler_outbox (stream, collection, key, origin) "
-        f"SELECT %s, %s, {collection.key_text('t')}, 'backfill' FROM {collection.sql} AS t {beyond} "
-        f"ORDER BY {order} LIMIT {chunk} RETURNING id, key) "
-        "SELECT (SELECT count(*) FROM chunk), (SELECT key FROM chunk ORDER BY id DESC LIMIT 1)",
-        params,
-    )
-    count, reached = cursor.fetchone()
-    following = backfill_pace.next_chunk(chunk, time.monotonic() - began)
-    cursor.execute(
-        "UPDATE strangler_backfill SET noted = noted + %s, last_key = coalesce(%s, last_key), state = %s, chunk = %s "
-        "WHERE id = %s",
-        [count, reached, "running" if count == chunk else "noted", following, id_],
-    )
-
-
-def _sweep(stream: str, id_: int, name: str, using: str | None) -> bool:
-    """When the stream has carried the pointers: find what exists only at the destination, and note it to be deleted."""
-    if value(
-        "SELECT EXISTS (SELECT 1 FROM strangler_outbox WHERE stream = %s AND origin = 'backfill' AND collection = %s)",
-        [stream, name],
-        using,
-    ):
-        time.sleep(0.005)
-        return True
+def _sweep(stream: str, id_: int, name: str, using: str | None) -> None:
     from strangler.sync import drift
 
     try:
         report = drift.check(stream, [name], using=using, remember=False)
     except StranglerError as error:
-        rows(
-            "UPDATE strangler_stream SET reason = %s WHERE name = %s", [f"backfill waits to be verified: {error}", stream], using
-        )
+        rows(FAILED, [f"backfill waits to be verified: {error}", stream], using)
+        rows(AGAIN, [id_], using)
         raise
     if report.differing:
         drift.repair(report, using=using)
-    rows(
-        "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE id = %s AND state = 'noted'",
-        [id_],
-        using,
-    )
+    rows(DONE, [id_], using)
     rows("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream], using)
-    return unfinished(stream, using)
-
-
-def _noted(stream: str, using: str | None) -> list[tuple[Any, ...]]:
-    return rows("SELECT id, state, noted FROM strangler_backfill WHERE stream = %s ORDER BY id", [stream], using)

@@ -7,7 +7,7 @@ as long as there is a broken stream. What it has lost, a new backfill brings; no
 
 - *A relay that is under way* has an old token: it can neither acknowledge nor raise the marker.
 - *The marker* says what was applied before, which stays true; proxies that await a later one never see it. A stream that comes
-  back publishes none until its backfill has noted every row.
+  back publishes none until its backfill has sent every row.
 - *A digest of what changed since the last clean check* would not see what was lost, so that check is forgotten.
 - *A sweep that meets a subscriber*: it holds ``strangler_subscription`` in SHARE mode from looking to dropping, so who subscribes
   meanwhile waits, and then finds that the triggers are gone and makes them.

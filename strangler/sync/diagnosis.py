@@ -216,7 +216,7 @@ def _copying(seen: StreamStatus, _: Around) -> Finding | None:
     if seen.reason:
         return Finding(Severity.LOOK, "waits", seen.reason)
     left = f", about {_span(total.eta_s)} left" if total.eta_s is not None else ""
-    return Finding(Severity.LOOK, "copying", f"backfill: {total.noted:,} rows noted at {total.rate:,.0f}/s{left}")
+    return Finding(Severity.LOOK, "copying", f"backfill: {total.sent:,} rows sent at {total.rate:,.0f}/s{left}")
 
 
 def _differing(seen: StreamStatus, _: Around) -> Finding | None:

@@ -36,7 +36,9 @@ WITH given AS MATERIALIZED (
 UPDATE strangler_outbox o SET pos = given.pos FROM given WHERE o.id = given.id
 RETURNING o.collection, o.key
 """
-READ = "SELECT id, collection, key, noted_at, pos FROM strangler_outbox WHERE stream = %s AND pos > %s ORDER BY pos LIMIT %s"
+READ = f"""
+SELECT id, collection, key, {outbox.NOTED_AT}, pos FROM strangler_outbox WHERE stream = %s AND pos > %s ORDER BY pos LIMIT %s
+"""
 # Also the write that makes the commit flush, and with it all that this transaction has seen (P7).
 TOUCH = """
 UPDATE strangler_stream SET last_round_at = clock_timestamp(), cursor = greatest(cursor, %s) WHERE name = %s
@@ -66,7 +68,8 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
         _assign(cursor, context, known)
         cursor.execute(READ, [context, after, limit])
         pointers = [Pointer(*row) for row in cursor.fetchall()]
-        made = batch.build(cursor, context, pointers, known, epochs=epochs, token=0, marker=marker, source="strangler/service")
+        origin = batch.Origin(context, "strangler/service", epochs, token=0, marker=marker)
+        made = batch.build(cursor, origin, pointers, known)
     return {
         "events": [to_dict(event) for event in made.events],
         "next": pointers[-1].pos if pointers else after,

@@ -46,13 +46,13 @@ METRICS = (
     Metric(
         "strangler_stream_backfill_rows",
         "gauge",
-        "Rows that the backfill has noted.",
-        lambda s: s.backfilled.noted if s.backfilled else None,
+        "Rows that the backfill has sent.",
+        lambda s: s.backfilled.sent if s.backfilled else None,
     ),
     Metric(
         "strangler_stream_backfill_rows_estimate",
         "gauge",
-        "Rows that the backfill has to note, about.",
+        "Rows that the backfill has to send, about.",
         lambda s: s.backfilled.estimate if s.backfilled else None,
     ),
 )

@@ -90,7 +90,7 @@ class Round(models.Model):
     stream = models.TextField()
     round = models.BigIntegerField(help_text="the marker that it drew")
     changes = models.IntegerField()
-    lag_ms = models.FloatField(help_text="noted to acknowledged, oldest pointer of the round")
+    lag_ms = models.FloatField(null=True, help_text="noted to acknowledged, oldest pointer of the round; NULL: it had none")
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -104,16 +104,16 @@ class Backfill(models.Model):
     stream = models.TextField()
     collection = models.TextField()
     last_key = models.TextField(null=True)
-    noted = models.BigIntegerField(default=0, db_default=0)
+    sent = models.BigIntegerField(default=0, db_default=0)
     estimate = models.BigIntegerField(default=0, db_default=0)
     state = models.TextField(
-        default="waiting", db_default="waiting", help_text="waiting, running, noted, done; cancelled: broken off by hand"
+        default="waiting", db_default="waiting", help_text="waiting, running, sweeping, done; cancelled: broken off by hand"
     )
     waits_for = models.JSONField(default=list, help_text="virtual ids of transactions older than the subscription")
     started_at = models.DateTimeField(db_default=Now())
+    swept_at = models.DateTimeField(null=True, help_text="when the last sweep of it began")
     finished_at = models.DateTimeField(null=True)
     paused_at = models.DateTimeField(null=True, help_text="an operator has it wait")
-    chunk = models.IntegerField(default=0, db_default=0, help_text="rows of the next chunk; 0: none was timed yet")
 
     class Meta:
         db_table = "strangler_backfill"

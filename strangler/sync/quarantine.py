@@ -26,6 +26,7 @@ from typing import Any, Protocol
 from strangler.errors import Misuse, StranglerError
 from strangler.sync import collections, digest
 from strangler.sync.database import rows, snapshot
+from strangler.sync.outbox import NUMBERED
 
 PUT = """
 INSERT INTO strangler_quarantine AS q (stream, collection, key, error, attempts)
@@ -49,7 +50,7 @@ SELECT stream, count(*) FILTER (WHERE discarded_at IS NULL), count(discarded_at)
 # A key '' stands for a reset too, and a reset in its place is always right: it notes every row that is there.
 RETRY = f"""
 INSERT INTO strangler_outbox (stream, collection, key, origin)
-SELECT stream, collection, nullif(key, ''), 'retry' FROM strangler_quarantine WHERE {CHOSEN}
+SELECT stream, collection, nullif(key, ''), 'retry' FROM strangler_quarantine WHERE {NUMBERED} AND {CHOSEN}
 """
 DISCARD = f"""
 UPDATE strangler_quarantine SET discarded_at = clock_timestamp() WHERE {CHOSEN} AND discarded_at IS NULL

@@ -1,42 +1,61 @@
-"""The relay: reads pointers and rows in one snapshot, sends them, and forgets the pointers that it has read (P6, P7, P23).
+"""The relay: reads pointers and rows in one snapshot, sends them, and forgets the pointers that it has read (P6, P7, P14, P23).
 
 A round, and why each step stands where it stands:
 
 1. Draw the marker ``M`` in a transaction of its own, *then* open the snapshot. So a round with a greater marker has a later
    snapshot, and ``(epoch, token, M)`` orders all rounds of all holders as their snapshots are ordered.
-2. One REPEATABLE READ snapshot reads pointers, rows and epochs. A row that is absent in it is deleted.
+2. One REPEATABLE READ snapshot reads pointers, rows and epochs. A row that is absent in it is deleted. Where there is room, the
+   next chunk of a backfill is read in it too (P13).
 3. Renew the lease with a durable commit. What a round can have read (also commits of ``synchronous_commit=off`` sessions) is on
    disk before it leaves: a crash of this database can't take back what the destination has (P7).
-4. POST. Nothing is locked and no transaction is open meanwhile.
+4. POST. Nothing is locked and no transaction is open for it. Meanwhile the next round may be read, so several are under way.
 5. In one statement: check the token, raise the marker, delete exactly the pointer ids that were read.
 
+Rounds are strung together to *sweeps*: the first begins at the floor (P14), each goes on where the former ended, and the last one
+reaches the greatest pointer that the first one's snapshot showed. A commit that comes late, with smaller ids, belongs to the next
+sweep. When all rounds of a sweep are acknowledged, so is everything that its first snapshot showed: then that round's marker is
+published, and the floor rises.
+
 Interleavings: *two relays at once*: the older token's rows are older versions at the destination, and its acknowledgement finds
-another token and deletes nothing. *A commit that comes late* has pointers with ids that nobody has read; they are read by the
-next round, however small they are. *A crash between POST and delete*: the next round reads the same pointers, draws a greater
-marker and sends the rows as they are then. *A crash between read and POST*: nothing happened. *A row that changes after the
-snapshot* has a new pointer, which is not among the ids to delete.
+another token and deletes nothing. *Two rounds of one relay at once*: each has its own pointers; of a key that is in both the
+greater marker wins, in whatever order they arrive; they are acknowledged in their order. *A commit that comes late* has pointers
+with ids that nobody has read; they are read by the next sweep, however small they are. *A crash between POST and delete*: the
+next round reads the same pointers, draws a greater marker and sends the rows as they are then. *A crash between read and POST*:
+nothing happened. *A row that changes after the snapshot* has a new pointer, which is not among the ids to delete.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import threading
 import time
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.utils import Error
 
 from strangler.domain.envelope import Event
-from strangler.errors import LostLease
-from strangler.sync import backfill, batch, collections, lease, marker, outbox, quarantine, wake
+from strangler.errors import LostLease, StranglerError
+from strangler.sync import backfill, backfill_pace, batch, collections, lease, marker, outbox, quarantine, wake
+from strangler.sync.backfill import Chunk
 from strangler.sync.database import alias, connection, discard_broken, message, rows, snapshot
+from strangler.sync.garbage import uncollected
 from strangler.sync.lease import Lease
+from strangler.sync.outbox import Pointer
 
-LIMIT = 1000  # pointers a round
-BYTES = 4_000_000  # rows a round; a round that was larger makes the next one smaller
-TRIES = 3  # complete rounds in which a key must fail before it is poison (P9)
+log = logging.getLogger("strangler.sync")
+
+FIRST, LIMIT = 500, 8000  # changes in the first round of a run, and in any
+BYTES = 4_000_000  # of rows a round; a round that was larger makes the next one smaller
+ANSWER_S = 0.25  # so does a destination that takes longer than this
+UNDER_WAY = 2  # rounds that are sent and not acknowledged yet, while the next one is read
+TRIES = 3  # sweeps in which a key must fail before it is poison (P9)
 SPACING_S = 0.1  # from the beginning of one round to the next under steady load: a round costs much the same however full it is
 BUDGET_S = 10.0  # a run gives other streams their turn after this; it wakes itself if there is more
 
@@ -45,16 +64,16 @@ SELECT (SELECT coalesce(json_object_agg(context, epoch), '{}') FROM strangler_ow
        ARRAY(SELECT state FROM strangler_backfill WHERE stream = %(stream)s AND state <> 'done'),
        EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %(stream)s),
        EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %(stream)s AND discarded_at IS NULL),
-       (SELECT max(id) FROM strangler_outbox WHERE stream = %(stream)s)
+       (SELECT coalesce(max(id), 0) FROM strangler_outbox WHERE stream = %(stream)s),
+       pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 """
-NOTING = {"waiting", "running", "cancelled"}
-LAG = "coalesce(greatest(0, extract(epoch FROM clock_timestamp() - %(oldest)s::timestamptz) * 1000), 0)"
+LAG = "greatest(0, extract(epoch FROM clock_timestamp() - %(oldest)s::timestamptz) * 1000)"
 ACKNOWLEDGE = """
 WITH held AS (
   UPDATE strangler_stream
   SET marker = greatest(marker, %(marker)s), relayed = relayed + %(changes)s, last_round_at = clock_timestamp(),
-      lag_ms = CASE WHEN %(changes)s > 0 THEN {lag} WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END,
-    last_error = '', failures = 0, retry_at = NULL
+      lag_ms = coalesce({lag}, CASE WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END),
+      last_error = '', failures = 0, retry_at = NULL
   WHERE name = %(stream)s AND lease_token = %(token)s AND {lazily}
   RETURNING 1
 ), gone AS (
@@ -69,7 +88,21 @@ FORGET_ROUNDS = "DELETE FROM strangler_round WHERE at < clock_timestamp() - inte
 
 
 class Destination(Protocol):
+    """Called from several threads at once."""
+
     def post_changes(self, events: list[Event]) -> dict[str, Any]: ...
+
+
+@dataclass
+class Sweep:
+    """Rounds from the floor to the greatest pointer that the first of them saw."""
+
+    marker: int  # of the first round
+    end: int  # that greatest pointer
+    floor: int  # what the floor becomes when all is acknowledged
+    reached: int  # the greatest pointer that was read
+    failing: dict[str, tuple[str, list[int]]] = field(default_factory=dict)  # subject → reason, pointers that stay
+    is_clean: bool = True
 
 
 @dataclass
@@ -77,13 +110,19 @@ class Read:
     """What a round saw in its snapshot."""
 
     marker: int
-    pointers: list[outbox.Pointer]
+    pointers: list[Pointer]
     batch: batch.Batch
-    is_whole: bool  # no pointer of the stream was left unread
+    sweep: Sweep
+    is_whole: bool  # the sweep ends with it
     backfills: set[str]  # the states of those that are not through
     is_quarantined: bool  # a key is in quarantine, be it discarded
     is_unwell: bool  # one is that nobody has discarded
-    newest: int  # the greatest pointer id in sight
+    chunk: Chunk | None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the next round could be read at once."""
+        return not self.is_whole or (self.chunk is not None and not self.chunk.is_last)
 
 
 @dataclass
@@ -93,65 +132,152 @@ class Relay:
     lease: Lease
     destination: Destination
     using: str | None = None
-    limit: int = LIMIT
-    failed: dict[str, int] = field(default_factory=dict)
-    promised: tuple[int, int] | None = None  # (marker, pointer id): good once no pointer up to that id is left
-    is_fed: bool = False  # whether there was a backfill to feed it, as the last round saw it
+    limit: int = FIRST
+    failed: dict[str, int] = field(default_factory=dict)  # subject → sweeps in which it failed, one after the other
+    backfills: set[str] = field(default_factory=set)  # the states of those that are not through, as the last round saw them
+    _floor: outbox.Floor = field(default_factory=outbox.Floor)
+    _sweep: Sweep | None = None
+    _under_way: deque[tuple[Read, Future[tuple[dict[str, Any], float]]]] = field(default_factory=deque)
+    _sent: set[int] = field(default_factory=set)  # pointers of rounds that are under way
+    _posting: ThreadPoolExecutor | None = None
+
+    def __post_init__(self) -> None:
+        self._filling = backfill.Reader(self.lease.stream)
 
     def round(self) -> bool:
-        """One round; True if there is more to do at once. Raises ``LostLease``, ``ServiceUnavailable``, ``StaleEpoch``."""
+        """One round from reading to acknowledgement; True if there is more to do at once.
+
+        Raises ``LostLease``, ``ServiceUnavailable``, ``StaleEpoch``.
+        """
         seen = self.read()
-        self.is_fed = bool(seen.backfills)
         if not seen.batch.events:
             return self._acknowledge(seen, {})
         self.lease.renew()
-        answer = self.destination.post_changes(seen.batch.events)
-        return self._acknowledge(seen, answer)
+        return self._acknowledge(seen, *self._post(seen.batch.events))
+
+    def push(self) -> bool:
+        """One round read and sent, and acknowledged unless the next one can be read at once. True if there is more to do."""
+        seen = self.read()
+        while len(self._under_way) >= UNDER_WAY:
+            self.land()
+        has_more = seen.has_more
+        if seen.batch.events:
+            self.lease.renew()
+        if has_more and seen.batch.events:
+            self._under_way.append((seen, self._pool().submit(self._post, seen.batch.events)))
+            self._sent.update(pointer.id for pointer in seen.pointers)
+            return True
+        answer = self._post(seen.batch.events) if seen.batch.events else ({}, 0.0)
+        has_more = self.land_all() or has_more
+        return self._acknowledge(seen, *answer) or has_more
+
+    def land(self) -> bool:
+        """Wait for the oldest round that is under way, and acknowledge it; True if there is more to do."""
+        seen, answer = self._under_way.popleft()
+        has_more = self._acknowledge(seen, *answer.result())
+        self._sent.difference_update(pointer.id for pointer in seen.pointers)
+        return has_more
+
+    def land_all(self) -> bool:
+        """The same for all of them."""
+        has_more = False
+        while self._under_way:
+            has_more |= self.land()
+        return has_more
+
+    def close(self) -> None:
+        """Waits for what is under way, and takes no notice of it: a next round sends it again."""
+        if self._posting:
+            self._posting.shutdown()
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._posting is None:
+            self._posting = ThreadPoolExecutor(UNDER_WAY, thread_name_prefix=f"post-{self.lease.stream}")
+        return self._posting
+
+    def _post(self, events: list[Event]) -> tuple[dict[str, Any], float]:
+        """The answer, and the seconds that it took."""
+        began = time.monotonic()
+        return self.destination.post_changes(events), time.monotonic() - began
 
     def read(self) -> Read:
-        known = collections.for_stream(self.lease.stream, self.using)
+        stream = self.lease.stream
+        known = collections.for_stream(stream, self.using)
+        if self._sweep is None:
+            self._floor.note(self.using)
         drawn = marker.draw(self.using)
-        with snapshot(self.using) as cursor:
-            pointers = outbox.read(cursor, self.lease.stream, self.limit + len(self.failed))
-            cursor.execute(SEEN, {"stream": self.lease.stream})
-            epochs, backfills, is_quarantined, is_unwell, newest = cursor.fetchone()
-            made = batch.build(
-                cursor,
-                self.lease.stream,
-                pointers,
-                known,
-                epochs=_epochs(epochs),
-                token=self.lease.token,
-                marker=drawn,
-                source="strangler/monolith",
-            )
-        is_whole = not pointers or pointers[-1].id >= (newest or 0)
-        return Read(drawn, pointers, made, is_whole, set(backfills), is_quarantined, is_unwell, newest or 0)
+        with uncollected(), snapshot(self.using) as cursor:
+            after = self._sweep.reached if self._sweep else self._floor.at
+            # A new sweep sees again what failed and what is under way.
+            limit = self.limit + (0 if self._sweep else len(self.failed) + len(self._sent))
+            found = outbox.read(cursor, stream, limit, after)
+            cursor.execute(SEEN, {"stream": stream})
+            epochs, backfills, is_quarantined, is_unwell, newest, oldest_running = cursor.fetchone()
+            if self._sweep is None:
+                self._sweep = Sweep(drawn, newest, self._floor.reached(oldest_running), after)
+            pointers = [pointer for pointer in found if pointer.id not in self._sent] if self._sent else found
+            origin = batch.Origin(stream, "strangler/monolith", _epochs(epochs), self.lease.token, drawn)
+            made = batch.build(cursor, origin, pointers, known)
+            chunk = self._fill(cursor, made, origin, known) if "running" in backfills else None
+        sweep = self._sweep
+        sweep.reached = found[-1].id if found else sweep.reached
+        is_whole = len(found) < limit or sweep.reached >= sweep.end
+        if is_whole:
+            self._sweep = None
+        self.backfills = set(backfills)
+        return Read(drawn, pointers, made, sweep, is_whole, self.backfills, is_quarantined, is_unwell, chunk)
 
-    def _acknowledge(self, seen: Read, answer: dict[str, Any]) -> bool:
+    def _fill(self, cursor: Any, made: batch.Batch, origin: batch.Origin, known: dict[str, Any]) -> Chunk | None:
+        """A chunk of the backfill, as long as the live changes leave room for it."""
+        room = self.limit - len(made.events)
+        first = next(iter(made.pointers.values()), None)
+        found = self._filling.read(cursor, known, room, first[0].noted_at if first else None) if room > 0 else None
+        if found is None:
+            return None
+        chunk, collection, rows_ = found
+        batch.add(made, origin, collection, rows_)
+        return chunk
+
+    def _acknowledge(self, seen: Read, answer: dict[str, Any], seconds: float = 0.0) -> bool:
+        sweep, pointers = seen.sweep, seen.batch.pointers
         done = {*answer.get("applied", ()), *answer.get("skipped", ())}
-        refused = {item["subject"]: str(item.get("reason", "")) for item in (*answer.get("waits", ()), *answer.get("poison", ()))}
-        failing = {subject: refused.get(subject, "not acknowledged") for subject in seen.batch.pointers if subject not in done}
-        self.failed = {subject: self.failed.get(subject, 0) + seen.is_whole for subject in failing}
-        poison = {subject: reason for subject, reason in failing.items() if self.failed[subject] >= TRIES}
-        kept = {pointer.id for subject in failing if subject not in poison for pointer in seen.batch.pointers[subject]}
-        ids = [pointer.id for pointer in seen.pointers if pointer.id not in kept]
-        published = self._publishable(seen, failing)
-        changes = len(done)
-        is_plain = not (poison or seen.is_quarantined or seen.batch.resets())  # then one statement does it all
+        failing = _failing(seen.batch.events, answer, done) if len(done) < len(seen.batch.events) else {}
+        ids = {pointer.id for pointer in seen.pointers}
+        for subject, reason in failing.items():
+            kept = [pointer.id for pointer in pointers.get(subject, ())]
+            ids.difference_update(kept)
+            earlier = sweep.failing.get(subject, ("", []))[1]
+            sweep.failing[subject] = (reason, earlier + kept)
+        for subject in sweep.failing.keys() & done:
+            ids.update(sweep.failing.pop(subject)[1])
+        resets = seen.batch.resets()
+        sweep.is_clean &= not (failing or resets or seen.is_unwell or seen.backfills - {"sweeping"})
+        poison = self._judge(sweep) if seen.is_whole else {}
+        for subject in poison:
+            ids.update(sweep.failing[subject][1])
+        published = sweep.marker if seen.is_whole and sweep.is_clean and not self.failed else 0
+        unnoted = [subject for subject in failing if subject not in pointers]
+        is_plain = not (poison or seen.is_quarantined or resets or unnoted or seen.chunk)  # then one statement does it all
         whole = nullcontext() if is_plain else transaction.atomic(using=alias(self.using), durable=True)
         with whole, connection(self.using).cursor() as cursor:
-            self._write(cursor, seen, ids, published, changes, poison, done)
+            self._write(cursor, seen, list(ids), published, len(done))
+            if not is_plain:
+                self._tidy(cursor, seen, done, resets, unnoted, {subject: sweep.failing[subject][0] for subject in poison})
         if published:
             marker.publish(self.lease.stream, published)
-        for subject in poison:
-            del self.failed[subject]
-        self._adapt(seen)
-        return not seen.is_whole or bool(self.failed) or bool(seen.batch.resets())
+        if seen.is_whole:
+            kept = [id_ for subject, (_, listed) in sweep.failing.items() if subject not in poison for id_ in listed]
+            self._floor.at = max(self._floor.at, min([sweep.floor, *(id_ - 1 for id_ in kept)]))
+        self._adapt(seen, seconds)
+        return not seen.is_whole or bool(self.failed) or bool(resets) or bool(unnoted)
 
-    def _write(
-        self, cursor: Any, seen: Read, ids: list[int], published: int, changes: int, poison: dict[str, str], done: set[str]
-    ) -> None:
+    def _judge(self, sweep: Sweep) -> list[str]:
+        """At the end of a sweep: which of its failing subjects are poison now. The others are tried in the next one."""
+        counts = {subject: self.failed.get(subject, 0) + 1 for subject in sweep.failing}
+        self.failed = {subject: count for subject, count in counts.items() if count < TRIES}
+        return [subject for subject in counts if subject not in self.failed]
+
+    def _write(self, cursor: Any, seen: Read, ids: list[int], published: int, changes: int) -> None:
         stream = self.lease.stream
         cursor.execute(
             ACKNOWLEDGE,
@@ -167,38 +293,33 @@ class Relay:
         )
         if not cursor.fetchone()[0]:
             raise lease.lost(stream)
+
+    def _tidy(
+        self, cursor: Any, seen: Read, done: set[str], resets: list[str], unnoted: list[str], poison: dict[str, str]
+    ) -> None:
+        """What is rare, in the transaction of the acknowledgement."""
+        stream = self.lease.stream
         if seen.is_quarantined and done:
-            quarantine.cure(cursor, stream, done, [name for name in seen.batch.resets() if name in done])
+            quarantine.cure(cursor, stream, done, [name for name in resets if name in done])
         if poison:
             quarantine.put(cursor, stream, poison)
         known = collections.for_stream(stream, self.using)
-        for name in seen.batch.resets():
+        for name in resets:
             if name in done:
                 outbox.note_all(cursor, stream, known[name])
+        if seen.chunk:
+            outbox.note(stream, seen.chunk.collection, [_split(subject)[1] for subject in unnoted], self.using)
+            self._filling.move(cursor, seen.chunk)
 
-    def _publishable(self, seen: Read, failing: dict[str, str]) -> int:
-        """The marker that this round may publish, or 0: every pointer that its snapshot showed is acknowledged (P23).
+    @property
+    def waits(self) -> backfill_pace.Waits:
+        """Whether the last round left a chunk out for the live changes."""
+        return self._filling.waits
 
-        Under steady load no round may see everything. Then the marker of one of them is kept as a promise, and kept for good once
-        a later round finds nothing left up to the greatest pointer that the promise's snapshot showed.
-        """
-        if failing or seen.backfills & NOTING or seen.is_unwell or seen.batch.resets():
-            self.promised = None
-            return 0
-        if seen.is_whole:
-            self.promised = None
-            return seen.marker
-        if self.promised and seen.pointers[0].id > self.promised[1]:
-            good, self.promised = self.promised[0], (seen.marker, seen.newest)
-            return good
-        if self.promised is None:
-            self.promised = (seen.marker, seen.newest)
-        return 0
-
-    def _adapt(self, seen: Read) -> None:
-        if seen.batch.bytes > BYTES:
+    def _adapt(self, seen: Read, seconds: float) -> None:
+        if seen.batch.bytes > BYTES or seconds > ANSWER_S:
             self.limit = max(1, self.limit // 2)
-        elif seen.batch.bytes < BYTES // 4:
+        elif seen.batch.bytes < BYTES // 2 and seconds < ANSWER_S / 2 and len(seen.batch.events) >= self.limit // 2:
             self.limit = min(LIMIT, self.limit * 2)
 
 
@@ -236,16 +357,20 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
         from strangler.sync.client import ServiceClient
 
         destination = ServiceClient(held.context)
-    relay, rounds = Relay(held, destination, using), 0
+    relay, rounds = Relay(held, destination, using, FIRST), 0
     asked = wake.linger if linger else wake.is_asked
     try:
         while True:
             wake.hold(held.stream)
             began = time.monotonic()
-            more = relay.round()
+            more = relay.push()
             rounds += 1
-            more = (relay.is_fed and backfill.feed(held.stream, using)) or more
+            more = ("waiting" in relay.backfills and backfill.look(held.stream, using)) or more
+            more = backfill_pace.say(held.stream, relay.waits, using) or more
+            if "sweeping" in relay.backfills:
+                _sweep_beside(held.stream, using)
             if time.monotonic() >= end or not (more or asked(held.stream)):
+                relay.land_all()
                 held.release()
                 if held.token % 50 == 0:
                     rows(FORGET_ROUNDS, using=using)
@@ -258,7 +383,29 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
         give_up(held, error, using)
         raise
     finally:
+        relay.close()
         wake.leave(held.stream)
+
+
+_sweeping: set[str] = set()
+
+
+def _sweep_beside(stream: str, using: str | None) -> None:
+    """The sweep at a backfill's end, in a thread: it takes as long as a drift check, and changes must not queue behind it."""
+
+    def sweep() -> None:
+        try:
+            if backfill.sweep(stream, using):
+                wake.wake(stream)
+        except (StranglerError, Error) as error:  # stands on the stream; the next run tries again
+            log.warning("backfill.unswept stream=%s error=%s", stream, message(error))
+        finally:
+            connections.close_all()
+            _sweeping.discard(stream)
+
+    if stream not in _sweeping:
+        _sweeping.add(stream)
+        threading.Thread(target=sweep, name=f"sweep-{stream}", daemon=True).start()
 
 
 def give_up(held: Lease, error: Exception, using: str | None) -> None:
@@ -273,3 +420,15 @@ def give_up(held: Lease, error: Exception, using: str | None) -> None:
 
 def _epochs(text: str) -> dict[str, int]:
     return {str(name): int(epoch) for name, epoch in json.loads(text).items()}
+
+
+def _failing(events: Iterable[Event], answer: dict[str, Any], done: set[str]) -> dict[str, str]:
+    """Subject → reason of what was sent and is not done."""
+    refused = {item["subject"]: str(item.get("reason", "")) for item in (*answer.get("waits", ()), *answer.get("poison", ()))}
+    subjects = [event.subject for event in events]
+    return {subject: refused.get(subject, "not acknowledged") for subject in subjects if subject not in done}
+
+
+def _split(subject: str) -> tuple[str, str]:
+    collection, _, key = subject.partition("/")
+    return collection, key

@@ -21,9 +21,9 @@ BEGIN = """
 INSERT INTO strangler_backfill (stream, collection, state, waits_for)
 SELECT %s, c, 'running', '[]' FROM unnest(%s::text[]) AS c
 ON CONFLICT (stream, collection) DO UPDATE
-SET state = 'running', noted = 0, started_at = clock_timestamp(), finished_at = NULL, paused_at = NULL
+SET state = 'running', sent = 0, started_at = clock_timestamp(), finished_at = NULL, paused_at = NULL
 """
-NOTED = "UPDATE strangler_backfill SET noted = noted + %s WHERE stream = %s AND collection = %s"
+SENT = "UPDATE strangler_backfill SET sent = sent + %s WHERE stream = %s AND collection = %s"
 END = "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE stream = %s"
 
 
@@ -61,7 +61,7 @@ def mend(stream: str, service: Service, using: str | None = None, said: Callable
         drift.repair(report, using=using, client=service)
         for name in {collection for collection, _, _ in report.differing}:
             count = sum(collection == name for collection, _, _ in report.differing)
-            rows(NOTED, [count, stream, name], using)
+            rows(SENT, [count, stream, name], using)
         sent += len(report.differing)
         said(f"{stream}: {report.rows_checked:,} rows compared, {len(report.differing):,} sent again")
         reverse.run(stream, using, service)

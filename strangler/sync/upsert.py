@@ -6,7 +6,7 @@ unique values, and cuts the batch in halves around rows that the database refuse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -88,12 +88,14 @@ def delete(cursor: Any, collection: Collection, keys: Sequence[str]) -> None:
 
 def insert(cursor: Any, collection: Collection, events: Sequence[Event]) -> None:
     """Insert or update, the columns that both the rows and the table have; one statement per set of columns."""
-    groups: dict[frozenset[str], list[dict[str, wire.Json]]] = {}
+    groups: dict[tuple[str, ...], list[Mapping[str, wire.Json]]] = {}
     for event in events:
-        row = dict(event.data or {})
-        groups.setdefault(frozenset(row), []).append(_record(row))
+        if event.data is not None:
+            groups.setdefault(tuple(event.data), []).append(event.data)
     for names, records in groups.items():
         columns = [column for column in collection.columns if column.name in names]
+        if collection.json_columns:
+            records = [_record(row) for row in records]
         cursor.execute(statement(collection, columns), [wire.dumps(records)])
 
 
@@ -120,7 +122,7 @@ def _value(column: Column) -> str:
     return value
 
 
-def _record(row: dict[str, wire.Json]) -> dict[str, wire.Json]:
+def _record(row: Mapping[str, wire.Json]) -> Mapping[str, wire.Json]:
     nulls = [name for name, value in row.items() if value is wire.JSON_NULL]
     if not nulls:
         return row

@@ -125,20 +125,19 @@ def watch(names: Sequence[str], *, silent: bool = False) -> None:
     show = _Show(names, silent)
     with show:
         while any(backfill.unfinished(name) for name in names):
-            moved = [_step(name) for name in names]
+            for name in names:
+                _step(name)
             show.look()
-            if not any(moved):
-                time.sleep(0.05)
+            time.sleep(0.05)
 
 
-def _step(name: str) -> bool:
-    """A chunk, if it is time for one. What fails stands on the stream, which backs off."""
+def _step(name: str) -> None:
+    """What a worker does for it, or has a worker do it. What fails stands on the stream, which backs off."""
     try:
-        moved = backfill.feed(name)
+        backfill.step(name)
     except StranglerError:
-        moved = False
+        pass
     carry(name, Side.MONOLITH)
-    return moved
 
 
 @dataclass
@@ -183,10 +182,10 @@ class _Show:
 
     def _rate(self, stream: StreamStatus, now: float) -> float:
         """Rows a second since the last looks, smoothed: what it does now, not what it did before a pause."""
-        noted = stream.backfilled.noted if stream.backfilled else 0
-        at, before = self._before.get(stream.name, (now, noted))
+        sent = stream.backfilled.sent if stream.backfilled else 0
+        at, before = self._before.get(stream.name, (now, sent))
         if now - at > 3 * SAY_S or stream.name not in self._before:
-            self._before[stream.name] = (now, noted)
+            self._before[stream.name] = (now, sent)
         if now - at < LOOK_S:
             return stream.backfilled.rate if stream.backfilled else 0.0
-        return max(0, noted - before) / (now - at)
+        return max(0, sent - before) / (now - at)

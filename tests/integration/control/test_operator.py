@@ -143,7 +143,7 @@ def test_a_backfill_is_watched_until_it_is_through(installed: SmallEstate, capsy
     code, said = ask(capsys, "sync", "backfill", "payments")
     assert (code, said["complete"]) == (0, True)
     assert said["streams"]["payments"]["state"] == "done"
-    assert said["streams"]["payments"]["noted"] >= 1
+    assert said["streams"]["payments"]["sent"] >= 1
     code, out, _ = say(capsys, "sync", "backfill", "payments")
     assert code == 0
     assert "100%" in out
@@ -177,7 +177,7 @@ def test_ctrl_c_leaves_it_to_the_workers_and_says_so(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(backfill, "feed", interrupt)
+        patched.setattr(backfill, "step", interrupt)
         code, out, _ = say(capsys, "sync", "backfill", "payments")
     assert code == 1
     assert "the workers go on with it. Watch again: strangler sync backfill payments" in out

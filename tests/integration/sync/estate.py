@@ -113,10 +113,14 @@ class Direct:
 
     def post_changes(self, events: list[Event]) -> dict[str, Any]:
         self.posted.append(events)
-        self.before(events)
-        answer = apply.apply(from_json(to_json(events)), using=DESTINATION).to_json()
-        self.after(answer)
-        return answer
+        try:
+            self.before(events)
+            answer = apply.apply(from_json(to_json(events)), using=DESTINATION).to_json()
+            self.after(answer)
+            return answer
+        finally:
+            if threading.current_thread().name.startswith("post-"):  # the relay's own, which ends without a word
+                connections.close_all()
 
     def changes(self, after: int, limit: int) -> dict[str, Any]:
         from strangler.domain import wire

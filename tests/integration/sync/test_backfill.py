@@ -1,10 +1,11 @@
-"""P13: pointers only, no row locks, right under concurrent writes, and nothing left that the source does not have."""
+"""P13: in the rounds of the relay, no row locks, right under concurrent writes, nothing left that the source does not have."""
 
 from __future__ import annotations
 
 import pytest
 
-from strangler.sync import backfill, backfill_pace, outbox
+from strangler.errors import LostLease
+from strangler.sync import backfill, lease, relay
 from strangler.sync.database import rows, value
 from tests.integration.sync.bank.models import Account, Code
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect, wait_for
@@ -18,9 +19,12 @@ def quick_checks(estate, monkeypatch):
     monkeypatch.setattr(client, "ServiceClient", lambda context: estate.service)
 
 
-def small_chunks(monkeypatch, size: int) -> None:
-    for name in ("FIRST", "LEAST", "MOST"):
-        monkeypatch.setattr(backfill_pace, name, size)
+def run_on() -> None:
+    rows("UPDATE strangler_backfill SET state = 'running'", using=SOURCE)
+
+
+def held_relay(estate) -> relay.Relay:
+    return relay.Relay(lease.take(CONTEXT, SOURCE), estate.service, SOURCE)
 
 
 def finish(estate, stream: str = CONTEXT) -> None:
@@ -34,7 +38,8 @@ def finish(estate, stream: str = CONTEXT) -> None:
 
 
 def test_p13_rows_from_before_the_capture_arrive(estate, monkeypatch):
-    small_chunks(monkeypatch, 7)
+    monkeypatch.setattr(relay, "FIRST", 7)
+    monkeypatch.setattr(relay, "LIMIT", 7)
     Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:03}") for n in range(30)])
     Account.objects.using(SOURCE).bulk_create([Account(handle=str(n)) for n in range(20)])
     rows("INSERT INTO bank_reading SELECT n, 2025 + n %% 2, 'r' FROM generate_series(1, 20) n", [], SOURCE)
@@ -43,7 +48,7 @@ def test_p13_rows_from_before_the_capture_arrive(estate, monkeypatch):
     backfill.start(CONTEXT, using=SOURCE)
     finish(estate)
     estate.assert_equal()
-    progress = {one.collection: (one.state, one.noted) for one in backfill.progress(CONTEXT, SOURCE)}
+    progress = {one.collection: (one.state, one.sent) for one in backfill.progress(CONTEXT, SOURCE)}
     assert progress["bank.Code"] == ("done", 30)
     assert progress["bank.Reading"] == ("done", 20)
     assert progress["bank.Pair"] == ("done", 20)
@@ -59,23 +64,81 @@ def test_p13_takes_no_row_locks(estate):
         rows("SET lock_timeout = '200ms'", using=SOURCE)
         try:
             backfill.start(CONTEXT, ["bank.Account"], using=SOURCE)
-            # the locker is open and so is waited for: skip that here, it has a test of its own
-            rows("UPDATE strangler_backfill SET state = 'running'", using=SOURCE)
-            backfill.step(CONTEXT, SOURCE)
+            run_on()  # the locker is open and so is waited for: not here, it has a test of its own
+            estate.relay()
         finally:
             rows("RESET lock_timeout", using=SOURCE)
-        assert estate.pointers() == [("bank.Account", str(parent.pk))]
+        assert list(estate.table("bank.Account", DESTINATION)) == [str(parent.pk)]
 
 
 def test_p13_a_change_during_the_backfill_wins_over_the_chunk(estate):
+    """Both are under way at once, and the older one arrives last."""
     Code.objects.using(SOURCE).create(code="k", meaning="old")
     estate.forget_pointers()
     backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
-    while estate.pointers() == []:
-        backfill.step(CONTEXT, SOURCE)
+    run_on()
+    one = held_relay(estate)
+    chunk = one.read()
     Code.objects.using(SOURCE).filter(code="k").update(meaning="new")
+    newer = one.read()
+    assert [event.data["meaning"] for event in (*chunk.batch.events, *newer.batch.events)] == ["old", "new"]
+    assert estate.service.post_changes(newer.batch.events)["applied"] == ["bank.Code/k"]
+    assert estate.service.post_changes(chunk.batch.events)["skipped"] == ["bank.Code/k"]
+    one.lease.release()
     finish(estate)
     estate.assert_equal("bank.Code")
+
+
+def test_p13_a_key_that_is_refused_gets_a_pointer_and_the_place_moves_on(estate):
+    rows("ALTER TABLE bank_code ADD CONSTRAINT never CHECK (code <> 'bad')", using=DESTINATION)
+    try:
+        Code.objects.using(SOURCE).bulk_create([Code(code=code) for code in ("a", "bad", "c")])
+        estate.forget_pointers()
+        backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+        run_on()
+        held_relay(estate).round()
+        assert estate.pointers() == [("bank.Code", "bad")]
+        assert set(estate.table("bank.Code", DESTINATION)) == {"a", "c"}
+    finally:
+        rows("ALTER TABLE bank_code DROP CONSTRAINT never", using=DESTINATION)
+    rows("UPDATE strangler_stream SET lease_until = NULL", using=SOURCE)
+    finish(estate)
+    estate.assert_equal("bank.Code")
+
+
+def test_p13_a_chunk_of_a_backfill_that_was_asked_for_anew_moves_nothing(estate):
+    Code.objects.using(SOURCE).create(code="k")
+    estate.forget_pointers()
+    backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+    run_on()
+    one = held_relay(estate)
+
+    def anew(_: object) -> None:
+        estate.service.before = lambda _: None
+        backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+        run_on()
+
+    estate.service.before = anew
+    one.round()
+    (progress,) = backfill.progress(CONTEXT, SOURCE)
+    assert (progress.state, progress.sent) == ("running", 0)
+    one.round()
+    (progress,) = backfill.progress(CONTEXT, SOURCE)
+    assert (progress.state, progress.sent) == ("sweeping", 1)
+
+
+def test_p13_a_relay_that_lost_its_lease_moves_nothing(estate):
+    Code.objects.using(SOURCE).create(code="k")
+    estate.forget_pointers()
+    backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+    run_on()
+    slow = held_relay(estate)
+    seen = slow.read()
+    rows("UPDATE strangler_stream SET lease_token = lease_token + 1", using=SOURCE)
+    with pytest.raises(LostLease):
+        slow._acknowledge(seen, estate.service.post_changes(seen.batch.events))
+    (progress,) = backfill.progress(CONTEXT, SOURCE)
+    assert (progress.state, progress.sent) == ("running", 0)
 
 
 def test_p13_a_transaction_with_an_older_snapshot_is_waited_for(estate):
@@ -118,17 +181,22 @@ def test_p13_the_relay_carries_a_backfill_on_its_own(estate):
     estate.assert_equal()
 
 
-def test_p13_continues_where_it_stopped(estate, monkeypatch):
-    small_chunks(monkeypatch, 10)
+def test_p13_continues_where_it_stopped(estate):
     Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:03}") for n in range(25)])
     estate.forget_pointers()
     backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
-    while outbox.depth(CONTEXT, SOURCE) < 20:
-        backfill.step(CONTEXT, SOURCE)
-    (one,) = backfill.progress(CONTEXT, SOURCE)
-    assert (one.state, one.noted) == ("running", 20)
+    run_on()
+    one = held_relay(estate)
+    one.limit = 10
+    one.round()
+    one.limit = 10
+    one.round()
+    (progress,) = backfill.progress(CONTEXT, SOURCE)
+    assert (progress.state, progress.sent) == ("running", 20)
+    one.lease.release()
+    sent = len(estate.service.posted)
     finish(estate)
-    assert [key for _, key in estate.pointers()] == []
+    assert [event.key for event in estate.service.posted[sent]] == [f"{n:03}" for n in range(20, 25)]
     estate.assert_equal("bank.Code")
 
 
@@ -137,9 +205,6 @@ def test_p23_no_marker_while_a_backfill_is_under_way(estate):
     estate.forget_pointers()
     backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
     rows("UPDATE strangler_backfill SET waits_for = '[\"0/0\"]'", using=SOURCE)
-    from strangler.sync import lease
-    from strangler.sync.relay import Relay
-
-    Relay(lease.take(CONTEXT, SOURCE), estate.service, SOURCE).round()
+    held_relay(estate).round()
     assert estate.stream()["marker"] == 0
     assert value("SELECT count(*) FROM strangler_round", using=SOURCE) == 0

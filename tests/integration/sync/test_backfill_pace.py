@@ -1,95 +1,98 @@
-"""P13: a backfill takes its time from nobody: chunks of a fifth of a second, live changes first, and it does what it is told."""
+"""P13: a backfill lets live changes go first, and does what an operator tells it, in whatever process it runs."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from strangler.sync import backfill, backfill_pace, marker, outbox
-from strangler.sync.database import rows, value
+from strangler.sync import backfill, backfill_pace, lease, marker, relay
+from strangler.sync.database import rows
 from tests.integration.sync.bank.models import Code
-from tests.integration.sync.estate import CONTEXT, SOURCE, closing, connect, is_waiting_for_a_lock, wait_for
+from tests.integration.sync.estate import CONTEXT, SOURCE, wait_for
 
 
 @pytest.fixture(autouse=True)
 def small(estate, monkeypatch):
+    """Ten rows a round; a sweep is a function call."""
     from strangler.sync import client
 
     monkeypatch.setattr(client, "ServiceClient", lambda context: estate.service)
-    monkeypatch.setattr(backfill_pace, "FIRST", 10)
-    monkeypatch.setattr(backfill_pace, "LEAST", 2)
+    monkeypatch.setattr(relay, "FIRST", 10)
+    monkeypatch.setattr(relay, "LIMIT", 10)
+    monkeypatch.setattr(backfill_pace, "_said", {})
 
 
-def begin(count: int = 100) -> None:
+def begin(estate, count: int = 100) -> relay.Relay:
     Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:04}") for n in range(count)])
     rows("TRUNCATE strangler_outbox", using=SOURCE)
     backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
-    wait_for(lambda: backfill.feed(CONTEXT, SOURCE), "the first step")  # until older transactions are over
+    wait_for(lambda: backfill.look(CONTEXT, SOURCE), "the end of older transactions")
+    return relay.Relay(lease.take(CONTEXT, SOURCE), estate.service, SOURCE, relay.FIRST)
 
 
-def chunk() -> int:
-    return int(value("SELECT chunk FROM strangler_backfill", using=SOURCE))
+def sent() -> int:
+    return backfill.progress(CONTEXT, SOURCE)[0].sent
 
 
 def finish(estate) -> None:
-    wait_for(lambda: estate.relay() and not backfill.unfinished(CONTEXT, SOURCE), "the backfill")
+    rows("UPDATE strangler_stream SET lease_until = NULL", using=SOURCE)
+
+    def is_through() -> bool:
+        estate.relay()
+        return not backfill.step(CONTEXT, SOURCE)
+
+    wait_for(is_through, "the backfill", 30)
     estate.drain()
 
 
-@given(st.integers(100, 50_000), st.floats(1e-6, 60))
-def test_p13_the_next_chunk_heads_for_a_fifth_of_a_second(size, seconds):
-    following = backfill_pace.next_chunk(size, seconds)
-    assert backfill_pace.LEAST <= following <= backfill_pace.MOST
-    assert following <= size * 2
-    if seconds > backfill_pace.TARGET_S:
-        assert following <= max(size, backfill_pace.LEAST)
-
-
-def test_p13_a_chunk_that_took_long_makes_the_next_one_smaller(estate, monkeypatch):
-    begin()
-    backfill.feed(CONTEXT, SOURCE)
-    assert (outbox.depth(CONTEXT, SOURCE), chunk()) == (10, 20)
-    monkeypatch.setattr(backfill_pace, "TARGET_S", 1e-9)
-    backfill.feed(CONTEXT, SOURCE)
-    assert (outbox.depth(CONTEXT, SOURCE), chunk()) == (30, 2)
-
-
-def test_p13_it_waits_while_live_changes_wait_for_too_long_and_says_so(estate):
-    begin()
-    backfill.feed(CONTEXT, SOURCE)
+def test_p13_it_waits_while_live_changes_wait_for_too_long_says_so_and_goes_on(estate):
+    held = begin(estate)
+    held.round()
+    assert sent() == 10
     Code.objects.using(SOURCE).create(code="live")
-    rows("UPDATE strangler_outbox SET noted_at = noted_at - interval '1.24 seconds' WHERE origin = ''", using=SOURCE)
-    before = outbox.depth(CONTEXT, SOURCE)
-    assert not backfill.feed(CONTEXT, SOURCE)
-    assert outbox.depth(CONTEXT, SOURCE) == before
+    rows("UPDATE strangler_outbox SET noted_at = noted_at - interval '1.24 seconds'", using=SOURCE)
+    held.round()
+    assert sent() == 10, "the live change went alone"
+    assert backfill_pace.say(CONTEXT, held.waits, SOURCE), "there is more to do"
     assert estate.stream()["reason"].startswith("backfill waits: live lag 1,2")
     assert estate.stream()["reason"].endswith(" ms > 500 ms")
-    assert chunk() == 10, "half of twenty: what was noted stood before the live change"
-    assert not backfill.feed(CONTEXT, SOURCE)
-    assert chunk() == 10, "once each time it has to wait"
-    finish(estate)
+    held.round()
+    assert sent() == 20
+    assert not backfill_pace.say(CONTEXT, held.waits, SOURCE)
     assert estate.stream()["reason"] == ""
+    finish(estate)
     estate.assert_equal("bank.Code")
 
 
-def test_p13_its_own_pointers_are_no_live_lag(estate):
-    begin()
-    backfill.feed(CONTEXT, SOURCE)
-    rows("UPDATE strangler_outbox SET noted_at = noted_at - interval '1 minute'", using=SOURCE)
-    assert backfill_pace.look(CONTEXT, SOURCE) == backfill_pace.Ahead(10, 0.0)
-    assert backfill.feed(CONTEXT, SOURCE)
+def test_p13_a_live_change_that_is_in_time_takes_a_chunk_along(estate):
+    held = begin(estate)
+    Code.objects.using(SOURCE).create(code="live")
+    held.round()
+    assert sent() == 9, "the room that the live change left"
+    assert held.waits is None
+
+
+def test_p13_a_holder_that_waits_for_live_changes_comes_back_by_itself(estate, monkeypatch):
+    """Nobody asks for a round when the lag is over."""
+    held = begin(estate, 15)
+    held.lease.release()
+    Code.objects.using(SOURCE).create(code="live")
+    rows("UPDATE strangler_outbox SET noted_at = noted_at - interval '2 seconds'", using=SOURCE)
+    monkeypatch.setattr("strangler.sync.wake.is_asked", lambda _: False)
+    assert estate.relay() >= 3
+    assert sent() == 16
+    assert estate.stream()["reason"] == ""
 
 
 def test_p13_paused_it_stays_where_it_is_for_everybody_and_goes_on_from_there(estate):
-    begin()
-    backfill.feed(CONTEXT, SOURCE)
+    held = begin(estate)
+    held.round()
     assert backfill_pace.pause(CONTEXT, "bank", SOURCE)
-    estate.drain()
-    assert not backfill.feed(CONTEXT, SOURCE)
+    held.round()
+    held.lease.release()
+    estate.relay()
     assert backfill.step(CONTEXT, SOURCE), "not through, and nothing done"
     (one,) = backfill.progress(CONTEXT, SOURCE)
-    assert (one.noted, one.is_paused) == (10, True)
+    assert (one.sent, one.is_paused) == (10, True)
     assert backfill.total([one]).state == "paused"
     assert estate.stream()["reason"] == "backfill is paused; go on: strangler sync backfill bank --resume"
     assert marker.published().get(CONTEXT, 0) == 0, "what is not there yet is not fresh"
@@ -102,13 +105,14 @@ def test_p13_paused_it_stays_where_it_is_for_everybody_and_goes_on_from_there(es
 
 
 def test_p13_cancelled_it_is_over_without_being_complete(estate):
-    begin()
-    backfill.feed(CONTEXT, SOURCE)
+    held = begin(estate)
+    held.round()
+    held.lease.release()
     assert backfill_pace.cancel(CONTEXT, SOURCE)
     assert not backfill.unfinished(CONTEXT, SOURCE)
     estate.drain()
     estate.relay()
-    assert [one.state for one in backfill.progress(CONTEXT, SOURCE)] == ["cancelled"]
+    assert [(one.state, one.sent) for one in backfill.progress(CONTEXT, SOURCE)] == [("cancelled", 10)]
     assert marker.published().get(CONTEXT, 0) == 0, "rows are missing, and nobody is told they were there"
     assert not backfill_pace.cancel(CONTEXT, SOURCE)
     backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
@@ -118,29 +122,16 @@ def test_p13_cancelled_it_is_over_without_being_complete(estate):
     assert marker.published()[CONTEXT] > 0
 
 
-def test_p13_a_cancellation_waits_for_the_chunk_that_is_under_way(estate, threads):
-    """Else the chunk's own note of where it ended would bring the backfill to life again."""
-    begin()
-    with closing(noting := connect(SOURCE)):
-        noting.execute("BEGIN")
-        (id_,) = noting.execute("SELECT id FROM strangler_backfill FOR UPDATE SKIP LOCKED").fetchone()
-        pids: list[int] = []
-
-        def cancel() -> None:
-            pids.append(value("SELECT pg_backend_pid()", using=SOURCE))
-            backfill_pace.cancel(CONTEXT, SOURCE)
-
-        threads.start(cancel)
-        wait_for(lambda: pids and is_waiting_for_a_lock(SOURCE, pids[0]), "the wait")
-        noting.execute("UPDATE strangler_backfill SET state = 'noted' WHERE id = %s", [id_])
-        noting.execute("COMMIT")
-        threads.join()
-    assert [one.state for one in backfill.progress(CONTEXT, SOURCE)] == ["cancelled"]
+def test_p13_a_chunk_that_is_under_way_does_not_bring_a_cancelled_one_to_life(estate):
+    held = begin(estate, 5)
+    estate.service.after = lambda _: backfill_pace.cancel(CONTEXT, SOURCE)
+    held.round()
+    assert [(one.state, one.sent) for one in backfill.progress(CONTEXT, SOURCE)] == [("cancelled", 0)]
 
 
 def test_the_rate_of_a_stream_counts_its_tables_together():
     one = backfill.Progress("a", "done", 900, 900, 90.0, None, seconds=10.0)
     two = backfill.Progress("b", "running", 100, 600, 5.0, 100.0, seconds=20.0)
     total = backfill.total([one, two])
-    assert (total.tables_done, total.noted, total.rate, total.eta_s) == (1, 1000, 50.0, 10.0)
+    assert (total.tables_done, total.sent, total.rate, total.eta_s) == (1, 1000, 50.0, 10.0)
     assert backfill.total([]) is None

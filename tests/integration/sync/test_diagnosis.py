@@ -99,7 +99,7 @@ def test_a_failing_stream_names_the_service_that_is_away():
         (
             replace(LIVE, backfilled=Total("running", 2, 1, 500, 900, 100, 4)),
             "copying",
-            "500 rows noted at 100/s, about 4 s left",
+            "500 rows sent at 100/s, about 4 s left",
         ),
         (replace(LIVE, backfilled=Total("cancelled", 2, 1, 5, 9, 1, None)), "partial", "rows may be missing"),
         (replace(LIVE, verified_drift=4), "differs", "4 rows differed"),

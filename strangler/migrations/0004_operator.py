@@ -3,15 +3,10 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("strangler", "0002_claim"),
+        ("strangler", "0003_backfill_in_rounds"),
     ]
 
     operations = [
-        migrations.AddField(
-            model_name="backfill",
-            name="chunk",
-            field=models.IntegerField(db_default=0, default=0, help_text="rows of the next chunk; 0: none was timed yet"),
-        ),
         migrations.AddField(
             model_name="backfill",
             name="paused_at",
@@ -36,7 +31,9 @@ class Migration(migrations.Migration):
             model_name="backfill",
             name="state",
             field=models.TextField(
-                db_default="waiting", default="waiting", help_text="waiting, running, noted, done; cancelled: broken off by hand"
+                db_default="waiting",
+                default="waiting",
+                help_text="waiting, running, sweeping, done; cancelled: broken off by hand",
             ),
         ),
     ]
