@@ -152,9 +152,9 @@ class Reader:
     _ahead: Chunk | None = None
 
     def read(
-        self, cursor: Any, known: Mapping[str, Collection], limit: int
-    ) -> tuple[Chunk, Collection, list[tuple[str, str, list[str] | None]]] | None:
-        """The next chunk as the cursor's snapshot shows it; None where none is due."""
+        self, cursor: Any, made: batch.Batch, origin: batch.Origin, known: Mapping[str, Collection], limit: int
+    ) -> Chunk | None:
+        """Adds the next chunk to the batch as the cursor's snapshot shows it; None where none is due."""
         cursor.execute(NEXT, [self.stream])
         found = cursor.fetchone()
         if found is None or found[1] not in known:
@@ -165,10 +165,9 @@ class Reader:
             if ahead.is_last:
                 return None
             after = ahead.reached
-        rows = batch.rows_after(cursor, known[name], after, limit)
-        reached = rows[-1][0] if rows else None
-        self._ahead = Chunk(id_, name, started_at, after, reached, len(rows), is_last=len(rows) < limit)
-        return self._ahead, known[name], rows
+        reached, count, is_last = batch.add(cursor, made, origin, known[name], after, limit)
+        self._ahead = Chunk(id_, name, started_at, after, reached, count, is_last)
+        return self._ahead
 
     def move(self, cursor: Any, chunk: Chunk) -> None:
         """In the transaction of the acknowledgement. Where the backfill was stopped or asked for anew, nothing moves."""

@@ -65,7 +65,9 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
         origin = batch.Origin(context, "strangler/service", epochs, token=0, marker=marker)
         made = batch.build(cursor, origin, pointers, known)
     until = pointers[-1].pos if pointers else after
-    complete_for = marker if len(pointers) < limit else None
+    if made.left:  # what is larger than an answer comes in the next one
+        until = min(pointer.pos or 0 for pointer in made.left) - 1
+    complete_for = marker if len(pointers) < limit and not made.left else None
     return f'{{"events":{to_json(made.events)},"next":{until},"marker":{wire.dumps(complete_for)}}}'
 
 
