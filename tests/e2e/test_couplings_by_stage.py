@@ -15,17 +15,11 @@ from typing import Any
 import pytest
 import requests
 
-from deploy.local.supervisor import Estate
 from tests.e2e.test_purchase import STAGES
 from tests.operator import Operator
 
 pytestmark = [pytest.mark.estate, pytest.mark.timeout(180)]
 CURRENCY = "EUR"  # of the first hundred sample users
-
-
-@pytest.fixture(scope="module")
-def operator(estate: Estate) -> Operator:
-    return Operator(estate)
 
 
 # The last is marked: pytest runs equal values together, and it would come before the way there, not after the way back.
