@@ -48,17 +48,23 @@ LINT = (
 
 GUIDE = ["-m", "pytest", "-q", "-p", "tests.guide", "-o", "timeout=400", "docs/guide"]
 OUTSIDE = ["tests/integration/" + part for part in ("proxy", "local", "containers")]
+SYNC = ["tests/integration/sync"]
+INSIDE = ["tests/unit", "tests/integration"] + ["--ignore=" + path for path in OUTSIDE + SYNC]
 TESTS = (
-    # Two halves that take about as long, side by side: most tests keep one core busy.
+    # Two at a time, in this order: most tests keep one core busy at the most.
     (
-        ("tests of parts, outside", ["-m", "pytest", "-q", "tests/unit"] + OUTSIDE),
-        ("tests of parts, inside", ["-m", "pytest", "-q", "tests/integration"] + ["--ignore=" + path for path in OUTSIDE]),
+        ("tests of parts, outside", ["-m", "pytest", "-q"] + OUTSIDE),
+        ("tests of parts, inside", ["-m", "pytest", "-q"] + INSIDE),
+        ("tests of parts, sync", ["-m", "pytest", "-q"] + SYNC),
+        # Apart, because Playwright keeps an event loop running in its process, in which Django's ORM refuses to work.
+        ("tests of whole estates", ["-m", "pytest", "-q", "tests/e2e", "--ignore=tests/e2e/test_readme.py"]),
     ),
-    # Apart, because Playwright keeps an event loop running in its process, in which Django's ORM refuses to work.
+    # Alone, because the clock is a part of what they show, or because they take all there is.
     ("the guide", GUIDE),
     ("the README", ["-m", "pytest", "-q", "tests/e2e/test_readme.py"]),
-    ("tests of whole estates", ["-m", "pytest", "-q", "tests/e2e", "tests/faults", "--ignore=tests/e2e/test_readme.py"]),
+    ("faults in whole estates", ["-m", "pytest", "-q", "tests/faults"]),
 )
+AT_ONCE = 2
 
 EVERYDAY = """
 import ensurepip, venv, json, sys, time
@@ -317,23 +323,32 @@ def check(steps):
 
 
 def side_by_side(steps):
-    """Name, exit code and seconds of each. What the first one says is seen as it comes, what the others said afterwards."""
-    began = time.time()
-    running = []  # type: list[tuple]
-    for name, words in steps:
-        said = tempfile.TemporaryFile("w+") if running else None  # noqa: SIM115 (closed below, when it was shown)
-        running.append((name, said, subprocess.Popen([PYTHON] + words, stdout=said, stderr=said and subprocess.STDOUT)))
-        say("%s …" % name)
-    results = []
-    for name, said, process in running:
-        code = process.wait()
-        results.append((name, code, time.time() - began))
-        if said:
-            say("what %s said:" % name)
-            said.seek(0)
-            shutil.copyfileobj(said, sys.stdout)
-            said.close()
+    """Name, exit code and seconds of each. What one says is seen as it comes, what the others said when that one has ended."""
+    waiting, running, unseen, results = list(steps), [], [], []  # type: list[tuple], list[tuple], list[tuple], list[tuple]
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            name, words = waiting.pop(0)
+            heard = any(each[1] is None for each in running)
+            said = tempfile.TemporaryFile("w+") if heard else None  # noqa: SIM115 (closed when it was shown)
+            process = subprocess.Popen([PYTHON] + words, stdout=said, stderr=said and subprocess.STDOUT)
+            running.append((name, said, process, time.time()))
+            say("%s …" % name)
+        time.sleep(0.05)
+        for each in [each for each in running if each[2].poll() is not None]:
+            name, said, process, began = each
+            running.remove(each)
+            results.append((name, process.returncode, time.time() - began))
+            unseen += [(name, said)] if said else []
+        while unseen and all(said for _, said, _, _ in running):
+            show(*unseen.pop(0))
     return results
+
+
+def show(name, said):
+    say("what %s said:" % name)
+    said.seek(0)
+    shutil.copyfileobj(said, sys.stdout)
+    said.close()
 
 
 def say(text):

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from deploy.local.supervisor import Estate
 from tests.mailbox import Mailbox, open_mailbox
+from tests.operator import Operator
 from tests.servers import state_directory
 
 
@@ -70,3 +71,9 @@ def estate(mailbox: Mailbox) -> Iterator[Estate]:
     with Estate(state_dir=directory, ports="free", quiet=True, given={"EMAIL_URL": mailbox.url}) as running:
         yield running
     running.discard()
+
+
+@pytest.fixture(scope="session")
+def operator(estate: Estate) -> Iterator[Operator]:
+    with Operator(estate) as somebody:
+        yield somebody

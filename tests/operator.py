@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import psycopg
 
 from deploy.local.supervisor import Estate
+from deploy.local.terminal import Command, Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,27 +21,38 @@ class Operator:
 
     estate: Estate
     env: dict[str, str] = field(default_factory=dict)
+    terminals: list[Terminal] = field(default_factory=list)
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
-        """The command under way; its answer on ``stdout``, its progress and errors on ``stderr``."""
-        argv = [sys.executable, "manage.py", "strangler", *words, "--json"]
-        env = self.estate.env("monolith") | self.env
-        return subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def __enter__(self) -> Operator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for terminal in self.terminals:
+            terminal.close()
+
+    def begin(self, *words: str) -> Command:
+        """``strangler WORDS --json`` under way; other commands may be begun meanwhile."""
+        return self._terminal().begin("strangler", *words, "--json")
 
     def go(self, *words: str) -> dict[str, Any]:
         """The command's answer. Fails with what it said unless it ends with 0."""
-        process = self.begin(*words)
-        said, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, f"strangler {' '.join(words)}: {errors or said}"
-        return dict(json.loads(said))
+        return dict(json.loads(self._done(self.begin(*words))))
 
     def manage(self, *words: str) -> str:
         """``manage.py WORDS`` of the monolith. Fails with what it said unless it ends with 0."""
-        argv = [sys.executable, "manage.py", *words]
-        env = self.estate.env("monolith") | self.env
-        done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, f"manage.py {' '.join(words)}: {done.stderr or done.stdout}"
-        return done.stdout
+        return self._done(self._terminal().begin(*words))
+
+    def _terminal(self) -> Terminal:
+        idle = next((terminal for terminal in self.terminals if not terminal.busy), None)
+        if idle is None:
+            idle = Terminal(self.estate.env("monolith") | self.env)
+            self.terminals.append(idle)
+        return idle
+
+    def _done(self, command: Command) -> str:
+        said, errors = command.communicate(timeout=120)
+        assert command.returncode == 0, f"{' '.join(command.words)}: {errors or said}"
+        return said
 
     def bring(self, stage: str, percent: int = 0) -> None:
         """The shortest way of payments to a stage, by one command."""

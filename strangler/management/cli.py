@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -153,6 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["DJANGO_SETTINGS_MODULE"] = found
     else:
         sys.path.insert(0, str(Path.cwd()))
+    gc.disable()  # what is made up to `gc.freeze` stays to the end: looking for garbage in it takes a third of a short command
     import django
 
     try:
@@ -163,6 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"strangler: {said[0] if said else f'the settings can not be loaded: {error}'}", file=sys.stderr)
         return MISUSE
+    gc.freeze()
+    gc.enable()
     return run(words)
 
 

@@ -114,7 +114,8 @@ def changes(request: HttpRequest) -> HttpResponse:
         with uncollected():
             events = from_json(body)
         return _json(apply.apply(events).to_json())
-    return _json(feed.read(_context(), _number(request, "after", 0), _number(request, "limit", feed.LIMIT)))
+    text = feed.read(_context(), _number(request, "after", 0), _number(request, "limit", feed.LIMIT))
+    return HttpResponse(text, content_type="application/json")
 
 
 @_contract("GET")

@@ -54,7 +54,7 @@ WITH claimed AS (
   WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.round)
   RETURNING a.key
 )
-SELECT count(*), CASE WHEN count(*) < cardinality(%(keys)s::text[]) THEN array_agg(key) END FROM claimed
+SELECT count(*), CASE WHEN count(*) < %(count)s THEN array_agg(key) END FROM claimed
 """
 # Durable before it is answered, whatever the default: the source forgets what is acknowledged.
 ENTER = (
@@ -295,7 +295,7 @@ def _claim(cursor: Any, name: str, version: Version, events: Sequence[Event]) ->
 
 def _raise(cursor: Any, name: str, version: Version, keys: list[str], upserts: int) -> set[str] | None:
     """The keys whose stored version was smaller and is now this one; None: all of them."""
-    said = {"collection": name, "floor": FLOOR + name, "keys": keys, "upserts": upserts}
+    said = {"collection": name, "floor": FLOOR + name, "keys": keys, "count": len(keys), "upserts": upserts}
     cursor.execute(CLAIM, {**said, **version._asdict()})
     count, claimed = cursor.fetchone()
     return None if count == len(keys) else set(claimed or ())

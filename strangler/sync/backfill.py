@@ -172,13 +172,14 @@ class Reader:
     _ahead: Chunk | None = None
 
     def read(
-        self, cursor: Any, known: Mapping[str, Collection], limit: int, oldest: str | None = None
-    ) -> tuple[Chunk, Collection, list[tuple[str, str, list[str] | None]]] | None:
-        """The next chunk as the cursor's snapshot shows it; None where none is due.
+        self, cursor: Any, made: batch.Batch, origin: batch.Origin, known: Mapping[str, Collection], limit: int
+    ) -> Chunk | None:
+        """Adds the next chunk to the batch as the cursor's snapshot shows it; None where none is due.
 
-        ``oldest``: when the oldest live change of the round was noted. Has that waited for too long, there is no chunk.
+        None either where the oldest live change in the batch has waited for too long.
         """
-        cursor.execute(NEXT, [oldest, self.stream])
+        oldest = next(iter(made.pointers.values()), None)
+        cursor.execute(NEXT, [oldest[0].noted_at if oldest else None, self.stream])
         found = cursor.fetchone()
         self.waits = None
         if found is None or found[1] not in known:
@@ -192,10 +193,9 @@ class Reader:
             if ahead.is_last:
                 return None
             after = ahead.reached
-        rows = batch.rows_after(cursor, known[name], after, limit)
-        reached = rows[-1][0] if rows else None
-        self._ahead = Chunk(id_, name, started_at, after, reached, len(rows), is_last=len(rows) < limit)
-        return self._ahead, known[name], rows
+        reached, count, is_last = batch.add(cursor, made, origin, known[name], after, limit)
+        self._ahead = Chunk(id_, name, started_at, after, reached, count, is_last)
+        return self._ahead
 
     def move(self, cursor: Any, chunk: Chunk) -> None:
         """In the transaction of the acknowledgement. Where the backfill was stopped or asked for anew, nothing moves."""

@@ -20,7 +20,8 @@ from typing import Any
 
 from django.db import transaction
 
-from strangler.domain.envelope import to_dict
+from strangler.domain import wire
+from strangler.domain.envelope import to_json
 from strangler.errors import Gone
 from strangler.sync import batch, collections, outbox
 from strangler.sync.database import alias, connection
@@ -46,8 +47,8 @@ RETURNING state, floor
 """
 
 
-def read(context: str, after: int, limit: int = LIMIT, using: str | None = None) -> dict[str, Any]:
-    """``{"events", "next", "marker"}``: the changes after position ``after``, coalesced by key; deletes those up to it.
+def read(context: str, after: int, limit: int = LIMIT, using: str | None = None) -> str:
+    """JSON ``{"events", "next", "marker"}``: the changes after position ``after``, coalesced by key; deletes those up to it.
 
     ``next`` is the position to ask after. ``marker`` is null while there is more, else the marker that the answer is complete
     for.
@@ -67,14 +68,14 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
         cursor.execute("DELETE FROM strangler_outbox WHERE stream = %s AND pos <= %s", [context, after])
         _assign(cursor, context, known)
         cursor.execute(READ, [context, after, limit])
-        pointers = [Pointer(*row) for row in cursor.fetchall()]
+        pointers = list(map(Pointer._make, cursor.fetchall()))
         origin = batch.Origin(context, "strangler/service", epochs, token=0, marker=marker)
         made = batch.build(cursor, origin, pointers, known)
-    return {
-        "events": [to_dict(event) for event in made.events],
-        "next": pointers[-1].pos if pointers else after,
-        "marker": marker if len(pointers) < limit else None,
-    }
+    until = pointers[-1].pos if pointers else after
+    if made.left:  # what is larger than an answer comes in the next one
+        until = min(pointer.pos or 0 for pointer in made.left) - 1
+    complete_for = marker if len(pointers) < limit and not made.left else None
+    return f'{{"events":{to_json(made.events)},"next":{until},"marker":{wire.dumps(complete_for)}}}'
 
 
 def _check(context: str, after: int, state: str, floor: int) -> None:

@@ -52,8 +52,7 @@ from strangler.sync.outbox import Pointer
 log = logging.getLogger("strangler.sync")
 
 FIRST, LIMIT = 500, 8000  # changes in the first round of a run, and in any
-BYTES = 4_000_000  # of rows a round; a round that was larger makes the next one smaller
-ANSWER_S = 0.25  # so does a destination that takes longer than this
+ANSWER_S = 0.25  # a destination that takes longer than this for a round gets a smaller one next
 UNDER_WAY = 2  # rounds that are sent and not acknowledged yet, while the next one is read
 TRIES = 3  # sweeps in which a key must fail before it is poison (P9)
 SPACING_S = 0.1  # from the beginning of one round to the next under steady load: a round costs much the same however full it is
@@ -217,31 +216,29 @@ class Relay:
                 self._sweep = Sweep(drawn, newest, self._floor.reached(oldest_running), after)
             pointers = [pointer for pointer in found if pointer.id not in self._sent] if self._sent else found
             origin = batch.Origin(stream, "strangler/monolith", _epochs(epochs), self.lease.token, drawn)
-            made = batch.build(cursor, origin, pointers, known)
-            chunk = self._fill(cursor, made, origin, known) if "running" in backfills else None
+            made = batch.build(cursor, origin, pointers, known, batch.ROW_BYTES)
+            room = self.limit - len(made.events)
+            is_due = "running" in backfills and room > 0 and not made.left
+            chunk = self._filling.read(cursor, made, origin, known, room) if is_due else None
         sweep = self._sweep
-        sweep.reached = found[-1].id if found else sweep.reached
-        is_whole = len(found) < limit or sweep.reached >= sweep.end
+        if made.left:
+            left = {pointer.id for pointer in made.left}
+            pointers = [pointer for pointer in pointers if pointer.id not in left]
+            sweep.reached = min(left) - 1
+        else:
+            sweep.reached = found[-1].id if found else sweep.reached
+        is_whole = not made.left and (len(found) < limit or sweep.reached >= sweep.end)
         if is_whole:
             self._sweep = None
         self.backfills = set(backfills)
         return Read(drawn, pointers, made, sweep, is_whole, self.backfills, is_quarantined, is_unwell, chunk)
 
-    def _fill(self, cursor: Any, made: batch.Batch, origin: batch.Origin, known: dict[str, Any]) -> Chunk | None:
-        """A chunk of the backfill, as long as the live changes leave room for it."""
-        room = self.limit - len(made.events)
-        first = next(iter(made.pointers.values()), None)
-        found = self._filling.read(cursor, known, room, first[0].noted_at if first else None) if room > 0 else None
-        if found is None:
-            return None
-        chunk, collection, rows_ = found
-        batch.add(made, origin, collection, rows_)
-        return chunk
-
     def _acknowledge(self, seen: Read, answer: dict[str, Any], seconds: float = 0.0) -> bool:
         sweep, pointers = seen.sweep, seen.batch.pointers
         done = {*answer.get("applied", ()), *answer.get("skipped", ())}
-        failing = _failing(seen.batch.events, answer, done) if len(done) < len(seen.batch.events) else {}
+        failing = dict(seen.batch.too_large)
+        if len(done) < len(seen.batch.events):
+            failing |= _failing(seen.batch.events, answer, done)
         ids = {pointer.id for pointer in seen.pointers}
         for subject, reason in failing.items():
             kept = [pointer.id for pointer in pointers.get(subject, ())]
@@ -314,12 +311,12 @@ class Relay:
     @property
     def waits(self) -> backfill_pace.Waits:
         """Whether the last round left a chunk out for the live changes."""
-        return self._filling.waits
+        return self._filling.waits if "running" in self.backfills else None
 
     def _adapt(self, seen: Read, seconds: float) -> None:
-        if seen.batch.bytes > BYTES or seconds > ANSWER_S:
-            self.limit = max(1, self.limit // 2)
-        elif seen.batch.bytes < BYTES // 2 and seconds < ANSWER_S / 2 and len(seen.batch.events) >= self.limit // 2:
+        if seconds > ANSWER_S:
+            self.limit = max(FIRST // 8, self.limit // 2)
+        elif seconds < ANSWER_S / 2 and len(seen.batch.events) >= self.limit // 2:
             self.limit = min(LIMIT, self.limit * 2)
 
 

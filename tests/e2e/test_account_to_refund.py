@@ -11,17 +11,11 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from deploy.local.supervisor import Estate
 from tests.e2e.test_purchase import STAGES, shoot
 from tests.operator import Operator
 
 pytestmark = [pytest.mark.estate, pytest.mark.timeout(180)]
 WIDTHS = {"phone": 390, "desktop": 1280}
-
-
-@pytest.fixture(scope="module")
-def operator(estate: Estate) -> Operator:
-    return Operator(estate)
 
 
 class Staff:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.supervisor import Estate
 from tests.e2e.test_couplings_by_stage import until
 from tests.operator import Operator
 
@@ -17,8 +16,7 @@ HOLD = """
 """
 
 
-def test_goods_that_were_held_too_long_are_back_on_the_shelf(estate: Estate) -> None:
-    operator = Operator(estate)
+def test_goods_that_were_held_too_long_are_back_on_the_shelf(operator: Operator) -> None:
     stock = "SELECT stock FROM products_product WHERE id = 400"
     ((before,),) = operator.query("monolith", stock)
     operator.write("monolith", HOLD)

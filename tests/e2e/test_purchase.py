@@ -8,18 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from deploy.local.supervisor import Estate
 from tests.operator import ROOT, Operator
 
 pytestmark = [pytest.mark.estate, pytest.mark.timeout(180)]
 
 STAGES = (("monolith", 0), ("mirror", 0), ("shadow", 0), ("canary", 50), ("canary", 100), ("live", 0))
 SCREENSHOTS = ROOT / "build" / "screenshots"
-
-
-@pytest.fixture(scope="module")
-def operator(estate: Estate) -> Operator:
-    return Operator(estate)
 
 
 @pytest.mark.parametrize(("stage", "percent"), [*STAGES, ("monolith", 0)])

@@ -55,8 +55,9 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def operator(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    return Operator(estate, {"STRANGLER_FAULTPOINTS": str(tmp_path_factory.mktemp("faultpoints"))})
+def operator(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    with Operator(estate, {"STRANGLER_FAULTPOINTS": str(tmp_path_factory.mktemp("faultpoints"))}) as somebody:
+        yield somebody
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ class Direct:
     def changes(self, after: int, limit: int) -> dict[str, Any]:
         from strangler.domain import wire
 
-        return wire.loads(wire.dumps(feed.read(CONTEXT, after, limit, using=DESTINATION)))
+        return wire.loads(feed.read(CONTEXT, after, limit, using=DESTINATION))
 
     def digest(
         self, collection: str, from_: str | None = None, to: str | None = None, buckets: int = 32, since: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from strangler.domain import wire
 from strangler.errors import LostLease, StaleEpoch
 from strangler.sync import feed, lease, marker
 from strangler.sync.database import rows, value
@@ -19,6 +20,11 @@ def live(estate):
     """The service owns."""
     estate.hand_over("service", 1)
     return estate
+
+
+def read(*args, **options) -> dict:
+    """The feed's answer as the puller has it."""
+    return wire.loads(feed.read(*args, **options))
 
 
 def keys(answer: dict) -> list[str]:
@@ -59,7 +65,7 @@ def test_p11_readers_come_one_after_the_other(live, threads):
 
         def second() -> None:
             pids.append(value("SELECT pg_backend_pid()", using=DESTINATION))
-            answers.append(feed.read(CONTEXT, 0, using=DESTINATION))
+            answers.append(read(CONTEXT, 0, using=DESTINATION))
 
         threads.start(second)
         wait_for(lambda: pids and is_waiting_for_a_lock(DESTINATION, pids[0]), "the second reader waiting")
@@ -78,10 +84,10 @@ def feed_lock() -> int:
 
 def test_p11_asking_after_a_position_forgets_what_is_before_it(live):
     Code.objects.using(DESTINATION).create(code="a")
-    first = feed.read(CONTEXT, 0, using=DESTINATION)
-    again = feed.read(CONTEXT, 0, using=DESTINATION)
+    first = read(CONTEXT, 0, using=DESTINATION)
+    again = read(CONTEXT, 0, using=DESTINATION)
     assert keys(first) == keys(again) == ["bank.Code/a"], "an answer that got lost is given again"
-    assert keys(feed.read(CONTEXT, first["next"], using=DESTINATION)) == []
+    assert keys(read(CONTEXT, first["next"], using=DESTINATION)) == []
     assert live.pointers(alias=DESTINATION) == []
 
 
@@ -89,7 +95,7 @@ def test_p11_a_service_that_was_made_anew_goes_on_from_the_pullers_cursor(live):
     """Its positions would start at 1 again, behind the cursor: every change would be taken for one that was seen."""
     rows("UPDATE strangler_stream SET cursor = 1000000 WHERE name = %s", [REVERSE], SOURCE)
     Code.objects.using(DESTINATION).create(code="a")
-    feed.read(CONTEXT, 0, using=DESTINATION)
+    read(CONTEXT, 0, using=DESTINATION)
     live.pull()
     live.assert_equal("bank.Code")
     assert live.stream(REVERSE)["cursor"] == 1000001
@@ -97,9 +103,9 @@ def test_p11_a_service_that_was_made_anew_goes_on_from_the_pullers_cursor(live):
 
 def test_p11_a_partial_answer_has_no_marker(live):
     Code.objects.using(DESTINATION).bulk_create([Code(code=str(n)) for n in range(5)])
-    part = feed.read(CONTEXT, 0, limit=3, using=DESTINATION)
+    part = read(CONTEXT, 0, limit=3, using=DESTINATION)
     assert (len(part["events"]), part["marker"]) == (3, None)
-    rest = feed.read(CONTEXT, part["next"], limit=3, using=DESTINATION)
+    rest = read(CONTEXT, part["next"], limit=3, using=DESTINATION)
     assert (len(rest["events"]), rest["marker"]) == (2, marker.position(DESTINATION))
 
 
@@ -180,7 +186,7 @@ def test_p07_the_feed_answers_only_what_is_on_disk(live):
                 (end,) = writer.execute(
                     "INSERT INTO bank_code (code) VALUES (%s) RETURNING pg_current_wal_insert_lsn()", [str(n)]
                 ).fetchone()
-                assert feed.read(CONTEXT, 0, using=DESTINATION)["events"]
+                assert read(CONTEXT, 0, using=DESTINATION)["events"]
                 (is_flushed,) = watcher.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", [end]).fetchone()
                 too_early += not is_flushed
         finally:
@@ -193,13 +199,13 @@ def test_p07_an_answer_with_nothing_new_is_on_disk_too(live):
     too_early = 0
     with closing(writer := connect(DESTINATION, synchronous_commit="off"), watcher := connect(DESTINATION)):
         Code.objects.using(DESTINATION).create(code="k")
-        feed.read(CONTEXT, 0, using=DESTINATION)
+        read(CONTEXT, 0, using=DESTINATION)
         for n in range(30):
             writer.execute("SET strangler.origin = 'bank'")  # notes no pointer, so there is none to give a position to
             (end,) = writer.execute(
                 "UPDATE bank_code SET meaning = %s WHERE code = 'k' RETURNING pg_current_wal_insert_lsn()", [str(n)]
             ).fetchone()
-            answer = feed.read(CONTEXT, 0, using=DESTINATION)
+            answer = read(CONTEXT, 0, using=DESTINATION)
             assert answer["events"][0]["data"]["meaning"] == str(n)
             (is_flushed,) = watcher.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", [end]).fetchone()
             too_early += not is_flushed

@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.utils import OperationalError
 
 from strangler.errors import LostLease, ServiceUnavailable
-from strangler.sync import lease, marker, outbox, relay
+from strangler.sync import backfill, batch, lease, marker, outbox, relay
 from strangler.sync.database import rows, value
 from strangler.sync.relay import Relay
 from tests.integration.sync.bank.models import Code
@@ -477,10 +477,45 @@ def test_a_database_that_goes_away_within_a_round_is_an_error_and_the_next_run_w
     estate.assert_equal("bank.Code")
 
 
-def test_a_large_round_makes_the_next_one_smaller(estate, monkeypatch):
-    monkeypatch.setattr(relay, "BYTES", 1000)
+def test_a_round_is_bounded_in_bytes_whatever_the_rows(estate, monkeypatch):
+    monkeypatch.setattr(batch, "BYTES", 1200)
+    Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:02}", meaning="x" * (400 + 100 * (n % 3))) for n in range(40)])
+    position = marker.position(SOURCE)
+    estate.relay()
+    estate.assert_equal("bank.Code")
+    sizes = [sum(len(event.data.text) for event in events) for events in estate.service.posted]
+    assert max(sizes) <= 1200
+    assert len(sizes) < 40
+    assert marker.published()[CONTEXT] > position
+
+
+def test_a_backfills_chunk_is_bounded_in_bytes_too(estate, monkeypatch):
+    monkeypatch.setattr(batch, "BYTES", 1200)
+    monkeypatch.setattr("strangler.sync.client.ServiceClient", lambda context: estate.service)
+    Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:02}", meaning="x" * 500) for n in range(20)])
+    estate.forget_pointers()
+    backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+    wait_for(lambda: estate.relay() and not backfill.unfinished(CONTEXT, SOURCE), "the backfill")
+    estate.assert_equal("bank.Code")
+    assert [len(events) for events in estate.service.posted] == [2] * 10
+
+
+def test_a_row_that_no_batch_has_room_for_is_poison_and_holds_up_nobody(estate, monkeypatch):
+    monkeypatch.setattr(batch, "ROW_BYTES", 2000)
+    Code.objects.using(SOURCE).bulk_create([Code(code="a"), Code(code="large", meaning="x" * 5000), Code(code="z")])
+    estate.drain()
+    assert set(estate.table("bank.Code", DESTINATION)) == {"a", "z"}
+    assert quarantine_of(CONTEXT) == [("bank.Code", "large")]
+    Code.objects.using(SOURCE).filter(code="large").update(meaning="small")
+    estate.drain()
+    assert quarantine_of(CONTEXT) == []
+    estate.assert_equal("bank.Code")
+
+
+def test_a_slow_answer_makes_the_next_round_smaller(estate, monkeypatch):
+    monkeypatch.setattr(relay, "ANSWER_S", 0.0)
     one = held_relay(estate)
-    Code.objects.using(SOURCE).bulk_create([Code(code=str(n), meaning="x" * 500) for n in range(10)])
     before = one.limit
+    Code.objects.using(SOURCE).create(code="k")
     one.round()
     assert one.limit < before

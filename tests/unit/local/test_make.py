@@ -59,3 +59,30 @@ def test_the_lock_has_hashes_and_no_addresses() -> None:
     pins = [line for line in lines if line and not line.startswith((" ", "#"))]
     assert all("==" in pin and pin.endswith("\\") for pin in pins)
     assert not [line for line in lines if "://" in line or line.lstrip().startswith(("-i", "--index", "--find-links"))]
+
+
+MEETS = """
+import pathlib, sys, time
+me, other = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+running = me.with_suffix(".running")
+running.touch()
+me.touch()
+while not other.exists():
+    time.sleep(0.01)
+print("met", other.name, flush=True)
+running.unlink()
+"""
+COUNTS = "import pathlib, sys; sys.exit(len(list(pathlib.Path(sys.argv[1]).glob('*.running'))) + 3)"
+
+
+def test_steps_run_two_at_a_time_and_all_are_heard(
+    make: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    monkeypatch.setitem(make["side_by_side"].__globals__, "PYTHON", sys.executable)
+    steps = (("a", ["-c", MEETS, one, two]), ("b", ["-c", MEETS, two, one]), ("c", ["-c", COUNTS, str(tmp_path)]))
+    codes = {name: code for name, code, _ in make["side_by_side"](steps)}
+    assert (codes["a"], codes["b"]) == (0, 0)
+    assert codes["c"] in (3, 4), "it began while two others ran"
+    said = capfd.readouterr().out
+    assert all(text in said for text in ("met one", "met two", "what b said"))
