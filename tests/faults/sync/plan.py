@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-EVERY_S = 1.9  # between two faults, on average
+EVERY_S = 1.5  # between two faults, on average
 FIRST_S = 1.0
 
 # How often each kind comes, relative to the others. What stops everything for seconds comes seldom.
@@ -45,8 +45,8 @@ class Fault:
     choice: float
 
 
-def draw(seed: str, seconds: float) -> list[Fault]:
-    """The faults of one round. Each kind once before any comes twice, as far as the time goes; then by weight."""
+def draw(seed: str, seconds: float, every: float = EVERY_S) -> list[Fault]:
+    """The faults of one round, one in ``every`` seconds. Each kind once, as far as the time goes, before any comes twice."""
     generator = random.Random(f"{seed} faults")
     first = list(WEIGHTS)
     generator.shuffle(first)
@@ -55,5 +55,5 @@ def draw(seed: str, seconds: float) -> list[Fault]:
         kind = first.pop() if first else generator.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         lasting = min(generator.expovariate(1 / 1.5), 9.0)  # a lease is 7 s
         drawn.append(Fault(at, kind, max(0.1, lasting), generator.random()))
-        at += min(generator.expovariate(1 / EVERY_S), 3 * EVERY_S)
+        at += min(generator.expovariate(1 / every), 3 * every)
     return drawn

@@ -37,6 +37,7 @@ class Run:
 
     estate: Estate
     seed: int
+    every: float
     tell: Tell
     faults: Faults = field(init=False)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -68,7 +69,7 @@ class Run:
         before, crashes, journal = verdict.counters(), self.faults.crashes, Journal()
         stop, calm = threading.Event(), threading.Event()
         writers = workload.writers(seed, journal, stop)
-        schedule = plan.draw(seed, seconds)
+        schedule = plan.draw(seed, seconds, self.every)
         beside = [
             threading.Thread(target=self.faults.run, args=(schedule, stop), name="faults"),
             threading.Thread(target=self._verify, args=(stop,), name="verifier"),
@@ -128,9 +129,9 @@ class Run:
         connections.close_all()
 
 
-def run(estate: Estate, seed: int, seconds: float, tell: Tell) -> tuple[bool, Run]:
+def run(estate: Estate, seed: int, seconds: float, every: float, tell: Tell) -> tuple[bool, Run]:
     """Whether everything held; stops after the first round in which something did not."""
-    this = Run(estate, seed, tell)
+    this = Run(estate, seed, every, tell)
     this.set_up()
     began, number, holds = time.monotonic(), 0, True
     while holds and (left := began + seconds - time.monotonic()) > 0 and (not number or left > 10):

@@ -375,10 +375,11 @@ def told_without(model: TwoRelays, rule: str) -> None:
         model.teardown()
 
 
-@pytest.mark.skipif(not LONG, reason="takes minutes: make faults-model")
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("rule", STORIES)
-def test_the_model_finds_the_story_by_itself(machine, rule: str) -> None:
-    hunt = settings(FAIR, max_examples=5000, derandomize=True, database=None, phases=[Phase.generate])
-    with taken_out(rule), pytest.raises(AssertionError):
-        run_state_machine_as_test(machine, settings=hunt)
+if LONG:  # minutes each
+
+    @pytest.mark.timeout(3600)
+    @pytest.mark.parametrize("rule", STORIES)
+    def test_the_model_finds_the_story_by_itself(machine, rule: str) -> None:
+        hunt = settings(FAIR, max_examples=5000, derandomize=True, database=None, phases=[Phase.generate])
+        with taken_out(rule), pytest.raises(AssertionError):
+            run_state_machine_as_test(machine, settings=hunt)
