@@ -70,8 +70,15 @@ class Link:
     # ---- in the loop --------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        server = await asyncio.start_server(self._accept, HOST, 0)
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._accept, HOST, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        self._server.close()
+        carrying = list(self._tasks)
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
 
     def _set(self, weather: Weather) -> None:
         self._weather = weather
@@ -150,7 +157,9 @@ class Network:
 
     def stop(self) -> None:
         if self._thread.is_alive():
-            for link in self.links.values():
-                link.cut()
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(5)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5)
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(link.close() for link in self.links.values()))

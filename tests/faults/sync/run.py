@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -13,8 +14,9 @@ from django.db import connections
 from django.db.utils import Error
 
 from deploy.local.errors import CannotStart
+from deploy.local.ports import HOST
 from strangler.errors import StranglerError
-from strangler.sync import install
+from strangler.sync import collections, install
 from strangler.sync.database import rows
 from tests.faults.sync import audit, plan, verdict, workload
 from tests.faults.sync.estate import Estate
@@ -103,9 +105,11 @@ class Run:
 
     def _verify(self, stop: threading.Event) -> None:
         """A drift check after the other: a steady key that it reports is a false alarm, or a lost change."""
-        while not stop.wait(1.0):
+        turns = itertools.cycle((stream, name) for stream in STREAMS for name in collections.for_stream(stream, SOURCE))
+        url = f"http://{HOST}:{self.estate.service_port}"
+        while not stop.wait(0.2):
             try:
-                self.phantoms += [f"{stream} {found}" for stream in STREAMS for found in verdict.differing(stream)]
+                self.phantoms += [str(found) for found in verdict.differing(*next(turns), url)]
                 self.verified += 1
             except (StranglerError, Error):
                 connections.close_all()  # one of the two ends is away

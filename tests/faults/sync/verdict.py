@@ -73,8 +73,10 @@ def counters() -> dict[str, int]:
     return {handle: int(balance) for handle, balance in found}
 
 
-def differing(stream: str) -> list[tuple[str, str, str]]:
-    return drift.check(stream, using=SOURCE, client=ServiceClient(CONTEXT), remember=False).differing
+def differing(stream: str, only: str = "", url: str | None = None) -> list[tuple[str, str, str]]:
+    """What drift finds, in all collections of the stream or in one; ``url``: of the service, to ask it past the network."""
+    asked = ServiceClient(CONTEXT, url, (1.0, 0.2 if url else 5.0))
+    return drift.check(stream, [only] if only else None, using=SOURCE, client=asked, remember=False).differing
 
 
 def applied() -> int:
