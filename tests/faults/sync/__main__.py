@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.faults.sync.plan import EVERY_S
@@ -66,6 +67,7 @@ def faults(given: argparse.Namespace) -> int:
             "seed": given.seed,
             "holds": holds,
             "seconds": round(seconds, 1),
+            "checks": [asdict(one) for one in done.checks],
             "faults": dict(done.faults.done),
             "not done": done.faults.failed,
             "died": dict(estate.died),
@@ -75,7 +77,7 @@ def faults(given: argparse.Namespace) -> int:
         given.into.parent.mkdir(parents=True, exist_ok=True)
         given.into.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         if not holds:
-            logs = given.into.with_suffix(".log")
+            logs = given.into.with_suffix(".processes.log")
             logs.write_text(
                 "\n".join(f"=== {child.name}\n" + "\n".join(child.last_lines(300)) for child in estate.children.values())
             )

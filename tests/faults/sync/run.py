@@ -46,6 +46,7 @@ class Run:
     kinds: Counter[str] = field(default_factory=Counter)
     verified: int = 0
     phantoms: list[str] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)  # of the last round
 
     def __post_init__(self) -> None:
         self.faults = Faults(self.estate)
@@ -111,6 +112,8 @@ class Run:
             try:
                 self.phantoms += [str(found) for found in verdict.differing(*next(turns), url)]
                 self.verified += 1
+                if self.phantoms:
+                    return stop.set()  # the round has failed
             except (StranglerError, Error):
                 connections.close_all()  # one of the two ends is away
         connections.close_all()
@@ -143,7 +146,7 @@ def run(estate: Estate, seed: int, seconds: float, every: float, tell: Tell) -> 
         tell(f"round {number}, seed {seed}.{number}")
         checks = this.round(number, min(ROUND_S, left), began + seconds)
         checks.append(verdict.check("no steady key was called drift meanwhile", this.phantoms, f"{this.verified} checks"))
-        holds = all(one.holds for one in checks)
+        this.checks, holds = checks, all(one.holds for one in checks)
         for one in checks:
             if not holds or left <= ROUND_S + 10:
                 tell(f"{'✓' if one.holds else '✗'} {one.name}: {one.seen}")
