@@ -8,7 +8,7 @@ called drift (P29). At the end both sides are equal, whatever is delivered once 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -21,7 +21,7 @@ from strangler.domain.envelope import Event, from_json, to_json
 from strangler.errors import LostLease, ServiceUnavailable, StaleEpoch
 from strangler.sync import apply, backfill, drift, lease, marker, outbox
 from strangler.sync.database import rows, value
-from strangler.sync.relay import Relay, give_up
+from strangler.sync.relay import UNDER_WAY, Relay, give_up
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, Direct, connect, wait_for
 from tests.integration.sync.taken_out import taken_out
 
@@ -35,6 +35,7 @@ FAIR = settings(
     print_blob=True,
     phases=[Phase.generate],
 )
+SMALL = 2  # changes a round
 KEYS, ACCOUNTS = tuple("abc"), (1, 2, 3)
 COLLECTIONS = ("bank.Code", "bank.Account", "bank.Reading")
 WRITES = ("put", "put", "put", "delete", "rename", "swap", "move", "truncate")
@@ -71,12 +72,39 @@ class Network:
         return apply.apply(from_json(self.sent[index]), using=DESTINATION).to_json()
 
 
+class Posting:
+    """A round that is under way. It arrives when luck has it, at the latest when its answer is waited for."""
+
+    def __init__(self, post: Callable[..., Any], *args: Any) -> None:
+        self._post, self._answer, self._error = lambda: post(*args), None, None
+        self.has_arrived = False
+
+    def arrive(self) -> None:
+        if not self.has_arrived:
+            self.has_arrived = True
+            try:
+                self._answer = self._post()
+            except ServiceUnavailable as error:
+                self._error = error
+
+    def result(self) -> Any:
+        self.arrive()
+        if self._error:
+            raise self._error
+        return self._answer
+
+
 class Holder:
-    """A relay whose rounds stop after each step."""
+    """A relay that stops after each step of ``Relay.push``. Its rounds are small, so that a sweep has several."""
 
     def __init__(self, held: lease.Lease, network: Network) -> None:
-        self.relay, self.ended = Relay(held, network, SOURCE), False
+        self.relay, self.ended, self.postings = Relay(held, network, SOURCE, limit=SMALL), False, list[Posting]()
+        self.relay._pool = lambda: self
         self._steps = self._rounds()
+
+    def submit(self, post: Callable[..., Any], *args: Any) -> Posting:
+        self.postings.append(Posting(post, *args))
+        return self.postings[-1]
 
     def step(self) -> None:
         try:
@@ -88,20 +116,27 @@ class Holder:
             self.ended = True
 
     def _rounds(self) -> Iterator[None]:
-        """As ``Relay.round``."""
+        relay = self.relay
         while True:
             drawn = marker.draw(SOURCE)
             yield
             with patch.object(marker, "draw", return_value=drawn):
-                seen = self.relay.read()
+                seen = relay.read()
             yield
-            answer: dict[str, Any] = {}
-            if seen.batch.events:
-                self.relay.lease.renew()
+            while len(relay._under_way) >= UNDER_WAY:
+                relay.land()
                 yield
-                answer = self.relay.destination.post_changes(seen.batch.events)
+            relay.lease.renew()
+            yield
+            if seen.has_more and seen.batch.events:
+                relay._under_way.append((seen, relay._pool().submit(relay._post, seen.batch.events)))
+                relay._sent.update(pointer.id for pointer in seen.pointers)
                 yield
-            self.relay._acknowledge(seen, answer)
+                continue
+            answer = relay._post(seen.batch.events) if seen.batch.events else ({}, 0.0)
+            yield
+            relay.land_all()
+            relay._acknowledge(seen, *answer)
             yield
 
 
@@ -141,6 +176,7 @@ class TwoRelays(RuleBasedStateMachine):
         self.positions: list[tuple[int, str, int]] = []
         for number in ACCOUNTS:
             rows("INSERT INTO bank_account (id, handle, balance, opened_at) VALUES (%s, %s, 0, now())", [number, number], SOURCE)
+        self.estate.relay()
 
     # ---- writers ------------------------------------------------------------------------------------------------------
 
@@ -235,11 +271,18 @@ class TwoRelays(RuleBasedStateMachine):
         self.holders = [holder for holder in self.holders if not holder.ended]
 
     @rule(
-        which=few, what=st.sampled_from(["expired", "expired", "repeated", "repeated", "delayed", "answer lost", "crash", "end"])
+        which=few,
+        what=st.sampled_from(
+            ["expired", "expired", "repeated", "repeated", "arrives", "arrives", "delayed", "answer lost", "crash", "end"]
+        ),
     )
     def bad_luck(self, which: int, what: str) -> None:
         if what == "expired":  # the holder need not be dead: it may only sleep
             self._expire()
+        elif what == "arrives" and self.holders:
+            for posting in self.holders[which % len(self.holders)].postings[-1 - which % 2 :]:  # in any order
+                posting.arrive()
+            self.look()
         elif what in ("delayed", "answer lost"):
             self.network.fate = what
         elif what == "repeated" and self.network.sent:
@@ -313,6 +356,7 @@ class TwoRelays(RuleBasedStateMachine):
 @pytest.fixture
 def machine(estate, monkeypatch) -> type[TwoRelays]:
     monkeypatch.setattr("strangler.sync.client.ServiceClient", lambda context: Direct())  # the backfill verifies what it did
+    monkeypatch.setattr("strangler.sync.relay.LIMIT", SMALL)
     return type("Machine", (TwoRelays,), {"estate": estate})
 
 
