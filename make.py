@@ -33,7 +33,9 @@ TARGETS = (
     ("guide", "types every command of docs/guide and compares the answers; GUIDE_WRITE=1 writes them into the pages"),
     ("differential", "the corpus of requests through nginx and Envoy too; every difference has its reason"),
     ("fuzz", "coverage-guided fuzzing of what reads from outside; SECONDS=60 a target"),
-    ("faults", "the long fault tests: every process killed at every step"),
+    ("faults", "15 minutes (MINUTES=…) of writes while everything that carries them is killed, paused and cut at random"),
+    ("faults-handover", "every process killed at every step of a hand-over"),
+    ("faults-model", "two relays step by step: thousands of examples of what `make test` tries a few of"),
     ("soak", "ten minutes (MINUTES=…) of mixed traffic against the proxy while tables flip and processes are killed"),
     ("lock", "pins all packages anew, by version and hash; ARGS=--upgrade takes newer ones"),
     ("containers", "writes docker-compose.yml anew from the table of processes"),
@@ -46,6 +48,7 @@ LINT = (
     ("import contracts", ["-c", "from importlinter.cli import lint_imports_command as run; run()"]),
 )
 
+LONG = {"faults-handover": "tests/faults/test_kill_nine.py", "faults-model": "tests/integration/sync/test_two_relays.py"}
 GUIDE = ["-m", "pytest", "-q", "-p", "tests.guide", "-o", "timeout=400", "docs/guide"]
 OUTSIDE = ["tests/integration/" + part for part in ("proxy", "local", "containers")]
 SYNC = ["tests/integration/sync"]
@@ -117,8 +120,10 @@ def main(words):
     if target == "fuzz":
         return replace(["-m", "tests.fuzz"] + extra)
     if target == "faults":
+        return replace(["-m", "tests.faults.sync"] + extra)
+    if target in LONG:
         os.environ["STRANGLER_LONG"] = "1"
-        return replace(["-m", "pytest", "tests/faults"] + extra)
+        return replace(["-m", "pytest", LONG[target]] + extra)
     if target == "soak":
         return replace(["-m", "tests.soak"] + extra)
     if target == "lint":
@@ -133,7 +138,7 @@ def main(words):
 def show_help():
     print("make TARGET, or: python3 make.py TARGET\n")
     for name, what in TARGETS:
-        print("  %-12s %s" % (name, what))
+        print("  %-16s %s" % (name, what))
     print("\nARGS='…' hands words on: make test ARGS='tests/unit -k routes', make demo ARGS=--help")
     return 0
 

@@ -7,7 +7,8 @@ A round, and why each step stands where it stands:
 2. One REPEATABLE READ snapshot reads pointers, rows and epochs. A row that is absent in it is deleted. Where there is room, the
    next chunk of a backfill is read in it too (P13).
 3. Renew the lease with a durable commit. What a round can have read (also commits of ``synchronous_commit=off`` sessions) is on
-   disk before it leaves: a crash of this database can't take back what the destination has (P7).
+   disk before it leaves: a crash of this database can't take back what the destination has (P7). Nor a marker that is published
+   (P23), also by a round without changes: a position below it would come again.
 4. POST. Nothing is locked and no transaction is open for it. Meanwhile the next round may be read, so several are under way.
 5. In one statement: check the token, raise the marker, delete exactly the pointer ids that were read.
 
@@ -149,9 +150,9 @@ class Relay:
         Raises ``LostLease``, ``ServiceUnavailable``, ``StaleEpoch``.
         """
         seen = self.read()
+        self.lease.renew()
         if not seen.batch.events:
             return self._acknowledge(seen, {})
-        self.lease.renew()
         return self._acknowledge(seen, *self._post(seen.batch.events))
 
     def push(self) -> bool:
@@ -160,8 +161,7 @@ class Relay:
         while len(self._under_way) >= UNDER_WAY:
             self.land()
         has_more = seen.has_more
-        if seen.batch.events:
-            self.lease.renew()
+        self.lease.renew()
         if has_more and seen.batch.events:
             self._under_way.append((seen, self._pool().submit(self._post, seen.batch.events)))
             self._sent.update(pointer.id for pointer in seen.pointers)

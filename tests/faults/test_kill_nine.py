@@ -1,7 +1,7 @@
 """Each process is killed with -9 at each step of a cut-over and of a rollback; the estate ends with one owner and nothing lost.
 
 The operator's command stops at a fault point (``STRANGLER_FAULTPOINTS``), the victim dies, the command goes on. `make test` runs
-a selection in which every step and every victim occurs for both verbs; `make faults` runs them all.
+a selection in which every step and every victim occurs for both verbs; `make faults-handover` runs them all.
 """
 
 from __future__ import annotations

@@ -280,6 +280,26 @@ def test_p23_an_empty_round_publishes_too(estate):
     assert marker.published()[CONTEXT] > position
 
 
+def test_p07_p23_a_marker_is_on_disk_before_it_is_published(estate, monkeypatch):
+    """After a crash the sequence may go on where its log ends; no position may come again that is below a published marker."""
+    too_early, drawn, draw, publish = [], [], marker.draw, marker.publish
+
+    def noted(using: str) -> int:
+        found = draw(using)
+        drawn.append(value("SELECT pg_current_wal_insert_lsn()::text", using=using))
+        return found
+
+    def looked_at(stream: str, published: int) -> None:
+        too_early.append(value("SELECT pg_current_wal_flush_lsn() < %s::pg_lsn", [drawn[-1]], SOURCE))
+        publish(stream, published)
+
+    monkeypatch.setattr(marker, "draw", noted)
+    monkeypatch.setattr(marker, "publish", looked_at)
+    for _ in range(40):  # a sequence logs every 32nd number
+        estate.relay()
+    assert too_early == [False] * 40
+
+
 def test_p23_a_position_read_before_a_commit_that_the_round_did_not_see_is_not_fresh(estate):
     """The round drew its marker before the commit; so the position that is read after the commit is not smaller than it."""
     Code.objects.using(SOURCE).create(code="a")
