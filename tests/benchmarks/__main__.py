@@ -1,8 +1,9 @@
-"""``python -m tests.benchmarks [NAME]``; with ``CHECK=1`` it ends with 1 if a target is missed."""
+"""``python -m tests.benchmarks [NAME [OPTIONS of that one]]``; with ``CHECK=1`` it ends with 1 if a target is missed."""
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import pkgutil
 import sys
@@ -20,14 +21,19 @@ def names() -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    unknown = set(argv) - set(names())
+    given = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
+    options = argv[len(given) :]
+    if options and len(given) != 1:
+        print(f"{options[0]} is an option of one benchmark; name that one before it.", file=sys.stderr)
+        return 2
+    unknown = set(given) - set(names())
     if unknown:
         print(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(names())}.", file=sys.stderr)
         return 2
     met = True
-    for name in argv or names():
+    for name in given or names():
         module = importlib.import_module(f"tests.benchmarks.bench_{name}")
-        met &= report(name, module.measure(), ROOT)
+        met &= report(name, module.measure(options) if options else module.measure(), ROOT)
     return 0 if met or os.environ.get("CHECK") != "1" else 1
 
 
