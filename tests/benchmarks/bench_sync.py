@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.figures import Figure
-from tests.benchmarks.sync import backfill, lag, relay
+from tests.benchmarks.figures import ROUNDS, Figure
+from tests.benchmarks.sync import backfill, compared, lag, relay
 from tests.benchmarks.sync.running import Running, running
 
 CPU: dict[str, dict[str, float]] = {}
@@ -25,6 +25,10 @@ def measure(words: Sequence[str] = ()) -> list[Figure]:
     parser.add_argument("--seconds", type=float, default=20, help="of each measure (20)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the backfill (1,000,000)")
     parser.add_argument("--pointers", type=int, default=100_000, help="to be drained (100,000)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="in turns, beside the peers (5)")
+    parser.add_argument("--writes", type=int, default=300, help="single rows a round, beside the peers (300)")
+    parser.add_argument("--backlog", type=int, default=2000, help="rows that the peers drain (2,000)")
+    parser.add_argument("--steady", type=float, default=10, help="seconds of steady writes, beside the peers (10)")
     options = parser.parse_args(words)
     figures = []
     with running() as estate:
@@ -72,11 +76,28 @@ def _backfill(estate: Running, options: argparse.Namespace) -> list[Figure]:
     ]
 
 
+def _peers(estate: Running, options: argparse.Namespace) -> list[Figure]:
+    found = compared.measure(estate, rounds=options.rounds, rows=options.writes, backlog=options.backlog, seconds=options.steady)
+    ours, *others = found
+    figures = []
+    for other in others:
+        figures += [
+            Figure("save(), times without", ours.create, other.name, other.create, "×"),
+            Figure("bulk_create, times without", ours.bulk, other.name, other.bulk, "×"),
+            Figure("bulk_create, captured", 100 * ours.captured, other.name, 100 * other.captured, "%"),
+            Figure("changes drained", ours.per_second, other.name, other.per_second, "changes/s"),
+            Figure(f"lag p50 at {compared.RATE} writes/s", ours.p50, other.name, other.p50, "ms"),
+            Figure(f"lag p99 at {compared.RATE} writes/s", ours.p99, other.name, other.p99, "ms"),
+        ]
+    return figures
+
+
 PARTS: dict[str, Callable[[Running, argparse.Namespace], list[Figure]]] = {
     "relay": _relay,
     "drain": _drain,
     "lag": _lag,
     "backfill": _backfill,
+    "peers": _peers,
 }
 
 

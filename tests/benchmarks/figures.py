@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -30,7 +31,8 @@ class Figure:
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.peer_value
+        """Of ours to the peer's; infinite where the peer did nothing."""
+        return self.ours / self.peer_value if self.peer_value else math.inf
 
     @property
     def met(self) -> bool:

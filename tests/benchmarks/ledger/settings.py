@@ -13,7 +13,7 @@ MIDDLEWARE: list[str] = []
 DATABASES = {"default": {**env.db_url("DATABASE_URL"), "CONN_MAX_AGE": None}}
 if "DESTINATION_URL" in env.ENVIRON:
     DATABASES["destination"] = {**env.db_url("DESTINATION_URL"), "CONN_MAX_AGE": None}
-INSTALLED_APPS = ["strangler", "strangler.replica", "tests.benchmarks.ledger"]
+INSTALLED_APPS = ["strangler", "strangler.replica", "tests.benchmarks.ledger", "tests.benchmarks.sync.bare"]
 STRANGLER = {
     "ESTATE": env.str("LEDGER_ESTATE"),
     "SIDE": env.str("LEDGER_SIDE", default="monolith"),

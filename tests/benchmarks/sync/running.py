@@ -143,11 +143,13 @@ def set_up(env: dict[str, str]) -> None:
     django.setup()
     from strangler.sync import install
     from tests.benchmarks.ledger.models import Entry
+    from tests.benchmarks.sync.bare.models import Bare
 
     for alias in ("default", "destination"):
         call_command("migrate", "strangler", database=alias, verbosity=0)
         with connections[alias].schema_editor() as editor:
             editor.create_model(Entry)
+            editor.create_model(Bare)
     install.install(CONTEXT)
     install.install_replica(CONTEXT, using="destination")
 
