@@ -36,6 +36,7 @@ class Carrier:
     published: tuple[str, ...] = ()  # run at the source, beside whoever writes
     consumed: tuple[str, ...] = ()  # run at the destination
     log: Path = field(default_factory=Path)
+    starts_cold: bool = True
 
     def write(self, *words: object) -> str:
         """What the writer printed. Raises ``CalledProcessError`` with what it said."""
@@ -44,6 +45,11 @@ class Carrier:
 
     def compare(self, rows: int, bulk: int) -> dict[str, float]:
         return json.loads(self.write("compare", rows, bulk))
+
+    def pile(self, rows: int) -> int:
+        """Writes what is to be drained; how many rows that are."""
+        self.write("create", rows, "transfer")
+        return rows
 
     def migrate(self) -> None:
         for url in (self.source, self.destination):
@@ -68,6 +74,10 @@ class Carrier:
                     stack.callback(child.stop)
             yield
 
+    def said(self) -> str:
+        """The last words of its carriers."""
+        return "\n".join(log.read_text()[-1500:] for log in sorted(self.log.glob(f"{self.app}-*.log")))
+
     def _at(self, url: str) -> dict[str, str]:
         return self.env | {"DATABASE_URL": url}
 
@@ -78,6 +88,12 @@ class Ours(Carrier):
     def __init__(self, running: Running) -> None:
         self.running = running
         super().__init__("ours", "ledger", Path(sys.executable), running.source, running.destination, TABLE, running.env)
+        self.starts_cold = False
+
+    def pile(self, rows: int) -> int:
+        """Ten times as many, or it would be over at once."""
+        self.write("bulk_create", rows * 10, "transfer")
+        return rows * 10
 
     @contextmanager
     def carried(self) -> Iterator[None]:

@@ -64,7 +64,7 @@ def _declare_queues(mirrors: list[Carrier]) -> None:
         with mirror.carried(), psycopg.connect(mirror.destination, autocommit=True) as connection:
             while not connection.execute(f"SELECT count(*) FROM {mirror.table}").fetchone()[0]:
                 if time.monotonic() > until:
-                    raise RuntimeError(f"{mirror.name}: nothing arrived in {PATIENCE_S} s; see {mirror.log}")
+                    raise RuntimeError(f"{mirror.name}: nothing arrived in {PATIENCE_S} s; they said:\n{mirror.said()}")
                 mirror.write("create", 1, "first")
 
 
@@ -83,11 +83,12 @@ def _write_in_turns(all_: list[Carrier], rounds: int, rows: int) -> dict[str, di
 def _carry(running: Running, carrier: Carrier, ratios: dict[str, float], in_bulk: int, backlog: int, seconds: float) -> Compared:
     """Drains what was written, then is measured at a steady rate."""
     print(f"  peers: {carrier.name} drains, then carries {RATE} writes/s", file=sys.stderr, flush=True)
-    carrier.write("create", backlog, "transfer")
+    backlog = carrier.pile(backlog)
+    began = time.time()
     with carrier.carried(), tempfile.TemporaryDirectory() as directory:
         with psycopg.connect(carrier.source) as connection:
             written = connection.execute(f"SELECT count(*) FROM {carrier.app}_entry WHERE kind = 'transfer'").fetchone()[0]
-        per_second = _rate(_wait_for(carrier, "transfer", written), backlog)
+        per_second = _rate(_wait_for(carrier, "transfer", written), backlog, None if carrier.starts_cold else began)
         bulk = _settled(carrier)
         file = Path(directory) / "writes"
         carrier.write("paced", RATE, seconds, file)
@@ -112,15 +113,17 @@ def _wait_for(carrier: Carrier, kind: str, rows: int) -> list[tuple[str, float]]
     with psycopg.connect(carrier.destination, autocommit=True) as connection:
         while (there := connection.execute(count, [kind]).fetchone()[0]) < rows:
             if time.monotonic() > until:
-                raise RuntimeError(f"{carrier.name}: {there} of {rows} rows arrived in {PATIENCE_S} s")
+                raise RuntimeError(
+                    f"{carrier.name}: {there} of {rows} rows arrived in {PATIENCE_S} s; they said:\n{carrier.said()}"
+                )
             time.sleep(0.1)
         return connection.execute(TIMES.format(table=carrier.table), [kind]).fetchall()
 
 
-def _rate(arrived: list[tuple[str, float]], last: int) -> float:
-    """Of the ``last`` rows that came: changes a second between the first of those transactions and the last."""
+def _rate(arrived: list[tuple[str, float]], last: int, began: float | None) -> float:
+    """Changes a second of the ``last`` rows that came, since ``began`` or, where processes had to start first, the first of them."""
     times = sorted(at for _, at in arrived)[-last:]
-    return sum(at > times[0] for at in times) / (times[-1] - times[0])
+    return last / (times[-1] - (began or times[0]))
 
 
 def _settled(carrier: Carrier) -> int:

@@ -33,7 +33,7 @@ INSTALLED_APPS = [
 BROKER = urlsplit(os.environ["RABBITMQ_URL"])
 
 if MIRROR == "cqrs":
-    CQRS = {"transport": "dj_cqrs.transport.RabbitMQTransport", "url": os.environ["RABBITMQ_URL"], "queue": "ledger"}
+    CQRS = {"transport": "dj_cqrs.transport.RabbitMQTransport", "url": os.environ["RABBITMQ_URL"], "queue": "replica"}
 else:
     DJANGO_OUTBOX_PATTERN = {
         "DEFAULT_STOMP_HOST_AND_PORTS": [("127.0.0.1", int(os.environ["STOMP_PORT"]))],

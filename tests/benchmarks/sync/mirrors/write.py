@@ -1,7 +1,7 @@
 """Writes rows by the ORM, in whichever environment: ``python -m tests.benchmarks.sync.mirrors.write APP VERB …``.
 
 ``compare ROWS BULK`` prints microseconds a row of ``create`` and ``bulk_create``, with and without capture, as JSON. ``create
-ROWS KIND`` writes rows one by one. ``paced RATE SECONDS FILE`` writes them at even distances; ``FILE`` gets ``reference seconds``
+ROWS KIND`` writes rows one by one, ``bulk_create ROWS KIND`` all at once. ``paced RATE SECONDS FILE`` writes them at even distances; ``FILE`` gets ``reference seconds``
 a line, the time after COMMIT returned.
 """
 
@@ -35,8 +35,8 @@ def create(model: Any, rows: int, kind: str = "transfer") -> None:
         model.objects.create(**values(n, kind))
 
 
-def bulk_create(model: Any, rows: int) -> None:
-    model.objects.bulk_create([model(**values(n, "bulk")) for n in range(rows)])
+def bulk_create(model: Any, rows: int, kind: str = "bulk") -> None:
+    model.objects.bulk_create([model(**values(n, kind)) for n in range(rows)])
 
 
 def paced(model: Any, rate: float, seconds: float, path: str) -> None:
@@ -71,7 +71,7 @@ if __name__ == "__main__":
         post_save.connect(lambda **_: wake.wake("ledger"), sender=entry, weak=False)  # as the middleware does after a commit
     if verb == "compare":
         print(json.dumps(compare(entry, bare, *map(int, words))))
-    elif verb == "create":
-        create(entry, int(words[0]), words[1])
+    elif verb in ("create", "bulk_create"):
+        {"create": create, "bulk_create": bulk_create}[verb](entry, int(words[0]), words[1])
     else:
         paced(entry, float(words[0]), float(words[1]), words[2])
