@@ -113,15 +113,13 @@ def _wait_for(carrier: Carrier, kind: str, rows: int) -> list[tuple[str, float]]
     with psycopg.connect(carrier.destination, autocommit=True) as connection:
         while (there := connection.execute(count, [kind]).fetchone()[0]) < rows:
             if time.monotonic() > until:
-                raise RuntimeError(
-                    f"{carrier.name}: {there} of {rows} rows arrived in {PATIENCE_S} s; they said:\n{carrier.said()}"
-                )
+                raise RuntimeError(f"{carrier.name}: {there} of {rows} rows came in {PATIENCE_S} s; it said:\n{carrier.said()}")
             time.sleep(0.1)
         return connection.execute(TIMES.format(table=carrier.table), [kind]).fetchall()
 
 
 def _rate(arrived: list[tuple[str, float]], last: int, began: float | None) -> float:
-    """Changes a second of the ``last`` rows that came, since ``began`` or, where processes had to start first, the first of them."""
+    """Changes a second of the ``last`` rows that came, since ``began``, or the first where processes had to start."""
     times = sorted(at for _, at in arrived)[-last:]
     return last / (times[-1] - (began or times[0]))
 

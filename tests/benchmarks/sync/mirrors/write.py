@@ -1,8 +1,8 @@
 """Writes rows by the ORM, in whichever environment: ``python -m tests.benchmarks.sync.mirrors.write APP VERB …``.
 
 ``compare ROWS BULK`` prints microseconds a row of ``create`` and ``bulk_create``, with and without capture, as JSON. ``create
-ROWS KIND`` writes rows one by one, ``bulk_create ROWS KIND`` all at once. ``paced RATE SECONDS FILE`` writes them at even distances; ``FILE`` gets ``reference seconds``
-a line, the time after COMMIT returned.
+ROWS KIND`` writes rows one by one, ``bulk_create ROWS KIND`` all at once. ``paced RATE SECONDS FILE`` writes them at even
+distances; ``FILE`` gets ``reference seconds`` a line, the time after COMMIT returned.
 """
 
 from __future__ import annotations
