@@ -6,6 +6,7 @@ import importlib
 import itertools
 import os
 import pkgutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,10 +31,10 @@ def main(argv: list[str]) -> int:
     if unknown:
         print(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(names())}.", file=sys.stderr)
         return 2
-    met = True
-    for name in given or names():
-        module = importlib.import_module(f"tests.benchmarks.bench_{name}")
-        met &= report(name, module.measure(options) if options else module.measure(), ROOT)
+    if len(given) != 1:  # each in a process of its own: two of them set up Django, each another project
+        return max(subprocess.call([sys.executable, "-m", "tests.benchmarks", name], cwd=ROOT) for name in given or names())
+    module = importlib.import_module(f"tests.benchmarks.bench_{given[0]}")
+    met = report(given[0], module.measure(options) if options else module.measure(), ROOT)
     return 0 if met or os.environ.get("CHECK") != "1" else 1
 
 

@@ -31,7 +31,7 @@ class Backfill:
     live: Lag
 
 
-def measure(running: Running, rows: int, writes: int) -> Backfill:
+def measure(running: Running, rows: int, writes: int, warm_up: float) -> Backfill:
     """``rows`` rows into an empty destination; ``writes`` single-row transactions a second, inserts and updates."""
     from strangler.sync import backfill, wake
 
@@ -43,7 +43,7 @@ def measure(running: Running, rows: int, writes: int) -> Backfill:
         file = Path(directory) / "writes"
         with progress.writer(running, "paced", writes, lag.CONNECTIONS, rows + 1, file) as writer:
             for now, _, _ in progress.seconds(connection, "backfill, before"):
-                if now > lag.WARM_UP_S + 1:
+                if now > warm_up:
                     break
             before, began = cpu.seconds(running, {"writer": writer}), time.perf_counter()
             backfill.start(STREAM)
@@ -55,14 +55,14 @@ def measure(running: Running, rows: int, writes: int) -> Backfill:
                 if now > VERIFY_S or connection.execute(STATE, [STREAM]).fetchone()[0] == "done":
                     break
         progress.finish(connection, "backfill, after")
-        live = lag.of(running, file, {})
+        live = lag.of(running, file, {}, warm_up)
     return Backfill(Rate(rows, taken, used), now, copied, live)
 
 
 def _wait_for_rows(running: Running, connection: psycopg.Connection, rows: int) -> None:
-    """Counting them costs, so it begins when all have been noted."""
+    """Counting them costs, so it begins when all have been sent."""
     for _ in progress.seconds(connection, "backfill"):
-        if connection.execute(STATE, [STREAM]).fetchone()[0] in ("noted", "done"):
+        if connection.execute(STATE, [STREAM]).fetchone()[0] not in ("waiting", "running"):
             break
     with running.connect(running.destination) as destination:
         while destination.execute(THERE, [rows]).fetchone()[0] < rows:

@@ -16,7 +16,6 @@ from tests.benchmarks.sync import cpu, fill, progress
 from tests.benchmarks.sync.running import TABLE, Running
 
 CONNECTIONS = 4
-WARM_UP_S = 2
 ROWS = 60_000
 ARRIVALS = f"""
 DROP TABLE IF EXISTS arrival;
@@ -52,7 +51,7 @@ def arrivals(running: Running) -> Iterator[None]:
             connection.execute(f"DROP TRIGGER arrive ON {TABLE}; DROP TABLE arrival")
 
 
-def paced(running: Running, rate: int, seconds: float) -> Lag:
+def paced(running: Running, rate: int, seconds: float, warm_up: float) -> Lag:
     """So many single-row transactions a second over several connections, into a ledger of ``ROWS`` rows."""
     running.clean()
     with running.connect(running.source) as connection, arrivals(running), tempfile.TemporaryDirectory() as directory:
@@ -61,24 +60,25 @@ def paced(running: Running, rate: int, seconds: float) -> Lag:
         running.start_stream()
         file = Path(directory) / "writes"
         with progress.writer(running, "paced", rate, CONNECTIONS, ROWS + 1, file) as writer:
+            before = None
             for now, done, _ in progress.seconds(connection, "lag"):
-                if now <= WARM_UP_S:
-                    before, first = cpu.seconds(running, {"writer": writer}), done
-                if now >= WARM_UP_S + seconds:
+                if before is None and now >= warm_up and done:
+                    before, began, first = cpu.seconds(running, {"writer": writer}), now, done
+                elif before is not None and now >= began + seconds:
                     break
             used = cpu.per_thousand(before, cpu.seconds(running, {"writer": writer}), done - first)
         progress.finish(connection, "lag, after")
-        return of(running, file, used)
+        return of(running, file, used, warm_up)
 
 
-def of(running: Running, writes: Path, used: dict[str, float]) -> Lag:
-    """Of all writes but those of the first seconds. Raises ``RuntimeError`` for a write that never arrived."""
+def of(running: Running, writes: Path, used: dict[str, float], warm_up: float) -> Lag:
+    """Of all writes but those of the first ``warm_up`` seconds. Raises ``RuntimeError`` for a write that never arrived."""
     wrote = [(reference, float(at)) for reference, at in (line.split() for line in writes.read_text().splitlines())]
     with running.connect(running.destination) as connection:
         arrived = dict(connection.execute(ARRIVED).fetchall())
     if lost := [reference for reference, _ in wrote if reference not in arrived]:
         raise RuntimeError(f"{len(lost)} of {len(wrote)} writes never arrived")
-    begin = min(at for _, at in wrote) + WARM_UP_S
+    begin = min(at for _, at in wrote) + warm_up
     counted = [(reference, at) for reference, at in wrote if at >= begin]
     lags = sorted(1000 * (arrived[reference] - at) for reference, at in counted)
     rate = len(counted) / (max(at for _, at in counted) - begin)

@@ -24,14 +24,16 @@ FROM strangler_stream WHERE name = %s
 def writer(running: Running, *words: object) -> Iterator[int]:
     """A writer's process while the block runs; its id. Raises ``RuntimeError`` if it failed."""
     argv = run.python("tests.benchmarks.sync.writer", *map(str, words))
-    process = subprocess.Popen(argv, env=running.env, cwd=run.ROOT)
+    process = subprocess.Popen(argv, env=running.env, cwd=run.ROOT, stdout=subprocess.PIPE, text=True)
     try:
+        assert process.stdout
+        process.stdout.readline()  # it is about to begin, or it failed
         yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        code = process.wait(30)
-    if code:
-        raise RuntimeError(f"the writer {' '.join(argv[2:])} ended with {code}")
+        process.communicate(timeout=30)
+    if process.returncode:
+        raise RuntimeError(f"the writer {' '.join(argv[2:])} ended with {process.returncode}")
 
 
 def seconds(connection: psycopg.Connection, what: str) -> Iterator[tuple[float, int, int]]:

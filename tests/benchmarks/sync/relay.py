@@ -9,9 +9,6 @@ from tests.benchmarks.sync import cpu, progress
 from tests.benchmarks.sync.running import STREAM, TABLE, Running
 from tests.benchmarks.sync.writer import INSERT_MANY
 
-BACKLOG = 20_000
-WARM_UP_S = 3
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -26,14 +23,14 @@ class Rate:
         return self.changes / self.seconds
 
 
-def sustained(running: Running, seconds: float) -> Rate:
-    """Writers keep the outbox filled, in bulk statements; they run on the same cores. Raises if the outbox was ever empty."""
+def sustained(running: Running, seconds: float, backlog: int, warm_up: float) -> Rate:
+    """Writers keep ``backlog`` changes waiting, in bulk statements, on the same cores. Raises if the outbox was found empty."""
     running.clean()
-    with running.connect(running.source) as connection, progress.writer(running, "bulk", BACKLOG) as writer:
+    with running.connect(running.source) as connection, progress.writer(running, "bulk", backlog) as writer:
         running.start_stream()
         first = None
         for now, done, depth in progress.seconds(connection, "relay"):
-            if first is None and now > WARM_UP_S and done:
+            if first is None and now > warm_up and done:
                 first = (time.perf_counter(), _relayed(connection), cpu.seconds(running, {"writer": writer}))
             elif first and time.perf_counter() - first[0] >= seconds:
                 break

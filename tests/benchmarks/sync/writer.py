@@ -45,7 +45,7 @@ def bulk(backlog: int) -> None:
         written = inserted = updated = 0
         while not stopped.is_set():
             if written - (_relayed(connection) - start) > backlog:
-                stopped.wait(0.01)
+                stopped.wait(0.02)
                 continue
             is_insert = updated + OLD > inserted or updated + ROWS > inserted // 2
             first = inserted if is_insert else updated
@@ -101,6 +101,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     django.setup()
     kind, *words = sys.argv[1:]
+    print("ready", flush=True)
     if kind == "bulk":
         bulk(int(words[0]))
     else:
