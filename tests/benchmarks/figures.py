@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import statistics
@@ -31,8 +30,7 @@ class Figure:
 
     @property
     def ratio(self) -> float:
-        """Of ours to the peer's; infinite where the peer did nothing."""
-        return self.ours / self.peer_value if self.peer_value else math.inf
+        return self.ours / self.peer_value
 
     @property
     def met(self) -> bool:
@@ -60,7 +58,10 @@ def report(name: str, figures: Sequence[Figure], root: Path) -> bool:
         met = ("yes" if figure.met else "NO") if figure.wanted else ""
         numbers = (f"{figure.ours:,.2f}", figure.peer, f"{figure.peer_value:,.2f}", figure.unit, f"{figure.ratio:.2f}")
         table.add_row(figure.name, *numbers, figure.wanted, met)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 130  # a file's reader has room
+    console.print(table)
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     rows = [asdict(figure) | {"ratio": figure.ratio, "met": figure.met} for figure in figures]
     path = root / "build" / "bench" / f"{name}.json"

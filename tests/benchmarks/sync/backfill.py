@@ -11,7 +11,7 @@ import psycopg
 
 from tests.benchmarks.sync import cpu, fill, lag, progress
 from tests.benchmarks.sync.lag import Lag
-from tests.benchmarks.sync.relay import Rate
+from tests.benchmarks.sync.rate import Rate
 from tests.benchmarks.sync.running import STREAM, TABLE, Running
 
 STATE = "SELECT state FROM strangler_backfill WHERE stream = %s"
@@ -22,12 +22,12 @@ VERIFY_S = 60.0
 @dataclass(frozen=True)
 class Backfill:
     """The rows until all were there; seconds until the backfill was through with its own check of them (``VERIFY_S``: it was
-    not); COPY's rows a second; and how late the writes came that went on meanwhile.
+    not); the same rows by COPY; and how late the writes came that went on meanwhile.
     """
 
     rate: Rate
     verified_s: float
-    copied: float
+    copied: Rate
     live: Lag
 
 

@@ -9,7 +9,18 @@ import psutil
 
 from tests.benchmarks.sync.running import Running
 
-ORDER = ("source, writers", "source, relay", "destination", "PostgreSQL, rest", "worker", "gunicorn", "Valkey", "writer")
+# ``reading`` is what carries: the relay's sessions, or those of COPY.
+ORDER = (
+    "source, writers",
+    "source, reading",
+    "destination",
+    "PostgreSQL, rest",
+    "worker",
+    "gunicorn",
+    "Valkey",
+    "writer",
+    "copying",
+)
 
 
 def seconds(running: Running, writers: Mapping[str, int] | None = None) -> Counter[str]:
@@ -37,7 +48,7 @@ def _kind(database: str | None, application: str, backend: str) -> str:
     if backend != "client backend" or application == "bench":
         return "PostgreSQL, rest"
     if database == "source":
-        return "source, writers" if application == "writer" else "source, relay"
+        return "source, writers" if application == "writer" else "source, reading"
     return str(database)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 
+from tests.benchmarks.sync import cpu
+from tests.benchmarks.sync.rate import Rate
 from tests.benchmarks.sync.running import STREAM, TABLE, Running
 from tests.benchmarks.sync.writer import INSERT_MANY
 
@@ -24,8 +27,8 @@ def destination(running: Running) -> None:
     _copy(running, TABLE)
 
 
-def copied(running: Running) -> float:
-    """Rows a second of a COPY from one database into the other, into a table with the same indexes and no trigger."""
+def copied(running: Running) -> Rate:
+    """A COPY from one database into the other, into a table with the same indexes and no trigger."""
     with running.connect(running.destination) as connection:
         connection.execute(f"DROP TABLE IF EXISTS plain; CREATE TABLE plain (LIKE {TABLE} INCLUDING ALL)")
         rate = _copy(running, "plain")
@@ -33,16 +36,23 @@ def copied(running: Running) -> float:
     return rate
 
 
-def _copy(running: Running, into: str) -> float:
-    with running.connect(running.source) as source, running.connect(running.destination) as target, target.transaction():
+def _copy(running: Running, into: str) -> Rate:
+    with (
+        running.connect(running.source, "copy") as source,
+        running.connect(running.destination, "copy") as target,
+        target.transaction(),
+    ):
         target.execute(
             "SELECT set_config('strangler.origin', %s, true), set_config('session_replication_role', 'replica', true)", [STREAM]
         )
-        began = time.perf_counter()
+        before, began = cpu.seconds(running, {"copying": os.getpid()}), time.perf_counter()
         with (
             source.cursor().copy(f"COPY {TABLE} TO STDOUT (FORMAT binary)") as out,
             target.cursor().copy(f"COPY {into} FROM STDIN (FORMAT binary)") as taken,
         ):
             for piece in out:
                 taken.write(piece)
-        return target.execute(f"SELECT count(*) FROM {into}").fetchone()[0] / (time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        used = cpu.seconds(running, {"copying": os.getpid()})
+        (rows,) = target.execute(f"SELECT count(*) FROM {into}").fetchone()
+    return Rate(rows, seconds, cpu.per_thousand(before, used, rows))

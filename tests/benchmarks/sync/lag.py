@@ -31,7 +31,7 @@ ARRIVED = "SELECT reference::text, extract(epoch FROM pg_xact_commit_timestamp(x
 
 @dataclass(frozen=True)
 class Lag:
-    """Milliseconds; ``per_second`` is the rate at which the writers wrote; CPU as in ``relay.Rate``."""
+    """Milliseconds; ``per_second`` is the rate at which the writers wrote; CPU as in ``Rate``."""
 
     p50: float
     p99: float

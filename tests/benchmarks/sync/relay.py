@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from tests.benchmarks.sync import cpu, progress
+from tests.benchmarks.sync.rate import Rate
 from tests.benchmarks.sync.running import STREAM, TABLE, Running
 from tests.benchmarks.sync.writer import INSERT_MANY
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Changes acknowledged, in so many seconds; milliseconds of CPU for a thousand of them, by kind of process."""
-
-    changes: int
-    seconds: float
-    cpu: dict[str, float]
-
-    @property
-    def per_second(self) -> float:
-        return self.changes / self.seconds
 
 
 def sustained(running: Running, seconds: float, backlog: int, warm_up: float) -> Rate:

@@ -25,4 +25,4 @@ def test_the_benchmark_of_the_engine_runs_and_gives_its_figures():
     assert figures["backfill"] > 0
     assert 0 < figures["lag p50 meanwhile"] <= figures["lag p99 meanwhile"] <= figures["longest lag meanwhile"]
     for part in ("relay", "backfill"):
-        assert {"source, relay", "destination", "worker", "gunicorn", "writer"} <= said["cpu"][part].keys()
+        assert {"source, reading", "destination", "worker", "gunicorn", "writer"} <= said["cpu"][part].keys()
