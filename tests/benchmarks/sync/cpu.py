@@ -10,17 +10,8 @@ import psutil
 from tests.benchmarks.sync.running import Running
 
 # ``reading`` is what carries: the relay's sessions, or those of COPY.
-ORDER = (
-    "source, writers",
-    "source, reading",
-    "destination",
-    "PostgreSQL, rest",
-    "worker",
-    "gunicorn",
-    "Valkey",
-    "writer",
-    "copying",
-)
+SESSIONS = ("source, writers", "source, reading", "destination", "PostgreSQL, rest")
+ORDER = (*SESSIONS, "worker", "gunicorn", "Valkey", "writer", "copying")
 
 
 def seconds(running: Running, writers: Mapping[str, int] | None = None) -> Counter[str]:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 SMOKE = """
 import json
@@ -16,6 +18,7 @@ print(json.dumps({"figures": [asdict(figure) for figure in measure(["--smoke"])]
 """
 
 
+@pytest.mark.timeout(400)  # it starts two servers, three kinds of process and a writer, twice
 def test_the_benchmark_of_the_engine_runs_and_gives_its_figures():
     done = subprocess.run([sys.executable, "-c", SMOKE], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
