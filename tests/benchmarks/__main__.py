@@ -6,6 +6,7 @@ import importlib
 import itertools
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def main(argv: list[str]) -> int:
         return 2
     if len(given) != 1:  # each in a process of its own: two of them set up Django, each another project
         return max(subprocess.call([sys.executable, "-m", "tests.benchmarks", name], cwd=ROOT) for name in given or names())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started ends with us
     module = importlib.import_module(f"tests.benchmarks.bench_{given[0]}")
     met = report(given[0], module.measure(options) if options else module.measure(), ROOT)
     return 0 if met or os.environ.get("CHECK") != "1" else 1
