@@ -32,7 +32,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
         Process(
             name="monolith",
             unit="monolith",
-            argv=_gunicorn(place, "monolith", ports.monolith, workers=4),
+            argv=gunicorn(place, "monolith", ports.monolith, workers=4),
             env=monolith,
             cwd=root,
             what="the shop, all five contexts",
@@ -43,7 +43,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
         Process(
             name="payments",
             unit="payments",
-            argv=_gunicorn(place, "payments_service", ports.payments, workers=2),
+            argv=gunicorn(place, "payments_service", ports.payments, workers=2),
             env=payments,
             cwd=service,
             what="payments, lifted out of the shop",
@@ -54,7 +54,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
         Process(
             name="worker",
             unit="monolith",
-            argv=_worker(python, "monolith", queues=("monolith", "strangler"), threads=6),
+            argv=worker(python, "monolith", queues=("monolith", "strangler"), threads=6),
             env=monolith,
             cwd=root,
             what="tasks",
@@ -65,7 +65,7 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
         Process(
             name="payments-worker",
             unit="payments",
-            argv=_worker(python, "payments_service", queues=("payments",), threads=2),
+            argv=worker(python, "payments_service", queues=("payments",), threads=2),
             env=payments,
             cwd=service,
             what="tasks",
@@ -102,14 +102,14 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
     )  # fmt: skip
 
 
-def _gunicorn(place: Place, app: str, port: int, *, workers: int) -> tuple[str, ...]:
+def gunicorn(place: Place, app: str, port: int, *, workers: int) -> tuple[str, ...]:
     """Few threads a process: threads that share an interpreter wait for each other after every query."""
     threads = ("--worker-class", "gthread", "--threads", "4", "--keep-alive", "75")
     options = ("--workers", str(workers), *threads, "--preload", "--graceful-timeout", "3", "--no-control-socket")
     return (place.python, "-m", "gunicorn", *options, "--bind", f"{place.listen}:{port}", f"{app}.wsgi:application")
 
 
-def _worker(python: str, app: str, *, queues: tuple[str, ...], threads: int) -> tuple[str, ...]:
+def worker(python: str, app: str, *, queues: tuple[str, ...], threads: int) -> tuple[str, ...]:
     options = ("--loglevel", "INFO", "--without-gossip", "--without-mingle", "--pool", "threads", "--concurrency", str(threads))
     where = ("--queues", ",".join(queues), "--hostname", f"{queues[0]}@%h")
     return (python, *CELERY, f"{app}.celery", "--quiet", "worker", *options, *where)

@@ -18,7 +18,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Figure:
-    """Ours against a peer. ``target`` bounds the ratio ours/peer from above; None where none is set."""
+    """Ours against a peer. ``target`` bounds the ratio ours/peer from above, ``least`` from below; None where none is set."""
 
     name: str
     ours: float
@@ -26,6 +26,7 @@ class Figure:
     peer_value: float
     unit: str
     target: float | None = None
+    least: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -33,7 +34,12 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        return self.target is None or self.ratio <= self.target
+        return (self.target is None or self.ratio <= self.target) and (self.least is None or self.ratio >= self.least)
+
+    @property
+    def wanted(self) -> str:
+        """The bound in words, '' where none is set."""
+        return f"≤ {self.target:g}" if self.target is not None else f"≥ {self.least:g}" if self.least is not None else ""
 
 
 def in_turns(runs: dict[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, float]:
@@ -49,11 +55,13 @@ def report(name: str, figures: Sequence[Figure], root: Path) -> bool:
     """Prints the table, writes the JSON, and tells whether every target was met."""
     table = Table("figure", "ours", "peer", "value", "unit", "ratio", "target", "met", title=name, title_justify="left", box=None)
     for figure in figures:
-        target = "" if figure.target is None else f"≤ {figure.target:g}"
-        met = "" if figure.target is None else ("yes" if figure.met else "NO")
+        met = ("yes" if figure.met else "NO") if figure.wanted else ""
         numbers = (f"{figure.ours:,.2f}", figure.peer, f"{figure.peer_value:,.2f}", figure.unit, f"{figure.ratio:.2f}")
-        table.add_row(figure.name, *numbers, target, met)
-    Console().print(table)
+        table.add_row(figure.name, *numbers, figure.wanted, met)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 130  # a file's reader has room
+    console.print(table)
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     rows = [asdict(figure) | {"ratio": figure.ratio, "met": figure.met} for figure in figures]
     path = root / "build" / "bench" / f"{name}.json"

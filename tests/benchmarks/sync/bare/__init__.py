@@ -1,0 +1,1 @@
+"""An app with the same table that nobody captures, to compare with."""

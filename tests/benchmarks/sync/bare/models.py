@@ -1,0 +1,6 @@
+from tests.benchmarks.sync.row import Row
+
+
+class Bare(Row):
+    class Meta(Row.Meta):
+        app_label = "bare"
