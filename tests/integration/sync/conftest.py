@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
@@ -19,7 +20,7 @@ from django.test import override_settings
 
 if TYPE_CHECKING:  # at run time only once Django is set up, which is after this file is loaded
     from tests.integration.sync.estate import Estate, Threads
-    from tests.integration.sync.process import Service
+    from tests.integration.sync.process import Mailed, Service, Worker
 
 HERE = Path(__file__).resolve().parent
 APPS = ["tests.integration.sync.people", "tests.integration.sync.bank"]
@@ -83,3 +84,54 @@ def service(estate: Estate) -> Iterator[Service]:
     running.start()
     yield running
     running.kill()
+
+
+@pytest.fixture(scope="session")
+def worker_of(sync_databases: Estate, tmp_path_factory) -> Iterator[Callable[[str], Worker]]:
+    """The bank's worker on a broker: one for the session, started where it does not run (a test may have killed it)."""
+    from tests.integration.sync.process import Worker
+
+    known: dict[str, Worker] = {}
+
+    def worker_of(broker: str) -> Worker:
+        if broker not in known:
+            known[broker] = Worker(broker, tmp_path_factory.mktemp("worker"))
+        known[broker].start()
+        return known[broker]
+
+    yield worker_of
+    for worker in known.values():
+        worker.kill()
+
+
+@pytest.fixture
+def broker(valkey_url: str, monkeypatch) -> str:
+    """Valkey as the broker of this process, in a database of its own; nothing is left in it from the test before."""
+    import redis
+
+    from strangler.sync import mail
+    from tests.integration.sync.estate import CONTEXT
+
+    url = urlunsplit(urlsplit(valkey_url)._replace(path="/9"))
+    monkeypatch.setenv("CELERY_BROKER_URL", url)
+    with redis.Redis.from_url(url) as server:
+        for name in (mail.queue_of(CONTEXT), *server.keys(f"{mail.LANES}*")):
+            server.delete(name)
+    return url
+
+
+@pytest.fixture
+def mailed(estate: Estate, broker: str, worker_of: Callable[[str], Worker]) -> Iterator[Mailed]:
+    """The bank's service, whose changes come to its worker by Celery."""
+    from tests.integration.sync.process import Mailed
+
+    running = Mailed(worker_of(broker))
+    running.start()
+    yield running
+    super(Mailed, running).kill()  # the worker serves the next test too
+
+
+@pytest.fixture(params=["http", "celery"])
+def served(request: pytest.FixtureRequest) -> Service:
+    """The bank's service, reached by each transport in turn."""
+    return request.getfixturevalue({"http": "service", "celery": "mailed"}[request.param])

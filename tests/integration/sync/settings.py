@@ -26,3 +26,7 @@ STRANGLER = {
     "TOKEN": "a token that is long enough for the tests",
     "DATABASE": "default",
 }
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
