@@ -18,6 +18,8 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
+from tests.rabbitmq import RabbitMQ
+
 if TYPE_CHECKING:  # at run time only once Django is set up, which is after this file is loaded
     from tests.integration.sync.estate import Estate, Threads
     from tests.integration.sync.process import Mailed, Service, Worker
@@ -105,19 +107,21 @@ def worker_of(sync_databases: Estate, tmp_path_factory) -> Iterator[Callable[[st
 
 
 @pytest.fixture
-def broker(valkey_url: str, monkeypatch) -> str:
-    """Valkey as the broker of this process, in a database of its own; nothing is left in it from the test before."""
-    import redis
+def valkey_broker(valkey_url: str) -> str:
+    """Valkey as a broker, in a database of its own."""
+    return urlunsplit(urlsplit(valkey_url)._replace(path="/9"))
 
-    from strangler.sync import mail
-    from tests.integration.sync.estate import CONTEXT
 
-    url = urlunsplit(urlsplit(valkey_url)._replace(path="/9"))
-    monkeypatch.setenv("CELERY_BROKER_URL", url)
-    with redis.Redis.from_url(url) as server:
-        for name in (mail.queue_of(CONTEXT), *server.keys(f"{mail.LANES}*")):
-            server.delete(name)
-    return url
+@pytest.fixture
+def rabbitmq_broker(rabbitmq: RabbitMQ) -> str:
+    return rabbitmq.url
+
+
+@pytest.fixture
+def broker(valkey_broker: str, monkeypatch) -> str:
+    """The broker of this process."""
+    monkeypatch.setenv("CELERY_BROKER_URL", valkey_broker)
+    return valkey_broker
 
 
 @pytest.fixture
