@@ -62,7 +62,7 @@ class RabbitMQ:
         self.names = self.names or self._begin(self._name_server())
         self.child = self.child or Child(self._server(), self.state_dir / "log")
         self.child.start()
-        self.child.wait_ready(90)
+        self.child.wait_ready(120)  # it needs 7 s of a core, on a busy machine much more
         return self.url
 
     def kill(self) -> None:

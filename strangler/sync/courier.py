@@ -34,8 +34,8 @@ from strangler.sync import mail
 from strangler.sync.answer import judge
 from strangler.sync.line import Line
 
-WAIT_S = 5.0  # for an answer, as HTTP; with the second in which a broker must be connected to it is less than lease.TTL_S
-OUTSTANDING = 8  # batches that wait in the service's queue, beyond which it counts as away
+WAIT_S = 5.0  # from the call to the answer, as HTTP and less than lease.TTL_S: closing a line may take a second or two more
+OUTSTANDING = 4  # batches that wait in the service's queue, beyond which it counts as away
 
 _idle: list[Line] = []
 _busy: dict[str, threading.Lock] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from typing import Any
 
@@ -30,7 +31,6 @@ class Line:
             OperationalError,
             OSError,
         )
-        self._connection.ensure_connection(max_retries=0, interval_start=0)
         limit(self._connection, CALL_S)
         self._channel = self._connection.default_channel
         self._consumer: Consumer | None = None
@@ -86,16 +86,36 @@ class Line:
 
     def close(self) -> None:
         try:
-            self._connection.release()
+            drop(self._connection)
         except self.errors:
             pass  # it was broken
 
 
 def limit(connection: Any, seconds: float) -> None:
-    """No single answer of the broker is waited for any longer.
+    """Connects. From then on no single step of the broker is waited for any longer. Raises as ``Line`` does.
 
     Redis has options for it. py-amqp has not: its ``read_timeout`` starts the same read again, so the socket itself is told.
     """
-    socket = getattr(getattr(connection.connection, "transport", None), "sock", None)
+    connection.ensure_connection(max_retries=0, interval_start=0)
+    socket = _amqp_socket(connection)
     if socket is not None:
         socket.settimeout(seconds)
+
+
+def is_quiet(connection: Any) -> bool:
+    """Whether a connection that only publishes is as it was left. AMQP: what there is to read is the broker's good-bye."""
+    socket = _amqp_socket(connection)
+    return socket is None or not select.select([socket], [], [], 0)[0]
+
+
+def drop(connection: Any) -> None:
+    """Close without waiting for the broker, which may be what does not answer."""
+    if _amqp_socket(connection) is not None:
+        connection.collect()  # no good-bye
+    connection.release()
+
+
+def _amqp_socket(connection: Any) -> Any:
+    if not connection.connected:  # else asking would connect it, with kombu's patience
+        return None
+    return getattr(getattr(connection.connection, "transport", None), "sock", None)

@@ -24,9 +24,9 @@ from tests.integration.sync.estate import CONTEXT, DESTINATION, wait_for
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Of a process on the service's side."""
-    given = connections[DESTINATION].settings_dict
+def environment(alias: str = DESTINATION, **more: str) -> dict[str, str]:
+    """Of a process on the service's side, if ``more`` does not say otherwise."""
+    given = connections[alias].settings_dict
     address = f"{given['HOST']}:{given['PORT']}/{given['NAME']}"
     return {
         **os.environ,
@@ -90,7 +90,16 @@ class Worker:
 
     def __init__(self, broker: str, log_dir: Path) -> None:
         argv = (sys.executable, "-m", "celery", "-A", "tests.integration.sync.worker", "--quiet", "worker", "--pool", "solo")
-        argv += ("--queues", mail.queue_of(CONTEXT), "--without-gossip", "--without-mingle", "--loglevel", "INFO")
+        argv += (
+            "--hostname",
+            "bank@%h",
+            "--queues",
+            mail.queue_of(CONTEXT),
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel",
+            "INFO",
+        )
         env = environment(CELERY_BROKER_URL=broker)
         self.child = Child(Process(name="bank-worker", argv=argv, env=env, cwd=ROOT, ready=Says(" ready.")), log_dir)
 
