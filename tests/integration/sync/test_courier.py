@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+import redis
 from celery import current_app
 from django.db import connections
 from kombu import Queue
@@ -122,7 +123,7 @@ def test_p10_the_broker_is_not_trusted(courier, events):
         verify(SECRET, seal, audience=CONTEXT, now=time.time())
 
 
-def answer(delivery: str, lane: str, secret: str, *, sealed_for: str = "") -> None:
+def answer_to(delivery: str, lane: str, secret: str, *, sealed_for: str = "") -> None:
     """As the service would."""
     body = '{"applied": ["bank.Code/a"]}'
     seal = mail.seal_answer(secret, 200, body, context=CONTEXT, delivery=sealed_for or delivery, now=time.time())
@@ -138,9 +139,9 @@ def test_an_answer_counts_for_its_own_delivery_and_under_the_services_seal_alone
     """Else a late answer, or a forged one, would make the relay forget pointers to what was never applied."""
     delivery, token = uuid.uuid4(), next(tokens)
     lane = mail.lane_of(CONTEXT, token)
-    answer("another one", lane, SECRET)
-    answer(str(delivery), lane, "x" * 40)
-    answer(str(delivery), lane, SECRET, sealed_for="another one")
+    answer_to("another one", lane, SECRET)
+    answer_to(str(delivery), lane, "x" * 40)
+    answer_to(str(delivery), lane, SECRET, sealed_for="another one")
     send("rubbish", ["x"], queue=existing(lane))
     monkeypatch.setattr(couriers.uuid, "uuid4", lambda: delivery)
     assert courier.post_changes(events((0, token, 1), "b"))["applied"] == ["bank.Code/b"]
@@ -149,7 +150,7 @@ def test_an_answer_counts_for_its_own_delivery_and_under_the_services_seal_alone
 def test_another_token_on_the_services_side_is_named(courier, events, monkeypatch, settings):
     settings.STRANGLER = {**settings.STRANGLER, "TOKEN": "not the one of the service's worker"}
     with pytest.raises(ServiceUnavailable, match=r"not the service's: wrong signature, is its token the monolith's\?"):
-        Courier(CONTEXT, wait_s=2).post_changes(events((0, 1, 1), "a"))
+        Courier(CONTEXT, wait_s=1).post_changes(events((0, 1, 1), "a"))
     assert there() == {}
 
 
@@ -182,6 +183,20 @@ def test_threads_get_each_its_own_answer(courier, events, threads):
     assert len(answers) == 24
 
 
+@pytest.mark.parametrize("broker", ["valkey"], indirect=True)  # RabbitMQ is killed in test_rabbitmq
+def test_a_broker_that_drops_every_connection_is_spoken_to_anew(broker, courier, events):
+    courier.post_changes(events((0, 1, 1), "a"))
+    with redis.Redis.from_url(broker) as server:
+        for client in server.client_list():
+            if client["db"] == "9" and int(client["id"]) != server.client_id():
+                server.client_kill_filter(_id=client["id"])
+    patient = Courier(CONTEXT, wait_s=20)  # until the worker is connected anew
+    answer = patient.post_changes(events((0, 1, 2), "b"))
+    assert [*answer["applied"], *answer["skipped"]] == ["bank.Code/b"]  # skipped: what was sent before it broke had arrived
+    assert there() == {"a": "(0, 1, 1)", "b": "(0, 1, 2)"}
+
+
+@pytest.mark.parametrize("broker", ["valkey"], indirect=True)  # a worker takes seconds to start
 def test_nothing_piles_up_while_nobody_is_there_and_all_is_well_afterwards(estate, worker, events):
     worker.kill()
     hasty = Courier(CONTEXT, wait_s=0.05)
@@ -204,6 +219,7 @@ def depth(queue: str) -> int:
         return int(current_app.amqp.queues[queue](connection.default_channel).queue_declare().message_count)
 
 
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 def test_p06_the_worker_killed_in_the_midst_of_a_batch(estate, worker, threads):
     Code.objects.using(SOURCE).create(code="a")
     raised: list[Exception] = []
