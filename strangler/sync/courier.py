@@ -19,7 +19,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import current_app
@@ -35,7 +36,7 @@ from strangler.sync.answer import judge
 from strangler.sync.line import Line
 
 WAIT_S = 5.0  # from the call to the answer, as HTTP and less than lease.TTL_S: closing a line may take a second or two more
-OUTSTANDING = 4  # batches that wait in the service's queue, beyond which it counts as away
+OUTSTANDING = 8  # batches that wait in the service's queue, beyond which it counts as away: two streams send six at once
 
 _idle: list[Line] = []
 _busy: dict[str, threading.Lock] = {}
@@ -54,8 +55,8 @@ class Courier:
     def post_changes(self, events: Iterable[Event]) -> dict[str, Any]:
         """What the service applied, skipped, keeps waiting and can't take: lists by subject."""
         batch = list(events)
-        lane = mail.lane_of(batch[0].stream if batch else self.context, batch[0].version.token if batch else 0)
-        with _busy.setdefault(lane, threading.Lock()):  # one delivery a lane: else two threads read each other's answers
+        lanes = mail.lanes_of(batch[0].stream, batch[0].version.token) if batch else mail.lanes_of(self.context, 0)
+        with _free(lanes) as lane:
             status, said = self._deliver(to_json(batch), lane, time.monotonic() + self.wait_s)
         judge(status, said, who=f"the {self.context} service", call=f"{mail.APPLY} for {self.context}")
         answer: dict[str, Any] = wire.loads(said)
@@ -119,6 +120,20 @@ class Courier:
             f"the broker on the way to the {self.context} service does not answer ({type(error).__name__}: {error}); "
             "is what CELERY_BROKER_URL names running?"
         )
+
+
+@contextmanager
+def _free(lanes: list[str]) -> Iterator[str]:
+    """One of them for one delivery: else two threads read each other's answers. Waits if each is in use."""
+    locks = {lane: _busy.setdefault(lane, threading.Lock()) for lane in lanes}
+    lane = next((lane for lane in lanes if locks[lane].acquire(blocking=False)), None)
+    if lane is None:
+        lane = lanes[0]
+        locks[lane].acquire()
+    try:
+        yield lane
+    finally:
+        locks[lane].release()
 
 
 def _take() -> Line | None:

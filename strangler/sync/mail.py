@@ -5,8 +5,8 @@
 ``strangler.acknowledge``  to that lane: status and body as HTTP would answer, and a seal that names the delivery.
 
 A lane is a queue that the waiting holder reads itself: a worker that has one slot, with a holder in it, could never run an
-acknowledgement. There are a few for each stream, by the lease's token: so two holders that follow each other do not read each
-other's answers, and what comes too late stays in a queue that is used again and not in one that nobody ever reads.
+acknowledgement. There are a few for each stream, by the lease's token and one for each round that is under way: so nobody reads
+another's answers, and what comes too late stays in a queue that is used again and not in one that nobody ever reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ APPLY = "strangler.apply"
 ACKNOWLEDGE = "strangler.acknowledge"
 QUEUES = "strangler."
 LANES = "strangler.answers."
-LANES_EACH = 16
+TOKENS = 8
+UNDER_WAY = 4  # deliveries of one holder at a time
 LIFE_S = 60.0  # as long as a seal holds; RabbitMQ drops older messages itself, elsewhere the seal has expired
 UNUSED_MS = 600_000  # after which RabbitMQ removes a lane; the next holder declares it again
 
@@ -30,8 +31,9 @@ def queue_of(context: str) -> str:
     return QUEUES + context
 
 
-def lane_of(stream: str, token: int) -> str:
-    return f"{LANES}{stream}.{token % LANES_EACH}"
+def lanes_of(stream: str, token: int) -> list[str]:
+    """Those of one holder."""
+    return [f"{LANES}{stream}.{token % TOKENS}.{number}" for number in range(UNDER_WAY)]
 
 
 def is_lane(name: object) -> bool:

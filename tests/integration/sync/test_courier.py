@@ -66,7 +66,7 @@ def post(batch: list[Event], *, secret: str = SECRET, context: str = CONTEXT, se
     """A batch as whoever can write to the broker may send it, with nobody waiting for the answer."""
     body, delivery = to_json(batch), str(uuid.uuid4())
     seal = mail.seal_batch(secret, sealed or body, context=context, delivery=delivery, now=at or time.time())
-    lane = mail.lane_of("nobody", 0)
+    lane = mail.lanes_of("nobody", 0)[0]
     send(mail.APPLY, [body, seal], task_id=delivery, queue=mail.queue_of(CONTEXT), reply_to=lane)
 
 
@@ -138,7 +138,7 @@ def existing(lane: str) -> Queue:
 def test_an_answer_counts_for_its_own_delivery_and_under_the_services_seal_alone(courier, events, monkeypatch):
     """Else a late answer, or a forged one, would make the relay forget pointers to what was never applied."""
     delivery, token = uuid.uuid4(), next(tokens)
-    lane = mail.lane_of(CONTEXT, token)
+    lane = mail.lanes_of(CONTEXT, token)[0]
     answer_to("another one", lane, SECRET)
     answer_to(str(delivery), lane, "x" * 40)
     answer_to(str(delivery), lane, SECRET, sealed_for="another one")
@@ -168,19 +168,19 @@ def test_a_database_that_is_away_is_unavailable_and_a_bad_batch_an_error(courier
 
 
 def test_threads_get_each_its_own_answer(courier, events, threads):
-    """Two of the same holder, and of others; more deliveries than lanes."""
+    """Six of one holder, which has four lanes, and two of another."""
     answers: dict[str, list[str]] = {}
 
     def carry(n: int) -> None:
         for k in range(4):
             key = f"{n}-{k}"
-            answers[key] = courier.post_changes(events((0, n // 2, k), key))["applied"]
+            answers[key] = courier.post_changes(events((0, n // 6, k), key))["applied"]
 
-    for n in range(6):
+    for n in range(8):
         threads.start(carry, n)
     threads.join(60)
     assert answers == {key: [f"bank.Code/{key}"] for key in answers}
-    assert len(answers) == 24
+    assert len(answers) == 32
 
 
 @pytest.mark.parametrize("broker", ["valkey"], indirect=True)  # RabbitMQ is killed in test_rabbitmq
