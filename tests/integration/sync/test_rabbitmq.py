@@ -134,6 +134,7 @@ def is_drained() -> bool:
     return not outbox.depth(CONTEXT, SOURCE)
 
 
+@pytest.mark.timeout(300)  # RabbitMQ starts twice; where the machine has other work that takes a minute each time
 def test_p06_p12_nothing_is_lost_when_rabbitmq_is_killed_in_the_midst_of_a_stream(
     fresh, broker, rabbitmq, worker_of, tmp_path, threads
 ):
