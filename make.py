@@ -22,6 +22,7 @@ UV = os.path.join(VENV, "bin", "uv")
 LOCK = os.path.join(ROOT, "requirements.lock")
 STAMP = os.path.join(VENV, "set-up")
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # Debian's; what PATH has insists on the system's own broker
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 TARGETS = (
@@ -130,6 +131,7 @@ def main(words):
         return check(LINT)
     need_curl()
     need_browser()
+    need_rabbitmq()
     if extra:
         return check(LINT + (("pytest", ["-m", "pytest", "-q"] + extra),))
     return check(LINT + TESTS)
@@ -288,6 +290,16 @@ def need_browser():
 
 def need_curl():
     need(("curl",), "curl", "the proxy's tests need curl")
+
+
+def need_rabbitmq():
+    """Debian's RabbitMQ, which the tests start themselves. Where installing it would start a service of the system we ask."""
+    if os.path.exists("/run/systemd/system") and not any(map(shutil.which, (RABBITMQ, "rabbitmq-server"))):
+        raise Stop(
+            "the tests of brokers need RabbitMQ, and installing it here would start it as a service; type "
+            "`%sapt-get install rabbitmq-server && %ssystemctl disable --now rabbitmq-server` and start again" % (sudo(), sudo())
+        )
+    need((RABBITMQ, "rabbitmq-server"), "rabbitmq-server", "the tests of brokers need RabbitMQ")
 
 
 def need(programs, package, why):

@@ -14,6 +14,7 @@ from psycopg import sql
 from deploy.local.supervisor import Estate
 from tests.mailbox import Mailbox, open_mailbox
 from tests.operator import Operator
+from tests.rabbitmq import RabbitMQ
 from tests.servers import state_directory
 
 
@@ -52,6 +53,16 @@ def postgres() -> Iterator[Postgres]:
 def valkey_url() -> str:
     """A Valkey of this session; database number included, so that a test may flush it."""
     return os.environ["REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A RabbitMQ of this session; started by the first test that needs one."""
+    server = RabbitMQ(state_directory())
+    server.start()
+    yield server
+    server.stop()
+    server.discard()
 
 
 @pytest.fixture(scope="session")

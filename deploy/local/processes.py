@@ -11,9 +11,12 @@ from collections.abc import Iterable, Mapping
 from deploy.local.child import Process
 from deploy.local.place import SERVICE, Place, environment
 from deploy.local.readiness import Answers, Says
+from strangler.sync import mail
 
 # As root Celery warns at length; the estate on a developer's machine or in a container is meant to run so.
 CELERY = ("-W", "ignore:You're running the worker with superuser privileges", "-m", "celery", "--no-color", "-A")
+
+PAYMENTS_CHANGES = mail.queue_of("payments")  # what `transport = "celery"` sends; empty with `http`
 
 # The application has four processes: what waits for one of them waits in the proxy, where a hand-over can still park it. And on a
 # small machine that does everything at once the reverse mirror may be late: better an answer that is late than one that is old.
@@ -65,11 +68,11 @@ def applications(place: Place, inherited: Mapping[str, str]) -> tuple[Process, .
         Process(
             name="payments-worker",
             unit="payments",
-            argv=worker(python, "payments_service", queues=("payments",), threads=2),
+            argv=worker(python, "payments_service", queues=("payments", PAYMENTS_CHANGES), threads=2),
             env=payments,
             cwd=service,
             what="tasks",
-            queues=("payments",),
+            queues=("payments", PAYMENTS_CHANGES),
             ready=Says(" ready."),
             health=_answers_to_ping(python, "payments"),
         ),

@@ -19,6 +19,7 @@ Access = Literal["auto", "read", "write"]
 STICKY = ("user", "cookie", "address")
 SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB)$")
 BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+TRANSPORTS = ("http", "celery")
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 COPY = re.compile(r"^(?P<label>\w+\.\w+)(?:\((?P<columns>\w+(?:\s*,\s*\w+)*)\))?$")
@@ -99,6 +100,8 @@ class Context:
     also_written_by: tuple[str, ...] = ()
     read_copies: tuple[ReadCopy, ...] = ()
     service_urls: tuple[str, ...] = ()
+    transport: str = "http"
+    """How changes get to the service; all that is asked and answered is HTTP in any case."""
     sticky: str = "user"
     identity: bool = True
     """The service is told who asks; one that reads the monolith's sessions itself need not be."""
@@ -263,11 +266,16 @@ class _Reader:
             listed = []
         routes = [self.route(item, f"{key}.routes[{index}]") for index, item in enumerate(listed)]
         service = self.table(raw, "service", f"{key}.service")
-        self.unknown(service, {"urls", "sticky", "identity", "health"}, f"{key}.service")
+        self.unknown(service, {"urls", "transport", "sticky", "identity", "health"}, f"{key}.service")
         sticky = service.get("sticky", "user")
         if sticky not in STICKY:
             self.problem(12, f"{key}.service.sticky", f"is {sticky!r}", f"It is one of {', '.join(STICKY)}.")
             sticky = "user"
+        transport = service.get("transport", "http")
+        if transport not in TRANSPORTS:
+            hint = 'It is http, or celery for a service in Python that has a worker: transport = "celery".'
+            self.problem(47, f"{key}.service.transport", f"is {transport!r}", hint)
+            transport = "http"
         shadow = self.table(raw, "shadow", f"{key}.shadow")
         self.unknown(shadow, {"share"}, f"{key}.shadow")
         receivers = self.table(raw, "receivers", f"{key}.receivers")
@@ -281,6 +289,7 @@ class _Reader:
             also_written_by=self.strings(raw, "also_written_by", key),
             read_copies=self.copies(raw, key),
             service_urls=self.urls(service, "urls", f"{key}.service"),
+            transport=transport,
             sticky=sticky,
             identity=self.flag(service, "identity", f"{key}.service", True),
             health=self.page(service, f"{key}.service"),

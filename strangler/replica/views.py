@@ -15,19 +15,18 @@ from django.views.decorators.csrf import csrf_exempt
 
 from strangler import conf
 from strangler.domain import wire
-from strangler.domain.envelope import BadEvent, from_json
+from strangler.domain.envelope import BadEvent
 from strangler.domain.tokens import BadToken, verify
 from strangler.errors import StranglerError
-from strangler.problems import from_error, problem
+from strangler.problems import problem
 from strangler.replica import quiet, readiness
-from strangler.sync import apply, collections, feed, marker, outbox, sequences
+from strangler.replica.changes import LARGEST, refusal, take
+from strangler.sync import collections, feed, marker, outbox, sequences
 from strangler.sync import digest as digests
 from strangler.sync import metrics as stream_metrics
 from strangler.sync import ownership as owners
-from strangler.sync.database import message, rows, snapshot, sqlstate
-from strangler.sync.garbage import uncollected
+from strangler.sync.database import rows, snapshot
 
-LARGEST = 64_000_000  # bytes of a batch
 View = Callable[[HttpRequest], HttpResponse]
 CHANGED_SINCE = """
 SELECT key FROM strangler_applied WHERE collection = %s AND round > %s ORDER BY key
@@ -57,16 +56,10 @@ def _contract(*methods: str) -> Callable[[View], View]:
                 return answer
             try:
                 return view(request)
-            except BadEvent as error:
-                return problem(400, "Bad request", str(error))
-            except StranglerError as error:
-                return from_error(error)
-            except Error as error:
-                if sqlstate(error)[:2] == "22":
-                    return problem(400, "Bad request", message(error))
-                answer = problem(503, "Database unavailable", message(error))
-                answer["Retry-After"] = "1"
-                return answer
+            except (BadEvent, StranglerError, Error) as error:
+                refused = refusal(error)
+                assert refused is not None
+                return refused
 
         return csrf_exempt(transaction.non_atomic_requests(guarded))
 
@@ -110,10 +103,7 @@ def _number(request: HttpRequest, name: str, default: int) -> int:
 def changes(request: HttpRequest) -> HttpResponse:
     """POST: a batch of events becomes rows, in one transaction. GET: this side's own changes after a position (P11)."""
     if request.method == "POST":
-        body = _body(request)
-        with uncollected():
-            events = from_json(body)
-        return _json(apply.apply(events).to_json())
+        return _json(take(_body(request)))
     text = feed.read(_context(), _number(request, "after", 0), _number(request, "limit", feed.LIMIT))
     return HttpResponse(text, content_type="application/json")
 

@@ -13,7 +13,8 @@ from strangler import conf
 from strangler.domain import wire
 from strangler.domain.envelope import CONTENT_TYPE, Event, to_json
 from strangler.domain.tokens import issue
-from strangler.errors import Gone, Misconfigured, ServiceUnavailable, StaleEpoch, StranglerError
+from strangler.errors import Misconfigured, ServiceUnavailable
+from strangler.sync.answer import judge
 from strangler.sync.collections import declared
 
 TIMEOUT = (1.0, 5.0)  # seconds to connect, to answer
@@ -101,16 +102,12 @@ class ServiceClient:
                 f"the {self.context} service at {self.url} does not answer ({type(error).__name__}); "
                 "is it running? See: strangler status"
             ) from error
-        if response.status_code == 409:
-            raise StaleEpoch(_detail(response))
-        if response.status_code == 410:
-            raise Gone(_detail(response), _floor(response))
-        if response.status_code >= 500:
-            raise ServiceUnavailable(
-                f"the {self.context} service at {self.url} answered {response.status_code}: {_detail(response)}"
-            )
-        if response.status_code != 200:
-            raise StranglerError(f"{method} {self.url}{path} was answered {response.status_code}: {_detail(response)}")
+        judge(
+            response.status_code,
+            response.content,
+            who=f"the {self.context} service at {self.url}",
+            call=f"{method} {self.url}{path}",
+        )
         is_json = "json" in response.headers.get("Content-Type", "")  # a health check may be answered with any text
         return wire.loads(response.content) if is_json and response.content else None
 
@@ -121,18 +118,3 @@ def _session() -> requests.Session:
         session = _sessions.session = requests.Session()
         session.trust_env = False  # no proxy and no .netrc between our own processes
     return session
-
-
-def _floor(response: requests.Response) -> int:
-    try:
-        return int(response.json()["floor"])
-    except (ValueError, KeyError, TypeError):
-        return 0
-
-
-def _detail(response: requests.Response) -> str:
-    try:
-        said = response.json()
-        return str(said.get("detail") or said.get("title") or said)
-    except (ValueError, AttributeError):
-        return response.text[:200]

@@ -351,9 +351,9 @@ def run(
 
 def _hold(held: Lease, destination: Destination | None, using: str | None, end: float, linger: bool) -> int:
     if destination is None:
-        from strangler.sync.client import ServiceClient
+        from strangler.sync.transport import destination_of
 
-        destination = ServiceClient(held.context)
+        destination = destination_of(held.context)
     relay, rounds = Relay(held, destination, using, FIRST), 0
     asked = wake.linger if linger else wake.is_asked
     try:

@@ -11,6 +11,7 @@ lost, and the floor comes within a second or two.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Any
 import redis
 from celery import current_app
 
+from strangler.sync import line
 from strangler.sync.broker import client, long_client
 
 log = logging.getLogger("strangler.sync")
@@ -40,8 +42,8 @@ redis.call('PEXPIRE', KEYS[3], ARGV[1])
 return 1
 """
 BACKOFF_S = 1.0
-# Kombu's Redis transport: no publisher waits longer than this for a broker that is away.
-QUICK = {"socket_connect_timeout": 0.05, "socket_timeout": 0.05, "max_retries": 0}
+STEP_S = 0.05  # no publisher waits longer than this for a step of a broker that is away
+QUICK = {"socket_connect_timeout": STEP_S, "socket_timeout": STEP_S, "max_retries": 0, "confirm_publish": False}
 
 failures = 0
 _silent_until = 0.0
@@ -64,7 +66,7 @@ def wake(stream: str) -> bool:
     except Exception as error:  # whatever the broker's client raises: the committed request must not fail (P12)
         failures += 1
         _silent_until = time.monotonic() + BACKOFF_S
-        _local.connection = None
+        _hang_up()
         log.warning("wake.failed stream=%s failures=%d error=%s", stream, failures, error)
         return False
 
@@ -137,7 +139,18 @@ def _send(stream: str) -> None:
 
 def _connection() -> Any:
     """This thread's own connection to the broker, with short time limits; the application's stays as it is configured."""
-    if getattr(_local, "connection", None) is None:
-        is_redis = str(current_app.conf.broker_url or "").startswith(("redis", "rediss", "valkey"))
-        _local.connection = current_app.connection_for_write(transport_options=QUICK if is_redis else {}, connect_timeout=0.05)
-    return _local.connection
+    kept = getattr(_local, "connection", None)
+    if kept is not None and not line.is_quiet(kept):
+        _hang_up()
+        kept = None
+    if kept is None:
+        kept = _local.connection = current_app.connection_for_write(transport_options=QUICK, connect_timeout=STEP_S)
+        line.limit(kept, STEP_S)
+    return kept
+
+
+def _hang_up() -> None:
+    kept, _local.connection = getattr(_local, "connection", None), None
+    if kept is not None:
+        with contextlib.suppress(Exception):  # it was broken
+            line.drop(kept)

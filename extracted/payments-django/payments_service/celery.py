@@ -1,4 +1,4 @@
-"""The Celery application of the service: ``celery -A payments_service.celery worker -Q payments``."""
+"""The Celery application of the service: ``celery -A payments_service.celery worker -Q payments,strangler.payments``."""
 
 import os
 

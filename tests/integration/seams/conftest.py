@@ -14,6 +14,7 @@ import pytest
 from celery import signals
 from celery.contrib.testing.worker import start_worker
 from django.db import connection, connections
+from kombu import pools
 
 from strangler import conf
 from strangler.sync import fence, ownership
@@ -101,6 +102,22 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
     monkeypatch.setattr(claims, "time", Clock)
     return looked
+
+
+@contextmanager
+def using_broker(url: str) -> Iterator[None]:
+    """The monolith's Celery speaks to another broker for a while; what it keeps of connections is thrown away both times."""
+    from monolith.celery import app
+
+    def forget() -> None:
+        pools.reset()
+        app._pool = app.amqp._producer_pool = None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CELERY_BROKER_URL", url)
+        forget()
+        yield
+        forget()
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""PROTOCOL, Cut-over 2 and 7, with a real worker: a context's tasks are set aside while it is handed over, and go on after."""
+"""PROTOCOL, Cut-over 2 and 7, with a real worker: a context's tasks are set aside while it is handed over, and go on after.
+
+On kombu's broker within the process, and on RabbitMQ.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from strangler.domain.channels import TABLE, WORKERS
 from strangler.seams import owner_task
 from strangler.sync.broker import client
 
-from .conftest import real_worker
+from .conftest import real_worker, using_broker
 from .test_tasks import forwarded
 
 Own = Callable[..., None]
@@ -43,11 +46,12 @@ def other(word: str) -> None:
     ran.put(word)
 
 
-@pytest.fixture(scope="module")
-def working() -> Iterator[None]:
+@pytest.fixture(scope="module", params=["memory", "rabbitmq"])
+def working(request: pytest.FixtureRequest) -> Iterator[None]:
     """A worker with threads."""
     client().delete(TABLE, WORKERS)
-    with real_worker(pool="threads", concurrency=2):
+    url = "memory://" if request.param == "memory" else request.getfixturevalue("rabbitmq").url
+    with using_broker(url), real_worker(pool="threads", concurrency=2):
         yield
     client().delete(TABLE, WORKERS)
 

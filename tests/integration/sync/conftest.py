@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
@@ -17,9 +18,11 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
+from tests.rabbitmq import RabbitMQ
+
 if TYPE_CHECKING:  # at run time only once Django is set up, which is after this file is loaded
     from tests.integration.sync.estate import Estate, Threads
-    from tests.integration.sync.process import Service
+    from tests.integration.sync.process import Mailed, Service, Worker
 
 HERE = Path(__file__).resolve().parent
 APPS = ["tests.integration.sync.people", "tests.integration.sync.bank"]
@@ -83,3 +86,56 @@ def service(estate: Estate) -> Iterator[Service]:
     running.start()
     yield running
     running.kill()
+
+
+@pytest.fixture(scope="session")
+def worker_of(sync_databases: Estate, tmp_path_factory) -> Iterator[Callable[[str], Worker]]:
+    """The bank's worker on a broker: one for the session, started where it does not run (a test may have killed it)."""
+    from tests.integration.sync.process import Worker
+
+    known: dict[str, Worker] = {}
+
+    def worker_of(broker: str) -> Worker:
+        if broker not in known:
+            known[broker] = Worker(broker, tmp_path_factory.mktemp("worker"))
+        known[broker].start()
+        return known[broker]
+
+    yield worker_of
+    for worker in known.values():
+        worker.kill()
+
+
+@pytest.fixture
+def valkey_broker(valkey_url: str) -> str:
+    """Valkey as a broker, in a database of its own."""
+    return urlunsplit(urlsplit(valkey_url)._replace(path="/9"))
+
+
+@pytest.fixture
+def rabbitmq_broker(rabbitmq: RabbitMQ) -> str:
+    return rabbitmq.url
+
+
+@pytest.fixture
+def broker(valkey_broker: str, monkeypatch) -> str:
+    """The broker of this process."""
+    monkeypatch.setenv("CELERY_BROKER_URL", valkey_broker)
+    return valkey_broker
+
+
+@pytest.fixture
+def mailed(estate: Estate, broker: str, worker_of: Callable[[str], Worker]) -> Iterator[Mailed]:
+    """The bank's service, whose changes come to its worker by Celery."""
+    from tests.integration.sync.process import Mailed
+
+    running = Mailed(worker_of(broker))
+    running.start()
+    yield running
+    super(Mailed, running).kill()  # the worker serves the next test too
+
+
+@pytest.fixture(params=["http", "celery"])
+def served(request: pytest.FixtureRequest) -> Service:
+    """The bank's service, reached by each transport in turn."""
+    return request.getfixturevalue({"http": "service", "celery": "mailed"}[request.param])

@@ -19,10 +19,14 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://dev:dev@1
 INSTALLED_APPS = ["strangler", "strangler.replica", "tests.integration.sync.people", "tests.integration.sync.bank"]
 MIDDLEWARE: list[str] = []
 STRANGLER = {
-    "ESTATE": HERE / "strangler.toml",
+    "ESTATE": env.str("SYNC_ESTATE", default=str(HERE / "strangler.toml")),
     "SIDE": env.str("SYNC_SIDE", default="monolith"),
     "CONTEXT": env.str("SYNC_CONTEXT", default=""),
     "REDIS_URL": env.str("REDIS_URL", default="redis://127.0.0.1:63999/4"),
     "TOKEN": "a token that is long enough for the tests",
     "DATABASE": "default",
 }
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -1,4 +1,7 @@
-"""Real HTTP, real processes, many connections, two relays that fight for the stream: both sides end equal, row by row."""
+"""Real processes, many connections, two relays that fight for the stream: both sides end equal, row by row.
+
+Over HTTP and over Celery alike (``served.destination()``); ``test_rabbitmq`` has what differs with that broker.
+"""
 
 from __future__ import annotations
 
@@ -98,19 +101,19 @@ def assert_converged(estate, service, stream: str) -> None:
     assert drift.check(stream, using=SOURCE, client=service.client()).differing == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_p06_p08_two_relays_over_http_end_with_both_sides_equal(estate, service, threads, seed):
+@pytest.mark.parametrize(("served", "seed"), [("http", 1), ("http", 2), ("celery", 3)], indirect=["served"])
+def test_p06_p08_two_relays_end_with_both_sides_equal(estate, served, threads, seed):
     load, stop = Workload(SOURCE), threading.Event()
     carriers = [
         threads.start(
-            fights, stop, lambda: relay.run(CONTEXT, using=SOURCE, destination=service.client(), budget_s=0.2), CONTEXT
+            fights, stop, lambda: relay.run(CONTEXT, using=SOURCE, destination=served.destination(), budget_s=0.2), CONTEXT
         )
         for _ in range(2)
     ]  # fmt: skip
     writers = [threads.start(load.write, seed * 100 + n, 60) for n in range(3)]
     wait_for(lambda: load.acknowledged > 40, "some load", 30)
-    service.kill()
-    service.start()
+    served.kill()
+    served.start()
     for writer in writers:
         writer.join(60)
     stop.set()
@@ -120,12 +123,12 @@ def test_p06_p08_two_relays_over_http_end_with_both_sides_equal(estate, service,
     rows("UPDATE strangler_stream SET lease_until = NULL, retry_at = NULL", using=SOURCE)
 
     def is_drained() -> bool:
-        relay.run(CONTEXT, using=SOURCE, destination=service.client())
+        relay.run(CONTEXT, using=SOURCE, destination=served.destination())
         return not outbox.depth(CONTEXT, SOURCE)
 
     wait_for(is_drained, "the drain", 30)
     assert load.acknowledged > 100
-    assert_converged(estate, service, CONTEXT)
+    assert_converged(estate, served, CONTEXT)
 
 
 def test_p11_two_pullers_over_http_end_with_both_sides_equal(estate, service, threads):
@@ -153,14 +156,14 @@ def test_p11_two_pullers_over_http_end_with_both_sides_equal(estate, service, th
     assert_converged(estate, service, stream)
 
 
-def test_the_whole_way_there_and_back_over_http(estate, service):
+def test_the_whole_way_there_and_back(estate, served):
     """Fence, drain to a marker, hand over, write there, drain back, hand back: the engine's steps with the real calls."""
-    client = service.client()
+    client, destination = served.client(), served.destination()
     Account.objects.using(SOURCE).create(handle="a")
-    relay.run(CONTEXT, using=SOURCE, destination=client)
+    relay.run(CONTEXT, using=SOURCE, destination=destination)
     ownership.change(CONTEXT, epoch=1, owner="none", operation="cut", using=SOURCE)
     fence_marker = marker.draw(SOURCE)
-    relay.run(CONTEXT, using=SOURCE, destination=client)
+    relay.run(CONTEXT, using=SOURCE, destination=destination)
     assert estate.stream()["marker"] > fence_marker
     from strangler.sync import sequences
 
@@ -178,7 +181,7 @@ def test_the_whole_way_there_and_back_over_http(estate, service):
     ownership.change(CONTEXT, epoch=2, owner="monolith", operation="back", using=SOURCE)
     client.put_ownership(epoch=2, owner="monolith", operation="back")
     Code.objects.using(SOURCE).create(code="written here again")
-    relay.run(CONTEXT, using=SOURCE, destination=client)
+    relay.run(CONTEXT, using=SOURCE, destination=destination)
     estate.assert_equal()
 
 

@@ -63,6 +63,12 @@ def test_a_service_is_told_who_asks_unless_it_wants_not_to() -> None:
     assert not parse(tomllib.loads(declined))[0].contexts["payments"].identity
 
 
+def test_changes_go_by_http_unless_it_says_celery() -> None:
+    assert parse(tomllib.loads(GOOD))[0].contexts["payments"].transport == "http"
+    mailed = GOOD.replace('sticky = "cookie"', 'transport = "celery"')
+    assert parse(tomllib.loads(mailed))[0].contexts["payments"].transport == "celery"
+
+
 def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
     text = GOOD.replace('prefix = "/api/payments"', 'prefix = "/api/payments", csrf = true')
     assert [route.csrf for route in parse(tomllib.loads(text))[0].contexts["payments"].routes] == [True, False]
@@ -81,6 +87,11 @@ def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
         (('prefix = "/api/payments"', 'prefix = "/a", path = "/b"'), "contexts.payments.routes[0]"),
         (('access = "write"', 'access = "both"'), "contexts.payments.routes[1].access"),
         (('sticky = "cookie"', 'sticky = "pod"'), "contexts.payments.service.sticky"),
+        (
+            ('sticky = "cookie"', 'transport = "carrier pigeon"'),
+            "contexts.payments.service.transport: is 'carrier pigeon' (strangler.E047)",
+        ),
+        (('sticky = "cookie"', 'transport = ["celery"]'), "contexts.payments.service.transport: is ['celery'] (strangler.E047)"),
         (('sticky = "cookie"', "identity = 1"), "contexts.payments.service.identity: is 1 (strangler.E019)"),
         (('access = "write"', 'csrf = "yes"'), "contexts.payments.routes[1].csrf"),
         (('health = "/readyz"', 'health = "readyz"'), "contexts.payments.service.health"),

@@ -31,7 +31,7 @@ def test_every_unit_has_a_queue_and_a_database_of_its_own(tmp_path: Path) -> Non
     place = Place(tmp_path, Ports())
     rows = {row.name: row for row in applications(place, {"PATH": "/bin"})}
     assert rows["worker"].queues == ("monolith", "strangler")
-    assert rows["payments-worker"].queues == ("payments",)
+    assert rows["payments-worker"].queues == ("payments", "strangler.payments")
     assert rows["monolith"].env["DATABASE_URL"].endswith("@127.0.0.1:25432/shop")
     assert rows["payments"].env["DATABASE_URL"].endswith("@127.0.0.1:25432/payments")
     assert rows["monolith"].env["STRANGLER_SERVICE_TOKEN"] == rows["payments"].env["STRANGLER_SERVICE_TOKEN"]
