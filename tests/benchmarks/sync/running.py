@@ -92,6 +92,7 @@ class Running:
         while any((celery_app.control.inspect(timeout=5, limit=1).active() or {"nobody": True}).values()):
             if time.monotonic() > until:
                 raise RuntimeError("the worker does not come to rest")
+            time.sleep(0.05)
 
     def start_stream(self) -> None:
         from strangler.sync import streams, wake
