@@ -16,7 +16,7 @@ ORDER = (*SESSIONS, "worker", "gunicorn", "Valkey", "writer", "copying")
 
 
 def seconds(running: Running, writers: Mapping[str, int] | None = None) -> Counter[str]:
-    """By kind; ``writers`` names further processes. PostgreSQL's rest is what it spent beside the sessions that are told apart."""
+    """By kind; ``writers`` names further processes. PostgreSQL's rest is what it spent beside the sessions told apart."""
     found = running.sessions.seconds()
     others = {"worker": running.worker.pid, "gunicorn": running.service.pid, "Valkey": running.valkey.child.pid}
     for name, pid in (others | dict(writers or {})).items():
