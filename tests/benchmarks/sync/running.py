@@ -25,6 +25,7 @@ from deploy.local.ports import Ports
 from deploy.local.postgres import Postgres
 from deploy.local.readiness import Answers, Says
 from deploy.local.valkey import Valkey
+from tests.benchmarks.sync.sessions import Sessions
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = "tests.benchmarks.ledger"
@@ -48,10 +49,8 @@ class Server(Postgres):
         made = super().prepare()
         return replace(made, argv=(*made.argv, "-c", "track_commit_timestamp=on"))
 
-    def sessions(self) -> list[tuple]:
-        """Process id, database, application and kind of each backend; only a superuser sees all."""
-        with self._connect() as connection:
-            return connection.execute("SELECT pid, datname, application_name, backend_type FROM pg_stat_activity").fetchall()
+    def superuser(self) -> psycopg.Connection:
+        return self._connect()
 
 
 @dataclass
@@ -64,6 +63,7 @@ class Running:
     valkey: Valkey
     worker: Child
     service: Child
+    sessions: Sessions
     env: dict[str, str]
 
     def connect(self, url: str, name: str = "bench") -> psycopg.Connection:
@@ -92,6 +92,7 @@ class Running:
         while any((celery_app.control.inspect(timeout=5, limit=1).active() or {"nobody": True}).values()):
             if time.monotonic() > until:
                 raise RuntimeError("the worker does not come to rest")
+            time.sleep(0.05)
 
     def start_stream(self) -> None:
         from strangler.sync import streams, wake
@@ -130,7 +131,10 @@ def running() -> Iterator[Running]:
         place = Place(directory, ports)
         service = _started(stack, _service(place, env | {"DATABASE_URL": destination}), directory)
         worker = _started(stack, _worker(place, env), directory)
-        yield Running(source, destination, server, valkey, worker, service, env)
+        sessions = Sessions(server.superuser())
+        sessions.start()
+        stack.callback(sessions.end)
+        yield Running(source, destination, server, valkey, worker, service, sessions, env)
 
 
 def set_up(env: dict[str, str]) -> None:
