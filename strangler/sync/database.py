@@ -13,6 +13,9 @@ from django.db.utils import Error
 from strangler import conf
 
 
+BY_INDEX = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+
+
 def alias(using: str | None = None) -> str:
     """``using``, or the configured ``STRANGLER["DATABASE"]``."""
     return using or str(conf.setting("DATABASE"))
@@ -64,13 +67,14 @@ def value(sql: str, params: Any = None, using: str | None = None) -> Any:
 
 
 @contextlib.contextmanager
-def snapshot(using: str | None = None) -> Iterator[Any]:
+def snapshot(using: str | None = None, *, by_index: bool = False) -> Iterator[Any]:
     """A cursor in one REPEATABLE READ, READ ONLY transaction: all its statements see one instant (P6).
 
-    The instant is that of the first statement in it, not of entering. Must not be called inside a transaction.
+    The instant is that of the first statement in it, not of entering. Must not be called inside a transaction. ``by_index``:
+    every plan goes along an index. What the statistics say of an outbox was true at another moment: now it is full, now empty.
     """
     with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY" + (BY_INDEX if by_index else ""))
         yield cursor
 
 

@@ -205,7 +205,7 @@ class Relay:
         if self._sweep is None:
             self._floor.note(self.using)
         drawn = marker.draw(self.using)
-        with uncollected(), snapshot(self.using) as cursor:
+        with uncollected(), snapshot(self.using, by_index=True) as cursor:
             after = self._sweep.reached if self._sweep else self._floor.at
             # A new sweep sees again what failed and what is under way.
             limit = self.limit + (0 if self._sweep else len(self.failed) + len(self._sent))
