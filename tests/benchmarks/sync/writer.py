@@ -26,7 +26,8 @@ SELECT n, n %% 5000, 'transfer', (n %% 100000) / 100.0, 'EUR', gen_random_uuid()
 FROM generate_series(%(first)s::bigint, %(first)s::bigint + %(count)s - 1) AS n
 """
 UPDATE_MANY = """
-UPDATE ledger_entry SET amount = amount + 1, is_settled = NOT is_settled WHERE id BETWEEN %(first)s AND %(first)s + %(count)s - 1
+UPDATE ledger_entry SET amount = amount + 1, is_settled = NOT is_settled 
+WHERE id BETWEEN %(first)s::bigint AND %(first)s::bigint + %(count)s - 1
 """
 INSERT_ONE = """
 INSERT INTO ledger_entry (id, account_id, kind, amount, currency, reference, note, is_settled, due_on, created_at)
