@@ -53,7 +53,7 @@ from strangler.sync.outbox import Pointer
 log = logging.getLogger("strangler.sync")
 
 FIRST, LIMIT = 500, 8000  # changes in the first round of a run, and in any
-ANSWER_S = 0.25  # a destination that takes longer than this for a round gets a smaller one next
+ANSWER_S = 0.5  # a destination that takes longer than this for a round gets a smaller one next
 UNDER_WAY = 2  # rounds that are sent and not acknowledged yet, while the next one is read
 TRIES = 3  # sweeps in which a key must fail before it is poison (P9)
 SPACING_S = 0.1  # from the beginning of one round to the next under steady load: a round costs much the same however full it is
