@@ -102,9 +102,9 @@ def begin(
 
 
 def _service(context: str, timeout: tuple[float, float] | None) -> Remote:
-    from strangler.sync.client import TIMEOUT, ServiceClient
+    from strangler.sync.client import ServiceClient
 
-    return ServiceClient(context, timeout=timeout or TIMEOUT)
+    return ServiceClient(context, timeout=timeout) if timeout else ServiceClient(context)
 
 
 def _remember(report: DriftReport, marker: int, since: int | None, using: str | None) -> None:
