@@ -6,6 +6,7 @@
 ``REDIS_URL`` where the route table, acknowledgements, markers and wake-ups travel
 ``TOKEN``     the shared secret from which service tokens are made
 ``DATABASE``  alias of the database whose tables move
+``SAMPLING``  share of a core, on each side, for comparing rows all the time; 0: never
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "TOKEN": "",
     "DATABASE": "default",
+    "SAMPLING": 0.01,
 }
 
 

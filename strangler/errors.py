@@ -39,5 +39,9 @@ class LostLease(StranglerError):
     """Another holder took the stream or the operation over; this one must stop without writing."""
 
 
+class NotServed(StranglerError):
+    """A service has no such call or collection (404): it is of an older contract, or of another language that leaves it out."""
+
+
 class ServiceUnavailable(StranglerError):
     """A service did not answer, or answered 5xx. The message names it and the next command to run."""

@@ -45,7 +45,16 @@ def keep_to_budgets() -> None:
 def _parts() -> list[Callable[[], object]]:
     if conf.side() != "monolith":
         return [guard_identity, keep_to_budgets]
-    return [guard_identity, keep_to_budgets, retreat.retreat, go_on, publish.republish, reconcile.tell_owed, streams.floor]
+    return [
+        guard_identity,
+        keep_to_budgets,
+        retreat.retreat,
+        go_on,
+        publish.republish,
+        reconcile.tell_owed,
+        streams.floor,
+        streams.sample,
+    ]
 
 
 @worker_ready.connect

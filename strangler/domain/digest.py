@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +20,9 @@ from strangler.domain import wire
 from strangler.domain.wire import Kind
 
 MODULUS = 1 << 64
+# Fractions and exponents, integers that a double may not hold, and what is not ordered by code point as by UTF-16 code unit.
+PECULIAR = re.compile(r"\d[.eE]|\d{16}|[\ud800-\U0010ffff]|\\u")
+PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,19 @@ def canonical_json(value: wire.Json) -> str:
     return "[" + ",".join(map(canonical_json, value)) + "]"
 
 
+def canonical_json_text(text: str) -> str:
+    """``canonical_json`` of JSON as text; several times as fast where neither numbers nor the order of names are peculiar."""
+    if PECULIAR.search(text):
+        return canonical_json(wire.loads(text))
+    return PLAIN.encode(json.loads(text))
+
+
 def number(value: float) -> str:
     """ECMAScript's ``Number::toString``: shortest digits, exponent only from 1e21 and below 1e-6."""
+    written = repr(value)  # the shortest digits too; an exponent only from 1e16 and below 1e-4
+    if "e" not in written and "n" not in written:
+        written = written.removesuffix(".0")
+        return "0" if written == "-0" else written
     if value != value or value in (float("inf"), float("-inf")):
         return str(wire.to_wire(value))
     if value == 0:

@@ -133,7 +133,7 @@ def drift(checks: Sequence[DriftSeen], *, max_age_s: float) -> Verdict:
     observed = f"{rows} rows, {age:.0f} s ago"
     if rows:
         names = ", ".join(check.stream for check in checks if check.differing)
-        return gate.fails(observed, f"{rows} rows differ between the sides in {names}: strangler sync repair")
+        return gate.fails(observed, f"{rows} rows differ between the sides in {names}: strangler sync verify CONTEXT --repair")
     if age > max_age_s:
         return gate.unknown(observed, f"the last clean check is {age:.0f} s old")
     return gate.passes(observed, f"both sides were equal {age:.0f} s ago")

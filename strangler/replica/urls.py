@@ -7,6 +7,7 @@ from strangler.replica import views
 urlpatterns = [
     path("_strangler/changes", views.changes, name="strangler-changes"),
     path("_strangler/digest", views.digest, name="strangler-digest"),
+    path("_strangler/rows", views.rows_by_key, name="strangler-rows"),
     path("_strangler/notes", views.notes, name="strangler-notes"),
     path("_strangler/ownership", views.ownership, name="strangler-ownership"),
     path("livez", views.livez, name="strangler-livez"),

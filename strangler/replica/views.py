@@ -127,6 +127,18 @@ def digest(request: HttpRequest) -> HttpResponse:
     return _json([{"from": b.from_, "to": b.to, "count": b.count, "digest": str(b.digest)} for b in listed])
 
 
+@_contract("GET")
+def rows_by_key(request: HttpRequest) -> HttpResponse:
+    """``[{key, data}]`` of those keys that exist, each value as its canonical text. Optional in the contract: for people."""
+    name = request.GET.get("collection", "")
+    collection = collections.find(_context(), name)
+    if collection is None:
+        return problem(404, "No such collection", f"{_context()} has no collection {name!r} here")
+    with snapshot() as cursor:
+        found = digests.texts_of(cursor, collection, _keys(request.GET.get("keys", "[]")))
+    return _json([{"key": key, "data": row} for key, row in found.items()])
+
+
 def _keys(text: str) -> list[str]:
     try:
         keys = json.loads(text)

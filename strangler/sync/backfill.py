@@ -258,5 +258,8 @@ def _sweep(stream: str, id_: int, name: str, using: str | None) -> None:
         raise
     if report.differing:
         drift.repair(report, using=using)
+    if report.is_cut:
+        rows(AGAIN, [id_], using)
+        return  # there is more than it lists; the next sweep goes on
     rows(DONE, [id_], using)
     rows("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream], using)

@@ -13,7 +13,7 @@ from strangler import conf
 from strangler.domain import wire
 from strangler.domain.envelope import CONTENT_TYPE, Event, to_json
 from strangler.domain.tokens import issue
-from strangler.errors import Misconfigured, ServiceUnavailable
+from strangler.errors import Misconfigured, NotServed, ServiceUnavailable
 from strangler.sync.answer import judge
 from strangler.sync.collections import declared
 
@@ -59,6 +59,14 @@ class ServiceClient:
         """One entry per key, count 0 where it isn't there."""
         params = {"collection": collection, "keys": wire.dumps(list(keys))}
         return [{**item, "digest": int(item["digest"])} for item in self._answer("GET", "/_strangler/digest", params=params)]
+
+    def rows(self, collection: str, keys: Sequence[str]) -> dict[str, dict[str, str | None]] | None:
+        """Key → column → canonical text, of those that exist; None where the service doesn't have this optional call."""
+        params = {"collection": collection, "keys": wire.dumps(list(keys))}
+        try:
+            return {item["key"]: item["data"] for item in self._answer("GET", "/_strangler/rows", params=params)}
+        except NotServed:
+            return None
 
     def note(self, collection: str, keys: Sequence[str]) -> int:
         """Ask the service to send these keys again through its feed: how drift of a reverse stream is repaired."""

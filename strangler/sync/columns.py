@@ -108,21 +108,6 @@ class Column:
     def as_key_element(self, row: str) -> str:
         return self.at(row) if self.kind in (Kind.INTEGER, Kind.TEXT, Kind.UUID, Kind.BOOLEAN) else self.as_key(row)
 
-    def canonical(self, row: str) -> str | None:
-        """SQL: the canonical text of the value for the row digest; None where only Python can make it."""
-        column = self.at(row)
-        if self.kind in (Kind.TEXT, Kind.INTEGER, Kind.UUID):
-            return f"{column}::text"
-        if self.kind is Kind.DECIMAL:
-            return f"trim_scale({column})::text"
-        if self.kind is Kind.BOOLEAN:
-            return f"CASE {column} WHEN true THEN 't' WHEN false THEN 'f' END"
-        if self.kind is Kind.DATE:
-            return _dated(column, column, "YYYY-MM-DD")
-        if self.kind in (Kind.TIMESTAMP, Kind.LOCAL, Kind.BYTES):
-            return self.on_wire(row)
-        return None
-
 
 def _dated(column: str, shown: str, form: str) -> str:
     """SQL: ``shown`` in the form; infinity as itself; years before our era marked, because ``to_char`` hides their sign."""

@@ -1,20 +1,33 @@
 """Digests of this side's tables: of ranges, and of single keys (DESIGN section 5, P29).
 
-Where every column is of a kind that PostgreSQL can write canonically, the rows never leave the database. A column of another kind
-(float, JSON, array, range, …) is made canonical here, from the same wire values that the relay would send.
+Where PostgreSQL can write every column's canonical text, the rows never leave the database. Where a column is left to Python
+(float, JSON, array of such), all the others still come as finished text and only that one is made canonical here.
+
+Ranges are in the order of the key, and that of text is by its bytes, on whatever server. A single text key is compared by the
+``text_pattern_ops`` operators, for which Django makes an index (``…_like``); the primary key's own index has the database's
+collation and is of no use here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from strangler.domain import wire
-from strangler.domain.digest import MODULUS, RangeDigest, row_digest
+from strangler.domain.digest import MODULUS, RangeDigest, canonical_json, canonical_json_text, number
 from strangler.domain.wire import Kind
+from strangler.errors import StranglerError
+from strangler.sync import canonical, collections
+from strangler.sync.canonical import Piece
 from strangler.sync.collections import Collection
-from strangler.sync.database import quoted
+from strangler.sync.columns import Column
+from strangler.sync.database import value
+
+PATTERN = ("text", "character varying")  # types whose pattern operators are those of text
+PINNED = "SELECT " + ", ".join(f"set_config('{name}', '{setting}', true)" for name, setting in canonical.SETTINGS.items())
+_encodings: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -38,53 +51,117 @@ class Range:
 
 def in_sql(collection: Collection) -> bool:
     """Whether the database itself can make this collection's digests."""
-    return all(column.canonical("t") is not None for column in collection.columns)
+    return all(map(canonical.is_exact, collection.columns))
 
 
 def total(cursor: Any, collection: Collection, within: Range) -> RangeDigest:
     """Count and digest of a range."""
-    where, params = _where(collection, within)
-    if in_sql(collection):
-        cursor.execute(
-            f"SELECT count(*), mod(coalesce(sum({_row_digest(collection)}), 0), {MODULUS}) FROM {collection.sql} AS t {where}",
-            params,
+    return totals(cursor, collection, [within])[0]
+
+
+def totals(cursor: Any, collection: Collection, ranges: Sequence[Range]) -> list[RangeDigest]:
+    """Count and digest of each range, in one statement."""
+    if not in_sql(collection):
+        return [RangeDigest.of(digest for _, digest in _rows(cursor, collection, within)) for within in ranges]
+    row_digest = _row_digest(cursor, collection)
+    parts: list[str] = []
+    params: list[object] = []
+    for index, within in enumerate(ranges):
+        where, bounds = _where(collection, within)
+        params += bounds
+        # OFFSET 0 keeps the planner from writing the digest's expression into both aggregates.
+        parts.append(
+            f"SELECT {index} AS part, count(*), count(d), sum(d) "
+            f"FROM (SELECT {row_digest} AS d FROM {collection.sql} AS t {where} OFFSET 0) AS r"
         )
-        count, digest = cursor.fetchone()
-        return RangeDigest(count, int(digest) % MODULUS)
-    return RangeDigest.of(digest for _, digest in keys(cursor, collection, within))
+    _pin(cursor)
+    cursor.execute(" UNION ALL ".join(parts) + " ORDER BY part", params)
+    found = cursor.fetchall()
+    if any(count != known for _, count, known, _ in found):
+        raise _changed(collection)
+    return [RangeDigest(count, int(digest or 0) % MODULUS) for _, count, _, digest in found]
 
 
 def keys(cursor: Any, collection: Collection, within: Range, limit: int | None = None) -> list[tuple[str, int]]:
     """(key, digest) of each row of a range, in order of the key."""
-    where, params = _where(collection, within)
-    tail = f"ORDER BY {collection.key_order('t')}" + (f" LIMIT {int(limit)}" if limit is not None else "")
-    return _rows(cursor, collection, where, params, tail)
+    tail = f"ORDER BY {_order(collection)}" + (f" LIMIT {int(limit)}" if limit is not None else "")
+    return _rows(cursor, collection, within, tail)
 
 
 def of_keys(cursor: Any, collection: Collection, wanted: Iterable[str]) -> dict[str, int]:
     """Digest of each of the wanted keys that exists."""
-    return dict(_rows(cursor, collection, f"WHERE {collection.key_matches('t')}", [list(wanted)], ""))
+    return dict(_select(cursor, collection, f"WHERE {collection.key_matches('t')}", [list(wanted)]))
+
+
+def texts_of(cursor: Any, collection: Collection, wanted: Iterable[str]) -> dict[str, dict[str, str | None]]:
+    """Key → column → canonical text, None for NULL; of those keys that exist. For people, not for digests."""
+    columns = collection.columns
+    written = [canonical.text(c, "t") if canonical.is_exact(c) else canonical.source(c, "t") for c in columns]
+    makers = [str if canonical.is_exact(column) else _maker(column) for column in columns]
+    _pin(cursor)
+    cursor.execute(
+        f"SELECT {collection.key_text('t')}, {', '.join(written)} FROM {collection.sql} AS t WHERE {collection.key_matches('t')}",
+        [list(wanted)],
+    )
+    return {
+        key: {c.name: None if text is None else make(text) for c, make, text in zip(columns, makers, texts, strict=True)}
+        for key, *texts in cursor.fetchall()
+    }
+
+
+def key_after(cursor: Any, collection: Collection, within: Range, count: int) -> str | None:
+    """The key that comes ``count`` rows after the range's first one, or None where it has no more than so many."""
+    where, params = _where(collection, within)
+    return _edge(cursor, collection, where, params, _order(collection), offset=count)
 
 
 def buckets(cursor: Any, collection: Collection, within: Range, count: int) -> list[Bucket]:
-    """At most ``count`` runs of equally many consecutive keys; the digest of each."""
-    if in_sql(collection):
-        where, params = _where(collection, within)
-        cursor.execute(
-            "SELECT max(key) FILTER (WHERE is_first), max(key) FILTER (WHERE is_last), count(*), "
-            f"mod(sum(digest), {MODULUS}) FROM (SELECT key, digest, bucket, "
-            "lag(bucket) OVER (ORDER BY n) IS DISTINCT FROM bucket AS is_first, "
-            "lead(bucket) OVER (ORDER BY n) IS DISTINCT FROM bucket AS is_last "
-            f"FROM (SELECT {collection.key_text('t')} AS key, {_row_digest(collection)} AS digest, "
-            f"row_number() OVER (ORDER BY {collection.key_order('t')}) AS n, "
-            f"ntile({int(count)}) OVER (ORDER BY {collection.key_order('t')}) AS bucket "
-            f"FROM {collection.sql} AS t {where}) AS r) AS b "
-            "GROUP BY bucket ORDER BY bucket",
-            params,
-        )
-        return [Bucket(first, last, n, int(digest) % MODULUS) for first, last, n, digest in cursor.fetchall()]
-    found = keys(cursor, collection, within)
-    return [_bucket(part) for part in _cut(found, count)]
+    """At most ``count`` runs of equally many consecutive keys (the last may have fewer); the digest of each."""
+    if count == 1:
+        return _whole(cursor, collection, within)
+    if not in_sql(collection):
+        found = keys(cursor, collection, within)
+        size = -(-len(found) // count) or 1
+        return [_bucket(found[at : at + size]) for at in range(0, len(found), size)]
+    where, params = _where(collection, within)
+    _pin(cursor)
+    cursor.execute(f"SELECT count(*) FROM {collection.sql} AS t {where}", params)
+    (rows,) = cursor.fetchone()
+    size = -(-rows // count) or 1
+    cursor.execute(
+        f"SELECT max(key) FILTER (WHERE n %% {size} = 0), max(key) FILTER (WHERE n %% {size} = {size - 1} OR n = {rows - 1}), "
+        "count(*), count(digest), sum(digest) "
+        f"FROM (SELECT {collection.key_text('t')} AS key, {_row_digest(cursor, collection)} AS digest, "
+        f"row_number() OVER (ORDER BY {_order(collection)}) - 1 AS n FROM {collection.sql} AS t {where}) AS numbered "
+        f"GROUP BY n / {size} ORDER BY n / {size}",
+        params,
+    )
+    found = cursor.fetchall()
+    if any(n != known for _, _, n, known, _ in found):
+        raise _changed(collection)
+    return [Bucket(first, last, n, int(digest) % MODULUS) for first, last, n, _, digest in found]
+
+
+def _whole(cursor: Any, collection: Collection, within: Range) -> list[Bucket]:
+    """One run over everything: what a check of equal sides asks for, so without numbering the rows."""
+    summed = total(cursor, collection, within)
+    if not summed.count:
+        return []
+    where, params = _where(collection, within)
+    first = _edge(cursor, collection, where, params, _order(collection))
+    last = _edge(cursor, collection, where, params, _order(collection, descending=True))
+    return [Bucket(str(first), str(last), summed.count, summed.digest)]
+
+
+def _edge(cursor: Any, collection: Collection, where: str, params: list[object], order: str, offset: int = 0) -> str | None:
+    columns = ", ".join(column.at("t") for column in collection.key)
+    cursor.execute(
+        f"SELECT {collection.key_text('t')} FROM "
+        f"(SELECT {columns} FROM {collection.sql} AS t {where} ORDER BY {order} OFFSET {int(offset)} LIMIT 1) AS t",
+        params,
+    )
+    found = cursor.fetchone()
+    return found[0] if found else None
 
 
 def _bucket(part: list[tuple[str, int]]) -> Bucket:
@@ -92,62 +169,123 @@ def _bucket(part: list[tuple[str, int]]) -> Bucket:
     return Bucket(part[0][0], part[-1][0], summed.count, summed.digest)
 
 
-def _cut(found: list[tuple[str, int]], count: int) -> list[list[tuple[str, int]]]:
-    """As ``ntile`` does: the first ones are larger by one."""
-    size, larger = divmod(len(found), count)
-    parts, at = [], 0
-    for index in range(min(count, len(found))):
-        end = at + size + (index < larger)
-        parts.append(found[at:end])
-        at = end
-    return parts
+# ---- the order of keys -------------------------------------------------------------------------------------------------
+
+
+def _has_pattern(collection: Collection) -> bool:
+    (*others, last) = collection.key
+    return not others and last.type.partition("(")[0] in PATTERN
+
+
+def _order(collection: Collection, *, descending: bool = False) -> str:
+    """SQL: for ORDER BY."""
+    if _has_pattern(collection):
+        return f"{collection.key[0].at('t')} USING {'~>~' if descending else '~<~'}"
+    return ", ".join(column.ordered("t") + (" DESC" if descending else "") for column in collection.key)
 
 
 def _where(collection: Collection, within: Range) -> tuple[str, list[object]]:
-    order = f"({collection.key_order('t')})"
     parts: list[str] = []
     params: list[object] = []
-    if within.low is not None:
-        parts.append(f"{order} >= ({collection.key_bound()})")
-        params += collection.bound_params(within.low)
-    if within.high is not None:
-        parts.append(f"{order} {'<=' if within.is_closed else '<'} ({collection.key_bound()})")
-        params += collection.bound_params(within.high)
+    for bound, sign in ((within.low, ">="), (within.high, "<=" if within.is_closed else "<")):
+        if bound is None:
+            continue
+        if _has_pattern(collection):
+            parts.append(f"{collection.key[0].at('t')} ~{sign}~ %s::text")
+        else:
+            parts.append(f"({collection.key_order('t')}) {sign} ({collection.key_bound()})")
+        params += collection.bound_params(bound)
     return ("WHERE " + " AND ".join(parts) if parts else ""), params
 
 
-def _row_digest(collection: Collection) -> str:
+# ---- a row's digest ----------------------------------------------------------------------------------------------------
+
+
+def _pieces(cursor: Any, collection: Collection) -> list[Piece]:
+    alias = cursor.db.alias
+    if alias not in _encodings:
+        _encodings[alias] = str(value("SHOW server_encoding", using=alias))
+    return canonical.pieces(collection.columns, "t", is_utf8=_encodings[alias] == "UTF8")
+
+
+def _row_digest(cursor: Any, collection: Collection) -> str:
     """SQL: the row's digest as a signed number; congruent to the unsigned one modulo 2^64, so sums agree."""
-    fields = []
-    for column in sorted(collection.columns, key=lambda column: column.name):
-        name = column.name.replace("'", "''").replace("%", "%%")
-        text = column.canonical("t")
-        fields.append(f"'{name}=' || coalesce(octet_length(convert_to({text}, 'UTF8')) || ':' || ({text}), '-') || ';'")
-    text = " || ".join(fields)
-    return f"('x' || encode(substr(sha256(convert_to({text}, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint"
+    hashed = f"sha256(convert_to({canonical.joined(_pieces(cursor, collection))}, 'UTF8'))"
+    if cursor.db.pg_version >= 18_00_00:
+        return f"substr({hashed}, 1, 8)::bigint"
+    return f"('x' || left(encode({hashed}, 'hex'), 16))::bit(64)::bigint"
 
 
-def _rows(cursor: Any, collection: Collection, where: str, params: list[object], tail: str) -> list[tuple[str, int]]:
-    if in_sql(collection):
-        cursor.execute(
-            f"SELECT {collection.key_text('t')}, {_row_digest(collection)} FROM {collection.sql} AS t {where} {tail}", params
-        )
-        return [(key, digest % MODULUS) for key, digest in cursor.fetchall()]
-    nulls = ", ".join(
-        f"{column.at('t')}::text IS NOT DISTINCT FROM 'null' AS {quoted(column.name)}" for column in collection.json_columns
-    )
-    names = f"(SELECT row_to_json(w) FROM (SELECT {nulls}) AS w)::text" if nulls else "NULL"
+def _rows(cursor: Any, collection: Collection, within: Range, tail: str = "") -> list[tuple[str, int]]:
+    where, params = _where(collection, within)
+    return _select(cursor, collection, f"{where} {tail}", params)
+
+
+def _select(cursor: Any, collection: Collection, rest: str, params: list[object]) -> list[tuple[str, int]]:
+    _pin(cursor)
+    if not in_sql(collection):
+        return _by_python(cursor, collection, rest, params)
     cursor.execute(
-        f"SELECT {collection.key_text('t')}, {collection.row_json('t')}, {names} FROM {collection.sql} AS t {where} {tail}",
+        f"SELECT {collection.key_text('t')}, {_row_digest(cursor, collection)} FROM {collection.sql} AS t {rest}", params
+    )
+    found = cursor.fetchall()
+    if any(digest is None for _, digest in found):
+        raise _changed(collection)
+    return [(key, digest % MODULUS) for key, digest in found]
+
+
+def _by_python(cursor: Any, collection: Collection, rest: str, params: list[object]) -> list[tuple[str, int]]:
+    """The runs between the columns that are left to Python come as finished text, those columns as what they are made from."""
+    selected, makers = _selected(_pieces(cursor, collection))
+    cursor.execute(
+        f"SELECT {collection.key_text('t')}, {', '.join(selected)} FROM {collection.sql} AS t {rest}",
         params,
     )
-    kinds = {column.name: column.kind for column in collection.columns}
-    return [(key, _python_digest(kinds, text, null)) for key, text, null in cursor.fetchall()]
+    found, hash_, whole = [], hashlib.sha256, int.from_bytes
+    for key, *texts in cursor.fetchall():
+        for index, make in makers:
+            text = texts[index]
+            if text is None:
+                texts[index] = "-"
+            else:
+                made = make(text)
+                texts[index] = f"{len(made) if made.isascii() else len(made.encode())}:{made}"
+        try:
+            found.append((key, whole(hash_("".join(texts).encode()).digest()[:8], "big")))
+        except TypeError:
+            raise _changed(collection) from None
+    return found
 
 
-def _python_digest(kinds: dict[str, Kind], text: str, nulls: str | None) -> int:
-    row: dict[str, wire.Json] = wire.loads(text)
-    for name, is_null in (wire.loads(nulls) if nulls else {}).items():
-        if is_null:
-            row[name] = wire.JSON_NULL
-    return row_digest({name: (kinds[name], value) for name, value in row.items()})
+def _selected(pieces: Sequence[Piece]) -> tuple[list[str], list[tuple[int, Callable[[str], str]]]]:
+    """SQL of each part of the row's text, and which parts Python makes of what is selected, and how."""
+    selected: list[str] = []
+    makers: list[tuple[int, Callable[[str], str]]] = []
+    run: list[Piece] = []
+    for piece in pieces:
+        if isinstance(piece, Column):
+            makers.append((len(selected) + 1, _maker(piece)))
+            selected += [canonical.joined(run), canonical.source(piece, "t")]
+            run = []
+        else:
+            run.append(piece)
+    return [*selected, canonical.joined(run)], makers
+
+
+def _maker(column: Column) -> Callable[[str], str]:
+    if column.kind is Kind.FLOAT:
+        return lambda text: number(float(text))
+    if column.kind is Kind.JSON:
+        return canonical_json_text
+    return lambda text: canonical_json(wire.loads(text))
+
+
+def _pin(cursor: Any) -> None:
+    """Until the end of the transaction: what decides how PostgreSQL writes a value as text."""
+    cursor.execute(PINNED)
+
+
+def _changed(collection: Collection) -> StranglerError:
+    """A column that was NOT NULL when the catalogue was read is not any more."""
+    collections.forget()
+    return StranglerError(f"the columns of {collection.name} have just changed; compare again: strangler sync verify")

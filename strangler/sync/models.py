@@ -136,6 +136,28 @@ class Quarantine(models.Model):
         constraints = [models.UniqueConstraint(fields=["stream", "collection", "key"], name="strangler_quarantine_unique")]
 
 
+class Sample(models.Model):
+    """How far the verifier that never sleeps has come with a stream, and what it found (``sampling``)."""
+
+    stream = models.TextField(primary_key=True)
+    token = models.BigIntegerField(default=0, db_default=0, help_text="rises with each claim of a window")
+    due_at = models.DateTimeField(db_default=Now(), help_text="nobody takes the next window before this")
+    collection = models.TextField(default="", db_default="", help_text="of the next window")
+    key = models.TextField(null=True, help_text="where the next window begins; NULL: at the first key")
+    size = models.IntegerField(default=1000, db_default=1000, help_text="rows of the next window")
+    found = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), help_text="in this pass")
+    last_found = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    drift = models.IntegerField(default=0, db_default=0, help_text="rows of the last whole pass, or already of this one")
+    seen = models.BigIntegerField(default=0, db_default=0, help_text="rows compared since it was made")
+    passes = models.IntegerField(default=0, db_default=0)
+    pass_at = models.DateTimeField(db_default=Now(), help_text="when this pass began")
+    clean_at = models.DateTimeField(null=True, help_text="when the last pass began that found nothing")
+    sampled_at = models.DateTimeField(null=True, help_text="the last window")
+
+    class Meta:
+        db_table = "strangler_sample"
+
+
 class Applied(models.Model):
     """The version ``(epoch, token, round)`` last applied here for a key; a tombstone where ``deleted`` (P8)."""
 

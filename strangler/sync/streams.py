@@ -40,6 +40,7 @@ def start(name: str, using: str | None = None) -> None:
     if _get(name, using).state == Stream.State.LIVE:
         return
     marker.forget(name)
+    rows("DELETE FROM strangler_sample WHERE stream = %s", [name], using)  # what was seen of an earlier life says nothing
     Stream.objects.using(alias(using)).filter(name=name).update(
         state=Stream.State.LIVE, reason="", last_error="", failures=0, retry_at=None
     )
@@ -59,7 +60,7 @@ def stop(name: str, reason: str = "", using: str | None = None) -> None:
 def drop(context: Context, using: str | None = None) -> None:
     """All that is kept for the context's streams."""
     names = [context.mirror_stream, context.copies_stream, context.reverse_stream]
-    for table in ("outbox", "subscription", "backfill", "quarantine", "round"):
+    for table in ("outbox", "subscription", "backfill", "quarantine", "round", "sample"):
         rows(f"DELETE FROM strangler_{table} WHERE stream = ANY(%s)", [names], using)
     rows("DELETE FROM strangler_stream WHERE name = ANY(%s)", [names], using)
     for name in names:

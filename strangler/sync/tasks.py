@@ -8,7 +8,7 @@ from celery import shared_task
 from django.db.utils import Error
 
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import relay, reverse, streams, wake
+from strangler.sync import relay, reverse, sampling, streams, wake
 from strangler.sync.database import discard_broken, message, value
 
 log = logging.getLogger("strangler.sync")
@@ -31,6 +31,12 @@ def run(stream: str) -> int:
     except (StranglerError, Error, OSError) as error:
         log.warning("stream.failed stream=%s error=%s", stream, message(error))
         return 0
+
+
+def sample() -> str | None:
+    """A window of rows compared, if one is due; for the periodic task."""
+    discard_broken()
+    return sampling.step()
 
 
 def floor() -> int:

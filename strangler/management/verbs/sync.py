@@ -1,10 +1,9 @@
-"""Verbs of the data plane: ``sync status|install|backfill|verify|repair``, and ``uninstall``."""
+"""Verbs of the data plane: ``sync status|install|backfill|verify``, and ``uninstall``."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,15 +13,14 @@ from rich.live import Live
 from strangler import conf
 from strangler.control import publish
 from strangler.control.engine import context_named, position_of
-from strangler.domain.estate import Context
 from strangler.domain.stages import Side, Stage
 from strangler.errors import Misuse, StranglerError
 from strangler.management import render
 from strangler.management import streams as looks
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Verb, verb
 from strangler.management.verbs import backfill as backfills
-from strangler.management.verbs import quarantine
-from strangler.sync import broken, drift, install
+from strangler.management.verbs import quarantine, verify
+from strangler.sync import broken, install
 from strangler.sync import status as stream_status
 from strangler.sync.diagnosis import Around, Severity
 
@@ -30,7 +28,7 @@ from strangler.sync.diagnosis import Around, Severity
 def add(subparsers: Subparsers) -> None:
     group = subparsers.add_parser(
         "sync",
-        help="The streams of rows: status, install, backfill, verify, repair.",
+        help="The streams of rows: status, install, backfill, verify.",
         description="The streams of rows between the sides.",
         epilog="example: strangler sync status",
     )
@@ -63,8 +61,7 @@ def add(subparsers: Subparsers) -> None:
     )
     backfills.arguments(parser)
     quarantine.add(verbs)
-    _of_context(verbs, "verify", verify, "Compare both sides row by row, by digests.", "strangler sync verify payments")
-    _of_context(verbs, "repair", repair, "Compare, and send the rows that differ again.", "strangler sync repair payments")
+    verify.add(verbs)
     parser = verb(
         subparsers,
         "uninstall",
@@ -141,63 +138,9 @@ def _still_broken(context: str) -> list[str]:
     return [f"{', '.join(names)}: broken still; bring it back: strangler sync backfill {context}"] if names else []
 
 
-def _streams(context: Context) -> list[str]:
-    """The streams that run for a context where it stands."""
-    at = position_of(context.name)
-    if at.stage is Stage.MONOLITH:
-        raise Misuse(
-            f"{context.name} is not mirrored in stage monolith; begin with: strangler advance {context.name} --to mirror"
-        )
-    if at.stage is Stage.RETIRED:
-        raise Misuse(f"{context.name} is retired: its rows are on the service alone")
-    own = context.reverse_stream if at.stage.owner is Side.SERVICE else context.mirror_stream
-    return [own, *([context.copies_stream] if context.read_copies else [])]
-
-
 def backfill(options: argparse.Namespace) -> Answer:
     context = context_named(options.context)
-    return backfills.run(options, context, _streams(context))
-
-
-def _check(context: Context) -> list[tuple[str, Any]]:
-    return [(name, drift.check(name)) for name in _streams(context)]
-
-
-def _found(checks: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    checks = list(checks)
-    return {
-        "rows_checked": sum(report.rows_checked for _, report in checks),
-        "in_flight": sum(report.in_flight for _, report in checks),
-        "differing": [
-            {"stream": name, "collection": collection, "key": key, "kind": str(kind)}
-            for name, report in checks
-            for collection, key, kind in report.differing
-        ],
-    }
-
-
-def verify(options: argparse.Namespace) -> Answer:
-    found = _found(_check(context_named(options.context)))
-    differing = found["differing"]
-    line = f"{found['rows_checked']:,} rows compared, {len(differing)} differ, {found['in_flight']} in flight"
-    rows = [(row["collection"], row["key"] or "–", row["kind"]) for row in differing[:20]]
-    shown: list[RenderableType] = [line]
-    if rows:
-        shown += [render.grid(rows), f"mend them: strangler sync repair {options.context}"]
-    return Answer(found, shown, FAILED if differing else PASS)
-
-
-def repair(options: argparse.Namespace) -> Answer:
-    checks = _check(context_named(options.context))
-    for _, report in checks:
-        if report.differing:
-            drift.repair(report)
-    found = _found(checks)
-    count = len(found["differing"])
-    line = (
-        f"{count} rows are sent again; look afterwards: strangler sync verify {options.context}" if count else "nothing differs"
-    )
-    return Answer({**found, "repaired": count}, [line])
+    return backfills.run(options, context, verify.streams_of(context))
 
 
 def uninstall(options: argparse.Namespace) -> Answer:

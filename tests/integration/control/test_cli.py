@@ -38,7 +38,6 @@ VERBS = (
     "sync quarantine retry",
     "sync quarantine discard",
     "sync verify",
-    "sync repair",
     "uninstall",
 )
 

@@ -145,6 +145,10 @@ class Direct:
             found = digest.of_keys(cursor, collections.find(CONTEXT, collection, DESTINATION), keys)
         return [{"from": key, "to": key, "count": int(key in found), "digest": found.get(key, 0)} for key in keys]
 
+    def rows(self, collection: str, keys: Sequence[str]) -> dict[str, dict[str, str | None]] | None:
+        with snapshot(DESTINATION) as cursor:
+            return digest.texts_of(cursor, collections.find(CONTEXT, collection, DESTINATION), keys)
+
     def note(self, collection: str, keys: Sequence[str]) -> int:
         return outbox.note(CONTEXT, collection, keys, DESTINATION)
 
@@ -170,7 +174,7 @@ class Estate:
                 connection.execute(
                     "SELECT set_config('strangler.origin', 'test', true), set_config('session_replication_role', 'replica', true)"
                 )
-                noted = [f"strangler_{name}" for name in ("outbox", "applied", "quarantine", "backfill", "round")]
+                noted = [f"strangler_{name}" for name in ("outbox", "applied", "quarantine", "backfill", "round", "sample")]
                 for table in (*tables, *noted):  # a TRUNCATE of so many small tables takes longer
                     connection.execute(f"DELETE FROM {table}")
                 connection.execute("UPDATE strangler_ownership SET epoch = 0, owner = 'monolith', operation = ''")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 
-from strangler.sync import drift, outbox
-from strangler.sync.database import rows
+from strangler.errors import ServiceUnavailable
+from strangler.sync import collections, comparison, digest, drift, fields, marker, outbox, walk
+from strangler.sync.database import rows, snapshot
+from strangler.sync.digest import Range
+from strangler.sync.fields import Field
 from tests.integration.sync.bank.models import Code, Odd, Tag
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect
 from tests.integration.sync.people.models import Person
@@ -72,7 +76,7 @@ def test_p29_a_clean_look_at_what_changed_moves_the_mark_on_but_leaves_no_gap(es
 
 
 def test_p29_each_differing_key_is_named_with_what_is_wrong(estate, monkeypatch):
-    monkeypatch.setattr(drift, "SMALL", 20)
+    monkeypatch.setattr(comparison, "SMALL", 20)
     fill(estate, 2000)
     ids = [pk for (pk,) in rows("SELECT id FROM bank_tag ORDER BY id", using=SOURCE)]
     changed, lost, first, last = ids[700], ids[1500], ids[0], ids[-1]
@@ -97,6 +101,158 @@ def test_p29_each_differing_key_is_named_with_what_is_wrong(estate, monkeypatch)
     estate.drain()
     estate.assert_equal("bank.Tag")
     assert check(estate).differing == []
+
+
+@pytest.fixture
+def sliced(monkeypatch):
+    """Small slices, several at once, and short runs."""
+    monkeypatch.setattr(walk, "SLICE", 150)
+    monkeypatch.setattr(walk, "estimate", lambda collection, using: 10_000)
+    monkeypatch.setattr(comparison, "AT_ONCE", 3)
+    monkeypatch.setattr(comparison, "SMALL", 10)
+
+
+def test_p29_slices_have_no_gap_between_them(estate, sliced):
+    """Keys that one side alone has, just before, on and after the borders, whatever the key is ordered by."""
+    there = [f"ä{n:04}" for n in range(0, 4000, 2)]
+    Code.objects.using(SOURCE).bulk_create([Code(code=code) for code in there])
+    estate.drain()
+    quietly(DESTINATION, "DELETE FROM bank_code WHERE code = ANY(%s)", [[there[150], there[299], there[300], there[-1]]])
+    strays = ["", "ä0299", "ä0301", "ä0599", "ä0601", "ö"]
+    quietly(DESTINATION, "INSERT INTO bank_code SELECT k, 'stray' FROM unnest(%s::text[]) AS k", [strays])
+    report = check(estate)
+    assert sorted(report.differing) == sorted(
+        [("bank.Code", there[n], "missing") for n in (150, 299, 300, 1999)] + [("bank.Code", k, "extra") for k in strays]
+    )
+    assert 2000 <= report.rows_checked <= 2000 + len(strays)
+
+
+def test_p29_both_sides_digest_a_slice_at_the_same_time(estate, threads, monkeypatch):
+    """The answer of the service comes only once this side has begun as well."""
+    fill(estate, 10)
+    begun, ask, total = threading.Event(), estate.service.digest, digest.total
+
+    def here(cursor, collection, within):
+        if cursor.db.alias == SOURCE:
+            begun.set()
+        return total(cursor, collection, within)
+
+    def there(*args, **options):
+        assert begun.wait(10), "this side waits for the other one"
+        return ask(*args, **options)
+
+    monkeypatch.setattr(digest, "total", here)
+    estate.service.digest = there
+    assert check(estate).differing == []
+
+
+def test_p29_an_error_in_a_thread_is_the_check_s_error(estate, sliced):
+    fill(estate, 1000)
+    ask, asked = estate.service.digest, []
+
+    def away(*args, **options):
+        asked.append(args)
+        if len(asked) > 4:
+            raise ServiceUnavailable("it went away")
+        return ask(*args, **options)
+
+    estate.service.digest = away
+    with pytest.raises(ServiceUnavailable):
+        check(estate)
+    assert estate.stream()["verified_drift"] is None
+
+
+def test_p29_a_list_that_was_cut_short_makes_no_phantom(estate, monkeypatch):
+    """This side has many more rows between two of the other side's than are listed at once."""
+    monkeypatch.setattr(comparison, "MANY", 20)
+    monkeypatch.setattr(comparison, "SMALL", 5)
+    fill(estate, 300)
+    quietly(DESTINATION, "DELETE FROM bank_tag WHERE word NOT IN ('w0', 'w299')")
+    found = check(estate).differing
+    assert len(found) == 298
+    assert {kind for _, _, kind in found} == {"missing"}
+
+
+def test_p29_a_hopeless_table_is_not_listed_to_the_end(estate, monkeypatch):
+    monkeypatch.setattr(comparison, "ENOUGH", 50)
+    monkeypatch.setattr(comparison, "MANY", 20)
+    fill(estate, 300)
+    quietly(DESTINATION, "DELETE FROM bank_tag")
+    report = check(estate)
+    assert report.is_cut
+    assert 50 <= len(report.differing) < 300
+
+
+def test_p29_a_text_key_s_range_is_read_from_an_index(estate):
+    """The one for LIKE, which is ordered by bytes: the primary key's has the collation of the database."""
+    code = collections.for_stream(CONTEXT, SOURCE)["bank.Code"]
+    with snapshot(SOURCE) as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+        where, params = digest._where(code, Range("a", "b", is_closed=False))
+        cursor.execute(f"EXPLAIN SELECT 1 FROM {code.sql} AS t {where} ORDER BY {digest._order(code)}", params)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "_like" in plan
+    assert "Sort" not in plan
+
+
+def test_p29_keys_in_flight_get_a_verdict_when_the_stream_has_come_so_far(estate, threads, monkeypatch):
+    Code.objects.using(SOURCE).bulk_create([Code(code=str(n)) for n in range(10)])
+    estate.drain()
+    Code.objects.using(SOURCE).filter(code__in=["3", "4"]).update(meaning="on its way")
+    waits, looked, ask, draw = threading.Event(), [], estate.service.digest_keys, marker.draw
+
+    def drawn(using=None):
+        waits.set()
+        return draw(using)
+
+    monkeypatch.setattr(marker, "draw", drawn)
+    threads.start(lambda: waits.wait(20) and estate.drain())
+
+    def digest_keys(collection, keys):
+        looked.append(len(keys))
+        return ask(collection, keys)
+
+    estate.service.digest_keys = digest_keys
+    report = check(estate, patience_s=20)
+    assert (report.differing, report.in_flight, looked) == ([], 0, [2])
+    threads.join()
+
+
+def test_p29_patience_ends(estate):
+    """Nobody carries the stream, so its keys stay in flight, and that is said."""
+    Code.objects.using(SOURCE).create(code="3")
+    report = check(estate, patience_s=0.2)
+    assert (report.differing, report.in_flight) == ([], 1)
+
+
+def test_the_fields_that_differ_are_named_with_both_values(estate):
+    Odd.objects.using(SOURCE).create(ratio=0.5, data=None, price="1.10", text="secret")
+    estate.drain()
+    quietly(DESTINATION, 'UPDATE "Odd Table" SET data = \'null\', ratio = -0.0, price = 1.1, "Täxt" = NULL')
+    report = check(estate)
+    (found,) = fields.of(report, 10, using=SOURCE, client=estate.service).values()
+    assert found == [Field("Täxt", "secret", None), Field("data", None, "null"), Field("ratio", "0.5", "0")]
+    assert fields.of(report, 0, using=SOURCE, client=estate.service) == {}
+
+
+def test_a_service_that_does_not_tell_its_rows_gives_keys_alone(estate):
+    Code.objects.using(SOURCE).create(code="a")
+    estate.drain()
+    quietly(DESTINATION, "UPDATE bank_code SET meaning = 'x'")
+    report = check(estate)
+    estate.service.rows = lambda collection, keys: None
+    assert fields.of(report, 10, using=SOURCE, client=estate.service) == {}
+
+
+def test_progress_tells_how_far_it_is(estate, sliced):
+    fill(estate, 1000)
+    told: list[drift.Progress] = []
+    check(estate, told=told.append)
+    tags = [progress for progress in told if progress.collection == "bank.Tag"]
+    assert len(tags) == 7
+    assert max(progress.rows for progress in tags) == 1000
+    assert all(progress.eta_s is not None and progress.rate > 0 for progress in tags if progress.rows)
 
 
 def test_p29_one_side_empty(estate):
@@ -128,7 +284,7 @@ def test_p29_a_key_that_changes_or_arrives_during_the_check_is_in_flight(estate,
     asked: list[int] = []
 
     def digest(collection, from_=None, to=None, buckets=32, since=None):
-        if collection != "bank.Code" or buckets != drift.MANY:
+        if collection != "bank.Code" or buckets != comparison.MANY:
             return ask(collection, from_, to, buckets, since)
         asked.append(1)
         if when == "before":

@@ -1,0 +1,48 @@
+"""A collection's rows in slices, for whoever asks next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from strangler.sync import digest
+from strangler.sync.collections import Collection
+from strangler.sync.database import snapshot, value
+from strangler.sync.digest import Range
+
+SLICE = 50_000  # rows that are digested at once
+ROWS = """
+SELECT sum(greatest(c.reltuples, 0)) FROM pg_partition_tree(to_regclass(%s)) AS p JOIN pg_class c ON c.oid = p.relid
+WHERE p.isleaf
+"""
+
+
+class Walk:
+    """The slices of a collection, each to whoever asks next; every thread reads on a connection of its own."""
+
+    def __init__(self, collection: Collection, using: str | None) -> None:
+        self.collection, self.using = collection, using
+        self._low: str | None = None
+        self._is_over = False
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Range]:
+        while True:
+            with self._lock:
+                if self._is_over:
+                    return
+                low = self._low
+                with snapshot(self.using) as cursor:
+                    self._low = digest.key_after(cursor, self.collection, Range(low), SLICE)
+                self._is_over = self._low is None
+                part = Range(low, self._low)
+            yield part
+
+    def slices(self, at_most: int) -> int:
+        """How many there will be about, at least one and not more than asked for."""
+        return max(1, min(at_most, estimate(self.collection, self.using) // SLICE))
+
+
+def estimate(collection: Collection, using: str | None) -> int:
+    """Rows as the planner knows them, partitions included; 0 where nothing was analysed yet."""
+    return int(value(ROWS, [collection.ddl], using) or 0)
