@@ -59,7 +59,7 @@ SELECT count(*), CASE WHEN count(*) < %(count)s THEN array_agg(key) END FROM cla
 # Durable before it is answered, whatever the default: the source forgets what is acknowledged.
 ENTER = (
     "SELECT set_config('session_replication_role', 'replica', true), set_config('strangler.origin', %s, true), "
-    "set_config('synchronous_commit', 'on', true)"
+    "set_config('synchronous_commit', 'on', true), set_config('lc_monetary', 'C', true)"
 )
 LEAVE = "SELECT set_config('session_replication_role', 'origin', true), set_config('strangler.origin', '', true)"
 

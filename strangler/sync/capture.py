@@ -84,11 +84,12 @@ WHERE t.tgfoid = to_regproc(%s) ORDER BY 1, 2
 
 
 def function_name(collection: Collection) -> str:
-    """``strangler_capture_<table>``, shortened with a hash where PostgreSQL's 63 bytes don't hold it."""
-    plain = PREFIX + re.sub(r"\W+", "_", collection.table)
-    if len(plain.encode()) <= 63:
+    """``strangler_capture_<table>``; with a hash where that would be too long, or might be another table's."""
+    safe = re.sub(r"[^a-z0-9_]", "_", collection.table)
+    plain = PREFIX + safe
+    if safe == collection.table and len(plain) <= 63:
         return plain
-    return plain.encode()[:52].decode(errors="ignore") + "_" + hashlib.sha256(collection.table.encode()).hexdigest()[:10]
+    return plain[:52] + "_" + hashlib.sha256(collection.table.encode()).hexdigest()[:10]
 
 
 def statements(collection: Collection, using: str | None = None) -> list[str]:

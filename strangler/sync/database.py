@@ -63,6 +63,13 @@ def value(sql: str, params: Any = None, using: str | None = None) -> Any:
     return found[0][0] if found else None
 
 
+# Whatever the project sets for its own sessions: a value whose text depends on settings has the same one on both sides.
+SETTINGS = (
+    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; "
+    "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL lc_monetary = 'C'"
+)
+
+
 @contextlib.contextmanager
 def snapshot(using: str | None = None) -> Iterator[Any]:
     """A cursor in one REPEATABLE READ, READ ONLY transaction: all its statements see one instant (P6).
@@ -70,7 +77,7 @@ def snapshot(using: str | None = None) -> Iterator[Any]:
     The instant is that of the first statement in it, not of entering. Must not be called inside a transaction.
     """
     with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}")
         yield cursor
 
 
