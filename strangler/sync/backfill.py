@@ -27,7 +27,7 @@ from typing import Any
 from django.db import transaction
 
 from strangler.errors import StranglerError
-from strangler.sync import backfill_pace, batch, collections
+from strangler.sync import backfill_pace, batch, collections, shape
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, connection, rows, value
 
@@ -110,6 +110,7 @@ def start(stream: str, only: list[str] | None = None, using: str | None = None) 
     known = collections.for_stream(stream, using)
     (waits_for,) = rows(OPEN_TRANSACTIONS, using=using)[0]
     for name in only or known:
+        shape.remember(stream, known[name], using)
         rows(BEGIN, [stream, name, waits_for, known[name].ddl], using)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.apps import apps
@@ -35,6 +36,7 @@ class Collection:
     key: tuple[Column, ...]
     columns: tuple[Column, ...]
     partial: bool = False
+    leaves: tuple[str, ...] = ()  # of a partitioned table
 
     @property
     def ddl(self) -> str:
@@ -46,10 +48,15 @@ class Collection:
         """The table's quoted name for SQL with parameters."""
         return self.ddl.replace("%", "%%")
 
-    @property
+    @cached_property
     def schema(self) -> str:
         """Changes with the names and types of the columns that travel."""
         return schema_hash({column.name: column.type for column in self.columns})
+
+    @cached_property
+    def key_form(self) -> str:
+        """Names and types of the key: pointers from before it changed name nothing any more."""
+        return ",".join(f"{column.name}:{column.key_type}" for column in self.key)
 
     def key_text(self, row: str) -> str:
         """SQL (for use with parameters): the key of ``row`` as text. One column: its text; several: a JSON array."""
@@ -213,7 +220,7 @@ def describe(
     if not columns:
         raise Misconfigured(f"the table {table} of {name} does not exist; run manage.py migrate")
     by_name = {column.name: column for column in columns}
-    mirrorable.check_table(name, table, bare.ddl, using)
+    leaves = mirrorable.check_table(name, table, bare.ddl, using)
     chosen = mirrorable.choose_key(name, table, by_name, unique_keys(bare.ddl, using), key)
     absent = [column for column in only if column not in by_name]
     if absent:
@@ -221,4 +228,4 @@ def describe(
     wanted = {*only, *chosen} if only else set(by_name)
     taken = tuple(column for column in columns if column.name in wanted and not column.generated)
     mirrorable.check_columns(name, taken)
-    return Collection(name, context, table, tuple(by_name[column] for column in chosen), taken, partial=bool(only))
+    return Collection(name, context, table, tuple(by_name[column] for column in chosen), taken, bool(only), leaves)

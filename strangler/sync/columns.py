@@ -243,7 +243,7 @@ def columns_of(table: str, using: str | None = None) -> list[Column]:
                 is_enum=is_enum,
                 is_deterministic=is_deterministic,
                 is_readable=is_readable,
-            )  # fmt: skip
+            )
         )
     return found
 

@@ -18,16 +18,20 @@ SELECT c.relkind::text, c.relpersistence::text, row_security_active(c.oid), curr
        ARRAY(SELECT i.inhrelid::regclass::text FROM pg_inherits i
              WHERE i.inhparent = c.oid AND c.relkind <> 'p' ORDER BY 1),
        ARRAY(SELECT i.inhparent::regclass::text FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
-             WHERE i.inhrelid = c.oid AND p.relkind <> 'p' ORDER BY 1)
+             WHERE i.inhrelid = c.oid AND p.relkind <> 'p' ORDER BY 1),
+       ARRAY(SELECT p.relid::regclass::text FROM pg_partition_tree(c.oid) p WHERE c.relkind = 'p' AND p.isleaf ORDER BY 1)
 FROM pg_class c WHERE c.oid = to_regclass(%s)
 """
 VIEWS = {"v": "a view", "m": "a materialized view"}
 LEAVE_OUT = 'leave it out in strangler.toml: not_mirrored = ["{name}"]'
 
 
-def check_table(name: str, table: str, ddl: str, using: str | None = None) -> None:
-    """Raises ``Misconfigured`` where writes to the table can pass by its triggers, or rows by its reader."""
-    kind, persistence, is_secured, role, children, parents = rows(TABLE, [ddl], using)[0]
+def check_table(name: str, table: str, ddl: str, using: str | None = None) -> tuple[str, ...]:
+    """The leaves of a partitioned table, by name.
+
+    Raises ``Misconfigured`` where writes to the table can pass by its triggers, or rows by its reader.
+    """
+    kind, persistence, is_secured, role, children, parents, leaves = rows(TABLE, [ddl], using)[0]
     leave_out = LEAVE_OUT.format(name=name)
     if kind in VIEWS:
         raise Misconfigured(
@@ -58,6 +62,7 @@ def check_table(name: str, table: str, ddl: str, using: str | None = None) -> No
             f"row-level security hides rows of {table} of {name} from the role {role}, which reads them for the mirror; "
             f"as a superuser: ALTER ROLE {role} BYPASSRLS"
         )
+    return tuple(leaves)
 
 
 def choose_key(
@@ -95,11 +100,15 @@ def check_alias(model: type[models.Model], using: str | None = None) -> None:
     if not router.routers:
         return
     writes, here = router.db_for_write(model), alias(using)
-    if _address(writes) != _address(here):
+    if not is_same_database(writes, here):
         raise Misconfigured(
-            f"{model._meta.label} is written to the database {writes!r} (a router says so), but STRANGLER['DATABASE'] is {here!r}; "
-            f"set it to {writes!r}, or move the model to an app of another context"
+            f"{model._meta.label} is written to the database {writes!r} (a router says so), "
+            f"but STRANGLER['DATABASE'] is {here!r}; set it to {writes!r}, or move the model to an app of another context"
         )
+
+
+def is_same_database(one: str, other: str) -> bool:
+    return one == other or _address(one) == _address(other)
 
 
 def _address(name: str) -> tuple[str, ...]:

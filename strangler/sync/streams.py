@@ -59,7 +59,7 @@ def stop(name: str, reason: str = "", using: str | None = None) -> None:
 def drop(context: Context, using: str | None = None) -> None:
     """All that is kept for the context's streams."""
     names = [context.mirror_stream, context.copies_stream, context.reverse_stream]
-    for table in ("outbox", "subscription", "backfill", "quarantine", "round"):
+    for table in ("outbox", "subscription", "backfill", "shape", "quarantine", "round"):
         rows(f"DELETE FROM strangler_{table} WHERE stream = ANY(%s)", [names], using)
     rows("DELETE FROM strangler_stream WHERE name = ANY(%s)", [names], using)
     for name in names:

@@ -170,7 +170,7 @@ class Estate:
                 connection.execute(
                     "SELECT set_config('strangler.origin', 'test', true), set_config('session_replication_role', 'replica', true)"
                 )
-                noted = [f"strangler_{name}" for name in ("outbox", "applied", "quarantine", "backfill", "round")]
+                noted = [f"strangler_{name}" for name in ("outbox", "applied", "quarantine", "backfill", "shape", "round")]
                 for table in (*tables, *noted):  # a TRUNCATE of so many small tables takes longer
                     connection.execute(f"DELETE FROM {table}")
                 connection.execute("UPDATE strangler_ownership SET epoch = 0, owner = 'monolith', operation = ''")

@@ -1,0 +1,154 @@
+"""Shapes: which columns, key and partitions a collection had when its backfill was last asked for (P3).
+
+DDL is not captured: ``ADD COLUMN … DEFAULT`` or ``ALTER … USING`` rewrite rows without a pointer, and a partition that is
+attached or dropped brings or takes rows. So the monolith remembers the shape of each collection of a stream. Where the catalogue
+shows another one a new backfill is asked for, and drift is unknown until it is through.
+
+Interleavings that it stands:
+
+- *Two processes see it at once* (migrate, a worker, the tick): a compare-and-swap on the remembered shape; one asks.
+- *A writer meanwhile* has its pointer as ever; the backfill reads rows that were there before it.
+- *The catalogue changes again before the backfill begins*: the shape that is remembered was read earlier, so it differs again.
+- *Another key*: pointers under the old one name no row any more. Capture is laid anew first, under a lock that waits for every
+  writer that used the old function (``capture.install``); then the old pointers go, and the backfill notes all rows.
+- *A worker whose code is older than the database*, or newer, meets pointers of a collection that it does not know: it must not
+  acknowledge them. It backs off, and says so, until it is restarted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import transaction
+
+from strangler.errors import StranglerError
+from strangler.sync import collections
+from strangler.sync.collections import Collection
+from strangler.sync.database import alias, connection, rows, value
+
+log = logging.getLogger("strangler.sync")
+
+REMEMBER = """
+INSERT INTO strangler_shape AS s (stream, collection, schema, key_form, leaves) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (stream, collection) DO UPDATE
+SET schema = EXCLUDED.schema, key_form = EXCLUDED.key_form, leaves = EXCLUDED.leaves
+"""
+# A collection without a backfill is a new one, or one of which a worker with older code knew nothing.
+REMEMBERED = """
+SELECT s.collection, s.schema, s.key_form, s.leaves::text FROM strangler_shape s WHERE s.stream = %(stream)s
+       AND EXISTS (SELECT 1 FROM strangler_backfill b WHERE b.stream = s.stream AND b.collection = s.collection)
+"""
+# Backfills from before shapes were remembered.
+UNSHAPED = """
+SELECT b.collection FROM strangler_backfill b WHERE b.stream = %(stream)s
+       AND NOT EXISTS (SELECT 1 FROM strangler_shape s WHERE s.stream = b.stream AND s.collection = b.collection)
+"""
+SWAP = """
+UPDATE strangler_shape SET schema = %s WHERE stream = %s AND collection = %s AND (schema, key_form, leaves) = (%s, %s, %s::jsonb)
+RETURNING 1
+"""
+UNKNOWN_DRIFT = "UPDATE strangler_stream SET verified_drift = NULL, verified_at = NULL, verified_marker = 0 WHERE name = %s"
+PENDING = """
+SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %(stream)s AND state <> 'done')
+"""
+FOLLOWED = "SELECT 1 FROM strangler_stream WHERE name = %s AND state = 'live' AND kind IN ('mirror', 'copies')"
+STRANGERS = "SELECT collection FROM strangler_subscription WHERE stream = %s AND collection = ANY(%s) ORDER BY 1"
+
+_noticed: dict[tuple[str, str], dict[str, tuple[str, str, tuple[str, ...]]]] = {}
+
+
+def remember(stream: str, collection: Collection, using: str | None = None) -> None:
+    """With the backfill that is asked for: the shape that its rows will have."""
+    rows(REMEMBER, [stream, collection.name, collection.schema, collection.key_form, json.dumps(collection.leaves)], using)
+
+
+def is_pending(stream: str, using: str | None = None) -> bool:
+    """Whether a backfill of the stream is not through, so that nothing can be said of its drift."""
+    return bool(value(PENDING, {"stream": stream}, using))
+
+
+def notice(stream: str, known: Mapping[str, Collection], using: str | None = None) -> None:
+    """For the relay, each round: acts when the catalogue's answer is another one than this process had before."""
+    seen = {name: _of(collection) for name, collection in known.items()}
+    if _noticed.get((alias(using), stream)) != seen:
+        look(stream, known, using)
+        _noticed[alias(using), stream] = seen
+
+
+def look(stream: str, known: Mapping[str, Collection] | None = None, using: str | None = None) -> list[str]:
+    """Compares the catalogue with what is remembered; asks for backfills; the collections for which it did.
+
+    Without ``known`` the catalogue is asked anew. Only of a stream that runs and has been backfilled.
+    """
+    if not rows(FOLLOWED, [stream], using):
+        return []
+    if known is None:
+        collections.forget()
+        known = collections.for_stream(stream, using)
+    for (name,) in rows(UNSHAPED, {"stream": stream}, using):
+        if name in known:
+            remember(stream, known[name], using)
+    remembered = {
+        name: (schema, form, tuple(json.loads(leaves)))
+        for name, schema, form, leaves in rows(REMEMBERED, {"stream": stream}, using)
+    }
+    if not remembered:
+        return []  # never backfilled: that will carry everything
+    changed = [name for name, collection in known.items() if _has_changed(collection, remembered.get(name), stream, using)]
+    return [name for name in changed if _ask(stream, known[name], remembered.get(name), using)]
+
+
+def refuse_strangers(cursor: Any, stream: str, names: Iterable[str]) -> None:
+    """Raises ``StranglerError`` where a pointer is of a subscribed collection that this process's code does not know."""
+    listed = sorted(names)
+    if not listed:
+        return
+    cursor.execute(STRANGERS, [stream, listed])
+    found = [name for (name,) in cursor.fetchall()]
+    if found:
+        raise StranglerError(
+            f"this worker's code knows no {', '.join(found)}, which the database has; "
+            "restart the workers with the code that was migrated"
+        )
+
+
+def _of(collection: Collection) -> tuple[str, str, tuple[str, ...]]:
+    return collection.schema, collection.key_form, collection.leaves
+
+
+def _has_changed(collection: Collection, before: tuple[str, str, tuple[str, ...]] | None, stream: str, using: str | None) -> bool:
+    now = _of(collection)
+    if before == now:
+        return False
+    if before and before[:2] == now[:2] and set(before[2]) <= set(now[2]):
+        added = [leaf for leaf in now[2] if leaf not in before[2]]
+        if not any(rows(f"SELECT 1 FROM {leaf} LIMIT 1", using=using) for leaf in added):
+            remember(stream, collection, using)  # an empty partition, as they are made in advance: what comes is captured
+            return False
+    return True
+
+
+def _ask(stream: str, collection: Collection, before: tuple[str, str, tuple[str, ...]] | None, using: str | None) -> bool:
+    """A backfill of the collection; False where another process was quicker."""
+    from strangler.sync import backfill, capture
+
+    capture.install(collection, using)
+    with transaction.atomic(using=alias(using)), connection(using).cursor() as cursor:
+        if before is not None:
+            old = (before[0], before[1], json.dumps(before[2]))
+            cursor.execute(SWAP, [collection.schema, stream, collection.name, *old])
+            if not cursor.fetchone():
+                return False
+            if before[1] != collection.key_form:
+                for table in ("outbox", "quarantine"):
+                    cursor.execute(
+                        f"DELETE FROM strangler_{table} WHERE stream = %s AND collection = %s AND key IS NOT NULL",
+                        [stream, collection.name],
+                    )
+        cursor.execute(UNKNOWN_DRIFT, [stream])
+        backfill.start(stream, [collection.name], using)
+    log.warning("shape.changed stream=%s collection=%s schema=%s next='backfill'", stream, collection.name, collection.schema)
+    return True
