@@ -50,8 +50,9 @@ class Collection:
 
     @cached_property
     def schema(self) -> str:
-        """Changes with the names and types of the columns that travel."""
-        return schema_hash({column.name: column.type for column in self.columns})
+        """Changes with the names and types of the columns that travel; after a colon the names of the key's."""
+        hashed = schema_hash({column.name: column.type for column in self.columns})
+        return f"{hashed}:{','.join(column.name for column in self.key)}"
 
     @cached_property
     def key_form(self) -> str:
@@ -178,9 +179,14 @@ def for_stream(stream: str, using: str | None = None) -> dict[str, Collection]:
     raise Misconfigured(f"there is no stream {stream!r}: no context of that name in strangler.toml")
 
 
+def of(context: str, using: str | None = None) -> list[Collection]:
+    """Its own tables and the read copies: all that the context's service has."""
+    return [*for_context(context, using), *read_copies(context, using)]
+
+
 def find(context: str, name: str, using: str | None = None) -> Collection | None:
     """The collection ``name`` as the context's service has it: one of its own, or a read copy."""
-    for collection in (*for_context(context, using), *read_copies(context, using)):
+    for collection in of(context, using):
         if collection.name == name:
             return collection
     return None

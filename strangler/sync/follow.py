@@ -15,6 +15,7 @@ from django.db.utils import Error
 from strangler import conf
 from strangler.errors import StranglerError
 from strangler.sync import capture, collections, install, mirrorable, shape
+from strangler.sync.client import ServiceClient
 from strangler.sync.database import alias, message, rows, value
 
 log = logging.getLogger("strangler.sync")
@@ -56,10 +57,19 @@ def follow(using: str | None = None) -> None:
                 if conf.side() == "monolith":
                     for stream in (context.mirror_stream, *([context.copies_stream] if context.read_copies else [])):
                         shape.look(stream, using=using)
+                        _ask_service(context.name, stream, using)
             except (StranglerError, Error) as error:
                 log.warning("follow.waits context=%s reason=%s", context.name, message(error))
     if installed:
         capture.prune(using)
+
+
+def _ask_service(context: str, stream: str, using: str | None) -> None:
+    """Where it has no place for a column: whether it has one by now, though no change tells."""
+    left_out = shape.ignored(using).get(stream)
+    if left_out:
+        said = ServiceClient(context).ownership().get("schemas") or {}
+        shape.hear(stream, {name: said[name] for name in left_out if name in said}, using)
 
 
 def _mend(context: str, using: str | None) -> None:

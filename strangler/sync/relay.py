@@ -236,6 +236,7 @@ class Relay:
 
     def _acknowledge(self, seen: Read, answer: dict[str, Any], seconds: float = 0.0) -> bool:
         sweep, pointers = seen.sweep, seen.batch.pointers
+        shape.hear(self.lease.stream, answer.get("schemas") or {}, self.using)
         done = {*answer.get("applied", ()), *answer.get("skipped", ())}
         failing = dict(seen.batch.too_large)
         if len(done) < len(seen.batch.events):

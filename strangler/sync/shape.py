@@ -57,6 +57,15 @@ SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %(stream)s AND st
 FOLLOWED = "SELECT 1 FROM strangler_stream WHERE name = %s AND state = 'live' AND kind IN ('mirror', 'copies')"
 STRANGERS = "SELECT collection FROM strangler_subscription WHERE stream = %s AND collection = ANY(%s) ORDER BY 1"
 
+# A collection without a row yet has no backfill either, which will carry everything.
+HEAR = """
+UPDATE strangler_shape s SET there = %s, ignored = coalesce(%s::jsonb, s.ignored)
+FROM (SELECT id, there FROM strangler_shape WHERE stream = %s AND collection = %s FOR UPDATE) before
+WHERE s.id = before.id RETURNING before.there
+"""
+IGNORED = "SELECT stream, collection, ignored::text FROM strangler_shape WHERE ignored <> '[]' ORDER BY stream, collection"
+
+_heard: dict[tuple[str, str, str], tuple[str, list[str] | None]] = {}
 _noticed: dict[tuple[str, str], dict[str, tuple[str, str, tuple[str, ...]]]] = {}
 
 
@@ -99,6 +108,32 @@ def look(stream: str, known: Mapping[str, Collection] | None = None, using: str 
         return []  # never backfilled: that will carry everything
     changed = [name for name, collection in known.items() if _has_changed(collection, remembered.get(name), stream, using)]
     return [name for name in changed if _ask(stream, known[name], remembered.get(name), using)]
+
+
+def hear(stream: str, schemas: Mapping[str, Any], using: str | None = None) -> None:
+    """What the destination says of its own tables. Where one has changed since, the rows travel again.
+
+    Then it may have a place for columns that it left out before, or a migration there has rewritten its rows.
+    ``schemas``: collection → ``{"schema", "ignored"}``, or the schema alone.
+    """
+    for name, said in schemas.items():
+        there, ignored = (said, None) if isinstance(said, str) else (str(said["schema"]), list(said["ignored"]))
+        if _heard.get((alias(using), stream, name)) == (there, ignored):
+            continue
+        found = rows(HEAR, [there, None if ignored is None else json.dumps(ignored), stream, name], using)
+        if found and found[0][0] not in ("", there):
+            known = collections.for_stream(stream, using)
+            if name in known:
+                _ask(stream, known[name], None, using)
+        _heard[alias(using), stream, name] = (there, ignored)
+
+
+def ignored(using: str | None = None) -> dict[str, dict[str, list[str]]]:
+    """Stream → collection → the columns that the destination has no place for."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for stream, name, columns in rows(IGNORED, using=using):
+        found.setdefault(stream, {})[name] = json.loads(columns)
+    return found
 
 
 def refuse_strangers(cursor: Any, stream: str, names: Iterable[str]) -> None:

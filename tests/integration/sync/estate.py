@@ -149,7 +149,8 @@ class Direct:
         return outbox.note(CONTEXT, collection, keys, DESTINATION)
 
     def ownership(self) -> dict[str, Any]:
-        return {"marker": marker.draw(DESTINATION)}
+        schemas = {collection.name: collection.schema for collection in collections.of(CONTEXT, DESTINATION)}
+        return {"marker": marker.draw(DESTINATION), "schemas": schemas}
 
 
 class Estate:

@@ -25,6 +25,7 @@ def model(key: Sequence[str], table: str = TABLE, name: str = "Extra") -> Iterat
         body = {"id": models.TextField(primary_key=True, db_column=key[0])}
     else:
         body["pk"] = models.CompositePrimaryKey(*key)
+    before = apps.all_models["bank"].pop(name.lower(), None)
     meta = type("Meta", (), {"app_label": "bank", "managed": False, "db_table": table})
     made = type(name, (models.Model,), {"__module__": "tests.integration.sync.bank.models", "Meta": meta, **body})
     collections.forget()
@@ -32,6 +33,8 @@ def model(key: Sequence[str], table: str = TABLE, name: str = "Extra") -> Iterat
         yield made
     finally:
         del apps.all_models["bank"][name.lower()]
+        if before is not None:
+            apps.all_models["bank"][name.lower()] = before
         apps.clear_cache()
         collections.forget()
 

@@ -51,7 +51,8 @@ CASES = {
         "ALTER TABLE bank_extra NO INHERIT bank_extra_parent",
     ),
     "rows that are hidden": (
-        "CREATE TABLE bank_extra (id int PRIMARY KEY); ALTER TABLE bank_extra ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        "CREATE TABLE bank_extra (id int PRIMARY KEY); "
+        "ALTER TABLE bank_extra ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
         "row-level security hides rows",
         "BYPASSRLS",
         "ALTER TABLE bank_extra NO FORCE ROW LEVEL SECURITY",
