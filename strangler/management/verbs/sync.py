@@ -21,7 +21,7 @@ from strangler.management import render
 from strangler.management import streams as looks
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Verb, verb
 from strangler.management.verbs import backfill as backfills
-from strangler.management.verbs import quarantine
+from strangler.management.verbs import coverage, quarantine
 from strangler.sync import broken, drift, install
 from strangler.sync import status as stream_status
 from strangler.sync.diagnosis import Around, Severity
@@ -65,6 +65,7 @@ def add(subparsers: Subparsers) -> None:
     quarantine.add(verbs)
     _of_context(verbs, "verify", verify, "Compare both sides row by row, by digests.", "strangler sync verify payments")
     _of_context(verbs, "repair", repair, "Compare, and send the rows that differ again.", "strangler sync repair payments")
+    coverage.add(verbs)
     parser = verb(
         subparsers,
         "uninstall",
