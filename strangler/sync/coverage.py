@@ -1,6 +1,7 @@
 """Coverage: each kind of write is really done on each collection, and the outbox asked if it was captured (P1).
 
-Every write is a statement on the real table, by the code that Django's own ``save``, ``bulk_create``, … run, in a transaction that
+Every write is a statement on the real table, by the code that Django's own ``save``, ``bulk_create``, … run, in a transaction
+that is rolled back.
 is rolled back. Nothing is left but dead row versions and, where an identity column insists, a number of its sequence:
 
 - a row that is there is taken, one that nobody has locked, and put back by the rollback; an empty table gets one made of its
@@ -235,11 +236,20 @@ class _Probe:
         for found in self.model._meta.local_concrete_fields:
             remote = getattr(found, "remote_field", None)
             if remote is not None and getattr(remote, "on_delete", None) is models.CASCADE:
-                if self.row.get(found.column) is None:
-                    raise CantTell(f"the row that was taken has no {found.name}")
-                query = self._query().filter(**{f"{found.attname}__in": [self.row[found.column]]})
+                parent = self.row.get(found.column) or self._hang(cursor, found.column)
+                query = self._query().filter(**{f"{found.attname}__in": [parent]})
                 return self._noted(cursor, functools.partial(query._raw_delete, self.using))
         raise NotApplicable("no foreign key of it has on_delete=CASCADE")
+
+    def _hang(self, cursor: Any, name: str) -> Any:
+        """Gives the row a parent, which need not be there: foreign keys stay still."""
+        (column,) = (column for column in self.collection.columns if column.name == name)
+        parent = rowmaker.value(column)
+        cursor.execute(
+            f"UPDATE {self.collection.sql} AS t SET {quoted(name)} = %s WHERE {self.collection.key_matches('t')}",
+            [parent, [self.key]],
+        )
+        return parent
 
     def _db_cascade(self, cursor: Any) -> int:
         cursor.execute(CASCADES, [self.collection.ddl])

@@ -43,7 +43,7 @@ def take(cursor: Any, collection: Collection) -> tuple[dict[str, Any], str]:
     cursor.execute(f"SELECT {wanted} FROM {collection.sql} AS t LIMIT 1 FOR UPDATE SKIP LOCKED", [])
     found = cursor.fetchone()
     if found is None:
-        values = {column.name: value for column in collection.columns if (value := _value(column)) is not None}
+        values = {column.name: value(column) for column in collection.columns if _is_needed(column)}
         found = _insert(cursor, collection.sql, values, wanted)
     return dict(zip(names, found, strict=False)), str(found[-1])
 
@@ -51,7 +51,7 @@ def take(cursor: Any, collection: Collection) -> tuple[dict[str, Any], str]:
 def another(cursor: Any, table: str, key: list[str]) -> dict[str, Any]:
     """A new row of ``table`` (a quoted name): its key columns and their values. Raises ``NoRow``."""
     columns = [column for column in columns_of(table.replace("%%", "%"), cursor.db.alias) if not column.generated]
-    values = {c.name: value for c in columns if (value := _value(c, is_needed=c.name in key)) is not None}
+    values = {column.name: value(column) for column in columns if column.name in key or _is_needed(column)}
     made = _insert(cursor, table, values, ", ".join(map(quoted, key)))
     return dict(zip(key, made, strict=True))
 
@@ -83,10 +83,12 @@ def _insert(cursor: Any, table: str, values: dict[str, Any], wanted: str) -> tup
         raise NoRow(f"no row of the table is free, and none can be made for it: {message(error)}") from error
 
 
-def _value(column: Column, *, is_needed: bool = False) -> Any:
-    """A value that such a column takes, as far as its type tells; None where it takes NULL, or has a default of its own."""
-    if not is_needed and (not column.not_null or column.has_default or column.is_always):
-        return None
+def _is_needed(column: Column) -> bool:
+    return column.not_null and not (column.has_default or column.is_always)
+
+
+def value(column: Column) -> Any:
+    """A value that such a column takes, as far as its type tells."""
     by_kind = {
         Kind.INTEGER: 32_001 if column.base == "int2" else 1_900_000_001,
         Kind.FLOAT: 1.5,
