@@ -109,8 +109,9 @@ def start(stream: str, only: list[str] | None = None, using: str | None = None) 
     """Ask for a backfill of the stream's collections, from the beginning. The subscriptions must be committed."""
     known = collections.for_stream(stream, using)
     (waits_for,) = rows(OPEN_TRANSACTIONS, using=using)[0]
+    for collection in known.values():
+        shape.remember(stream, collection, using, anew=not only or collection.name in only)
     for name in only or known:
-        shape.remember(stream, known[name], using)
         rows(BEGIN, [stream, name, waits_for, known[name].ddl], using)
 
 
@@ -148,6 +149,7 @@ def sweep(stream: str, using: str | None = None) -> bool:
             _sweep(stream, id_, name, using)
         else:
             rows("DELETE FROM strangler_backfill WHERE id = %s", [id_], using)
+            shape.forget(stream, [name], using)
     return bool(found)
 
 

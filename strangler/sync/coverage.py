@@ -1,8 +1,7 @@
 """Coverage: each kind of write is really done on each collection, and the outbox asked if it was captured (P1).
 
 Every write is a statement on the real table, by the code that Django's own ``save``, ``bulk_create``, … run, in a transaction
-that is rolled back.
-is rolled back. Nothing is left but dead row versions and, where an identity column insists, a number of its sequence:
+that is rolled back. Nothing is left but dead row versions and, where an identity column insists, a number of its sequence:
 
 - a row that is there is taken, one that nobody has locked, and put back by the rollback; an empty table gets one made of its
   columns' types. Where neither goes the answer is unknown, which is never green;

@@ -36,11 +36,9 @@ INSERT INTO strangler_shape AS s (stream, collection, schema, key_form, leaves) 
 ON CONFLICT (stream, collection) DO UPDATE
 SET schema = EXCLUDED.schema, key_form = EXCLUDED.key_form, leaves = EXCLUDED.leaves
 """
-# A collection without a backfill is a new one, or one of which a worker with older code knew nothing.
-REMEMBERED = """
-SELECT s.collection, s.schema, s.key_form, s.leaves::text FROM strangler_shape s WHERE s.stream = %(stream)s
-       AND EXISTS (SELECT 1 FROM strangler_backfill b WHERE b.stream = s.stream AND b.collection = s.collection)
-"""
+KNOWN = REMEMBER[: REMEMBER.index("ON CONFLICT")] + "ON CONFLICT (stream, collection) DO NOTHING"
+REMEMBERED = "SELECT collection, schema, key_form, leaves::text FROM strangler_shape WHERE stream = %(stream)s"
+FORGET = "DELETE FROM strangler_shape WHERE stream = %s AND collection = %s"
 # Backfills from before shapes were remembered.
 UNSHAPED = """
 SELECT b.collection FROM strangler_backfill b WHERE b.stream = %(stream)s
@@ -69,9 +67,18 @@ _heard: dict[tuple[str, str, str], tuple[str, list[str] | None]] = {}
 _noticed: dict[tuple[str, str], dict[str, tuple[str, str, tuple[str, ...]]]] = {}
 
 
-def remember(stream: str, collection: Collection, using: str | None = None) -> None:
-    """With the backfill that is asked for: the shape that its rows will have."""
-    rows(REMEMBER, [stream, collection.name, collection.schema, collection.key_form, json.dumps(collection.leaves)], using)
+def remember(stream: str, collection: Collection, using: str | None = None, *, anew: bool = True) -> None:
+    """With the backfill that is asked for: the shape that its rows will have. Not ``anew``: only if none is remembered."""
+    rows(
+        REMEMBER if anew else KNOWN,
+        [stream, collection.name, collection.schema, collection.key_form, json.dumps(collection.leaves)],
+        using,
+    )
+
+
+def forget(cursor: Any, stream: str, name: str) -> None:
+    """A worker with other code gave the collection's backfill up: to one that knows it, it is new."""
+    cursor.execute(FORGET, [stream, name])
 
 
 def is_pending(stream: str, using: str | None = None) -> bool:
