@@ -22,6 +22,7 @@ log = logging.getLogger("strangler.sync")
 
 PERIOD_S = 30.0
 SUBSCRIBED = "SELECT collection FROM strangler_subscription WHERE stream = %s"
+GONE = "DELETE FROM strangler_backfill WHERE stream = %s AND NOT collection = ANY(%s)"
 
 _next_at = 0.0
 
@@ -30,7 +31,7 @@ def after_migrate(*, using: str, **_: Any) -> None:
     """Receiver of ``post_migrate``: the tables may have changed."""
     try:
         if mirrorable.is_same_database(using, alias()):
-            follow(using)
+            follow(using, exactly=True)
     except Exception as error:  # the project's own migration is through, and stays so
         log.warning("follow.failed error=%s next='strangler sync install'", message(error))
 
@@ -43,8 +44,11 @@ def now_and_then() -> None:
         follow()
 
 
-def follow(using: str | None = None) -> None:
-    """Every installed context: triggers where they are missing, then backfills of what has another shape. Idempotent."""
+def follow(using: str | None = None, *, exactly: bool = False) -> None:
+    """Every installed context: triggers where they are missing, then backfills of what has another shape. Idempotent.
+
+    ``exactly``: this code is the newest, as that of ``migrate`` is; what it does not know is gone. A worker's may be older.
+    """
     declared, problems = conf.load()
     if problems or not value("SELECT to_regclass('strangler_shape') IS NOT NULL", using=using):
         return
@@ -53,7 +57,7 @@ def follow(using: str | None = None) -> None:
     for context in declared.contexts.values():
         if context.name in installed:
             try:
-                _mend(context.name, using)
+                _mend(context.name, using, exactly)
                 if conf.side() == "monolith":
                     for stream in (context.mirror_stream, *([context.copies_stream] if context.read_copies else [])):
                         shape.look(stream, using=using)
@@ -72,10 +76,13 @@ def _ask_service(context: str, stream: str, using: str | None) -> None:
         shape.hear(stream, {name: said[name] for name in left_out if name in said}, using)
 
 
-def _mend(context: str, using: str | None) -> None:
+def _mend(context: str, using: str | None, exactly: bool) -> None:
     stream = collections.declared(context).mirror_stream
     subscribed = {name for (name,) in rows(SUBSCRIBED, [stream], using)}
     named = {collection.name for collection in collections.for_context(context, using)}
-    if subscribed != named or install.missing(context, using):
-        install.install(context, using)
+    is_complete = subscribed == named if exactly else subscribed >= named
+    if not is_complete or install.missing(context, using):
+        install.install(context, using, exactly=exactly)
+        if exactly and conf.side() == "monolith":
+            rows(GONE, [stream, sorted(named)], using)
         log.info("follow.installed context=%s", context)

@@ -38,7 +38,7 @@ SET schema = EXCLUDED.schema, key_form = EXCLUDED.key_form, leaves = EXCLUDED.le
 """
 KNOWN = REMEMBER[: REMEMBER.index("ON CONFLICT")] + "ON CONFLICT (stream, collection) DO NOTHING"
 REMEMBERED = "SELECT collection, schema, key_form, leaves::text FROM strangler_shape WHERE stream = %(stream)s"
-FORGET = "DELETE FROM strangler_shape WHERE stream = %s AND collection = %s"
+FORGET = "DELETE FROM strangler_shape WHERE stream = %s AND collection = ANY(%s)"
 # Backfills from before shapes were remembered.
 UNSHAPED = """
 SELECT b.collection FROM strangler_backfill b WHERE b.stream = %(stream)s
@@ -64,7 +64,6 @@ WHERE s.id = before.id RETURNING before.there
 IGNORED = "SELECT stream, collection, ignored::text FROM strangler_shape WHERE ignored <> '[]' ORDER BY stream, collection"
 
 _heard: dict[tuple[str, str, str], tuple[str, list[str] | None]] = {}
-_noticed: dict[tuple[str, str], dict[str, tuple[str, str, tuple[str, ...]]]] = {}
 
 
 def remember(stream: str, collection: Collection, using: str | None = None, *, anew: bool = True) -> None:
@@ -76,9 +75,9 @@ def remember(stream: str, collection: Collection, using: str | None = None, *, a
     )
 
 
-def forget(cursor: Any, stream: str, name: str) -> None:
-    """A worker with other code gave the collection's backfill up: to one that knows it, it is new."""
-    cursor.execute(FORGET, [stream, name])
+def forget(stream: str, names: list[str], using: str | None = None) -> None:
+    """To whoever looks next these collections are new: nothing was noted of them for a while, or their backfill was given up."""
+    rows(FORGET, [stream, names], using)
 
 
 def is_pending(stream: str, using: str | None = None) -> bool:
@@ -86,12 +85,19 @@ def is_pending(stream: str, using: str | None = None) -> bool:
     return bool(value(PENDING, {"stream": stream}, using))
 
 
-def notice(stream: str, known: Mapping[str, Collection], using: str | None = None) -> None:
-    """For the relay, each round: acts when the catalogue's answer is another one than this process had before."""
-    seen = {name: _of(collection) for name, collection in known.items()}
-    if _noticed.get((alias(using), stream)) != seen:
+def current(stream: str, using: str | None = None) -> dict[str, Collection]:
+    """For the relay, each round: the stream's collections as the catalogue has them, at least as new as what is remembered.
+
+    Another process may have seen a new shape, and have asked for a backfill, while this one still believed what it was told
+    before. Were its rounds to leave the new columns out, no backfill would ever bring them.
+    """
+    known = collections.for_stream(stream, using)
+    remembered = _remembered(stream, using)
+    if any(_of(collection) != remembered.get(name) for name, collection in known.items()):
+        collections.forget()
+        known = collections.for_stream(stream, using)
         look(stream, known, using)
-        _noticed[alias(using), stream] = seen
+    return known
 
 
 def look(stream: str, known: Mapping[str, Collection] | None = None, using: str | None = None) -> list[str]:
@@ -107,10 +113,7 @@ def look(stream: str, known: Mapping[str, Collection] | None = None, using: str 
     for (name,) in rows(UNSHAPED, {"stream": stream}, using):
         if name in known:
             remember(stream, known[name], using)
-    remembered = {
-        name: (schema, form, tuple(json.loads(leaves)))
-        for name, schema, form, leaves in rows(REMEMBERED, {"stream": stream}, using)
-    }
+    remembered = _remembered(stream, using)
     if not remembered:
         return []  # never backfilled: that will carry everything
     changed = [name for name, collection in known.items() if _has_changed(collection, remembered.get(name), stream, using)]
@@ -153,8 +156,13 @@ def refuse_strangers(cursor: Any, stream: str, names: Iterable[str]) -> None:
     if found:
         raise StranglerError(
             f"this worker's code knows no {', '.join(found)}, which the database has; "
-            "restart the workers with the code that was migrated"
+            "restart the workers with the code that was migrated, or, if it is gone: strangler sync install"
         )
+
+
+def _remembered(stream: str, using: str | None) -> dict[str, tuple[str, str, tuple[str, ...]]]:
+    found = rows(REMEMBERED, {"stream": stream}, using)
+    return {name: (schema, form, tuple(json.loads(leaves))) for name, schema, form, leaves in found}
 
 
 def _of(collection: Collection) -> tuple[str, str, tuple[str, ...]]:
