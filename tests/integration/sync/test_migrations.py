@@ -226,6 +226,32 @@ def test_p03_the_relay_itself_sees_another_shape(moving, caplog):
     moving.equal()
 
 
+def test_p03_a_worker_that_believes_an_older_catalogue_leaves_no_column_out(moving):
+    """Another process has seen the new column and asked for the backfill; this one was told of the table a moment before."""
+    rows("INSERT INTO bank_moving (code, amount) VALUES ('a', 1)", using=SOURCE)
+    moving.settle()
+    collections.for_stream(CONTEXT, SOURCE)
+    believed = dict(collections._cache)
+    moving.migrate(_add("extra", models.IntegerField(null=True)))
+    rows("UPDATE bank_moving SET extra = 5", using=SOURCE)
+    collections._cache.update(believed)
+    moving.settle()
+    assert rows("SELECT extra FROM bank_moving", using=DESTINATION) == [(5,)]
+
+
+def test_p03_a_tick_with_older_code_takes_no_subscription_away(moving):
+    made = migrations.CreateModel("Moved", [("id", models.BigAutoField(primary_key=True)), ("a", models.IntegerField())])
+    moving.migrate(made)
+    newer = apps.all_models["bank"].pop("moved")
+    apps.clear_cache()
+    rows("DROP TRIGGER strangler_capture_update ON bank_code", using=SOURCE)  # so that it has something to install
+    follow.follow(SOURCE)
+    assert install.missing(CONTEXT, SOURCE) == []
+    apps.all_models["bank"]["moved"] = newer
+    apps.clear_cache()
+    assert rows("SELECT 1 FROM strangler_subscription WHERE collection = 'bank.Moved'", using=SOURCE) == [(1,)]
+
+
 def test_p03_only_the_changed_collection_is_backfilled_and_once(moving):
     moving.migrate(_add("extra", models.IntegerField(default=7)))
     assert rows("SELECT collection FROM strangler_backfill WHERE state <> 'done'", using=SOURCE) == [(LABEL,)]
