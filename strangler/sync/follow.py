@@ -22,6 +22,11 @@ log = logging.getLogger("strangler.sync")
 
 PERIOD_S = 30.0
 SUBSCRIBED = "SELECT collection FROM strangler_subscription WHERE stream = %s"
+# Capture of a broken stream was taken away on purpose (P4); a backfill by hand brings it back.
+FOLLOWED = """
+SELECT o.context FROM strangler_ownership o
+WHERE NOT EXISTS (SELECT 1 FROM strangler_stream s WHERE s.context = o.context AND s.state = 'broken')
+"""
 GONE = "DELETE FROM strangler_backfill WHERE stream = %s AND NOT collection = ANY(%s)"
 
 _next_at = 0.0
@@ -52,7 +57,7 @@ def follow(using: str | None = None, *, exactly: bool = False) -> None:
     declared, problems = conf.load()
     if problems or not value("SELECT to_regclass('strangler_shape') IS NOT NULL", using=using):
         return
-    installed = {context for (context,) in rows("SELECT context FROM strangler_ownership", using=using)}
+    installed = {context for (context,) in rows(FOLLOWED, using=using)}
     collections.forget()
     for context in declared.contexts.values():
         if context.name in installed:

@@ -76,7 +76,11 @@ def streams(context: str | None = None, using: str | None = None, around: Around
     """
     asked = around or Unasked()
     left_out = {name: _listed(columns) for name, columns in shape.ignored(using).items()}
-    seen = [replace(_status(row, using), left_out=left_out.get(row[0], "")) for row in rows(STREAMS, using=using) if context in (None, row[1])]
+    seen = [
+        replace(_status(row, using), left_out=left_out.get(row[0], ""))
+        for row in rows(STREAMS, using=using)
+        if context in (None, row[1])
+    ]
     judged = [replace(one, finding=judge(one, asked)) for one in seen]
     return sorted(judged, key=lambda one: (-one.finding.severity, one.state != "broken"))
 

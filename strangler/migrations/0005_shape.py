@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("strangler", "0003_backfill_in_rounds")]
+    dependencies = [("strangler", "0004_operator")]
     operations = [
         migrations.CreateModel(
             name="Shape",
