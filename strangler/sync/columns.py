@@ -54,7 +54,8 @@ COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), base.typname,
        CASE WHEN base.typcategory = 'A' THEN coalesce(element.typname, '') ELSE '' END,
        a.attgenerated <> '', a.attnotnull, a.atthasdef, a.attidentity = 'a', base.typtype = 'e',
-       format_type(base.oid, -1), coalesce(l.collisdeterministic, true), has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+       base.typnamespace::regnamespace::text || '.' || quote_ident(base.typname),
+       coalesce(l.collisdeterministic, true), has_column_privilege(a.attrelid, a.attnum, 'SELECT')
 FROM pg_attribute a
 JOIN LATERAL (
   WITH RECURSIVE below(type) AS (

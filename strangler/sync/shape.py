@@ -93,7 +93,7 @@ def current(stream: str, using: str | None = None) -> dict[str, Collection]:
     """
     known = collections.for_stream(stream, using)
     remembered = _remembered(stream, using)
-    if any(_of(collection) != remembered.get(name) for name, collection in known.items()):
+    if remembered and any(_of(collection) != remembered.get(name) for name, collection in known.items()):
         collections.forget()
         known = collections.for_stream(stream, using)
         look(stream, known, using)

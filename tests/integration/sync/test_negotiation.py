@@ -41,7 +41,7 @@ def again(estate) -> None:
 
 
 def reason() -> str:
-    return next(stream.reason for stream in status.streams(CONTEXT, SOURCE) if stream.name == CONTEXT)
+    return next(stream.finding.why for stream in status.streams(CONTEXT, SOURCE) if stream.name == CONTEXT)
 
 
 @pytest.mark.parametrize("is_told_by", ["the next change", "the tick"])
@@ -81,7 +81,8 @@ def test_a_column_that_the_service_demands_makes_the_stream_wait_and_loses_nothi
             mirrored.relay()
     assert rows("SELECT * FROM strangler_quarantine", using=SOURCE) == [], "not poison, however often it is tried"
     assert 'ALTER TABLE "bank_extra" ALTER COLUMN "a" DROP NOT NULL' in mirrored.stream()["last_error"]
-    assert "backs off after 5 failed rounds: bank.Extra: column a is NOT NULL" in reason()
+    assert reason().startswith("bank.Extra: column a is NOT NULL")
+    assert "5 rounds failed" in reason()
     rows('ALTER TABLE "bank_extra" ALTER COLUMN "a" DROP NOT NULL', using=DESTINATION)
     again(mirrored)
     assert rows(READ, using=DESTINATION) == [(1, 1), (2, None)]

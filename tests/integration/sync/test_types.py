@@ -68,7 +68,7 @@ VALUES = {
     "pg_lsn": ["'16/B374D848'"],
     "jsonpath": ["'$.a[*] ? (@ > 1)'"],
     "int2vector": ["'1 2'"],
-    "json": ["'null'", '\'{"b": 1, "a": 2.50}\''],
+    "json": ["'null'", '\'{"b":1,"a":2.50}\''],
     "jsonb": ["'\"\\u0001\"'", '\'{"a": "\\ud83d\\ude00"}\''],
     "text": ["E'\\u0001\\u2028\\uffff\\U0010ffff'", "repeat('ä', 5000000)"],
     "bytea": ["decode(repeat('00ff', 100000), 'hex')"],
