@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class StranglerConfig(AppConfig):
@@ -11,7 +12,9 @@ class StranglerConfig(AppConfig):
         from strangler import checks  # noqa: F401  (registers the system checks)
         from strangler.seams import loose, receivers, staff
         from strangler.sync import checks as table_checks  # noqa: F401
+        from strangler.sync import follow
 
         loose.loosen_deletes()
         receivers.dispose()
         staff.restrain()
+        post_migrate.connect(follow.after_migrate, sender=self)

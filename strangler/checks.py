@@ -38,6 +38,16 @@ def check_estate_file(**_: Any) -> list[CheckMessage]:
             )
         for copy in context.read_copies:
             messages.extend(_check_copy(context.name, copy.label, copy.columns))
+        known = {model._meta.label for model in apps.get_models(include_auto_created=True)}
+        messages += [
+            Error(
+                f"contexts.{context.name}.not_mirrored: there is no model {label}",
+                hint='Write "app_label.Model".',
+                id="strangler.E024",
+            )
+            for label in context.not_mirrored
+            if label not in known
+        ]
     return messages
 
 

@@ -35,6 +35,10 @@ class Gone(StranglerError):
         super().__init__(message)
 
 
+class SchemaMismatch(StranglerError):
+    """One side's table can't take the other's rows until a migration is applied (``sync.negotiation``). Answered 422."""
+
+
 class LostLease(StranglerError):
     """Another holder took the stream or the operation over; this one must stop without writing."""
 

@@ -1,7 +1,7 @@
 """Where Django looks for the models of the app ``strangler``."""
 
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
-from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Stream, Subscription
+from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Shape, Stream, Subscription
 
 __all__ = [
     "Applied",
@@ -15,6 +15,7 @@ __all__ = [
     "Receipt",
     "Round",
     "RouteTableVersion",
+    "Shape",
     "Stream",
     "Subscription",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import JsonResponse
 
-from strangler.errors import Fenced, Gone, Misconfigured, ServiceUnavailable, StaleEpoch, StranglerError
+from strangler.errors import Fenced, Gone, Misconfigured, SchemaMismatch, ServiceUnavailable, StaleEpoch, StranglerError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -18,11 +18,16 @@ def problem(status: int, title: str, detail: str = "", **extensions: Any) -> Jso
 
 
 def from_error(error: StranglerError) -> JsonResponse:
-    """For an error of ours: 409 stale epoch, 410 gone, 503 fenced or service away (with Retry-After), 500 else."""
+    """For an error of ours.
+
+    409 stale epoch, 410 gone, 422 schema mismatch, 503 fenced or service away (with Retry-After), 500 else.
+    """
     if isinstance(error, StaleEpoch):
         return problem(409, "Stale epoch", str(error))
     if isinstance(error, Gone):
         return problem(410, "Gone", str(error), floor=error.floor)
+    if isinstance(error, SchemaMismatch):
+        return problem(422, "Schema mismatch", str(error))
     if isinstance(error, Fenced):
         answer = problem(503, "Not the owner", str(error), context=error.context, owner=error.owner, epoch=error.epoch)
         answer["Retry-After"] = "1"

@@ -21,7 +21,7 @@ from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import StranglerError
 from strangler.seams.receivers import crossing
 from strangler.seams.tasks import astray
-from strangler.sync import drift, lock, loose_keys
+from strangler.sync import drift, lock, loose_keys, shape
 from strangler.sync.client import ServiceClient
 from strangler.sync.models import Backfill, Outbox, Quarantine, Stream
 
@@ -67,7 +67,7 @@ def stream(name: str) -> StreamSeen | None:
 
 def drift_of(name: str) -> DriftSeen:
     row = Stream.objects.using(conf.setting("DATABASE")).filter(name=name).first()
-    if row is None or row.verified_drift is None:
+    if row is None or row.verified_drift is None or shape.is_pending(name):
         return DriftSeen(name, None, None)
     age = (timezone.now() - row.verified_at).total_seconds() if row.verified_at else None
     return DriftSeen(name, row.verified_drift, age if age is not None else 0.0)
@@ -168,6 +168,8 @@ class Observer:
         limit = self.context.gates.max_drift_age_s
         seen = []
         for name in self._names(at):
+            if self.verify:
+                shape.look(name)
             known = drift_of(name)
             if self.verify and (known.differing != 0 or (known.age_s or 0.0) > min(fresh_s, limit / 2)):
                 try:

@@ -12,7 +12,7 @@ from celery.signals import worker_ready
 from strangler import conf
 from strangler.control import engine, publish, reconcile, retreat
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import budget, ownership
+from strangler.sync import budget, follow, ownership
 from strangler.sync import tasks as streams
 
 log = logging.getLogger("strangler.control")
@@ -44,7 +44,7 @@ def keep_to_budgets() -> None:
 
 def _parts() -> list[Callable[[], object]]:
     if conf.side() != "monolith":
-        return [guard_identity, keep_to_budgets]
+        return [guard_identity, keep_to_budgets, follow.now_and_then]
     return [
         guard_identity,
         keep_to_budgets,
@@ -53,6 +53,7 @@ def _parts() -> list[Callable[[], object]]:
         publish.republish,
         reconcile.tell_owed,
         streams.floor,
+        follow.now_and_then,
         streams.sample,
     ]
 

@@ -99,6 +99,8 @@ class Context:
     routes: tuple[Route, ...] = ()
     also_written_by: tuple[str, ...] = ()
     read_copies: tuple[ReadCopy, ...] = ()
+    not_mirrored: tuple[str, ...] = ()
+    """Models without rows of their own to carry, such as those of views."""
     service_urls: tuple[str, ...] = ()
     transport: str = "http"
     """How changes get to the service; all that is asked and answered is HTTP in any case."""
@@ -255,7 +257,8 @@ class _Reader:
 
     def context(self, name: str, raw: Mapping[str, Any]) -> Context:
         key = f"contexts.{name}"
-        known = {"apps", "routes", "also_written_by", "read_copies", "service", "receivers", "gates", "ramp", "shadow", "outbox"}
+        known = {"apps", "routes", "also_written_by", "read_copies", "not_mirrored", "service", "receivers", "gates", "ramp"}
+        known |= {"shadow", "outbox"}
         self.unknown(raw, known, key)
         apps = self.strings(raw, "apps", key)
         if not apps:
@@ -288,6 +291,7 @@ class _Reader:
             routes=tuple(route for route in routes if route),
             also_written_by=self.strings(raw, "also_written_by", key),
             read_copies=self.copies(raw, key),
+            not_mirrored=self.strings(raw, "not_mirrored", key),
             service_urls=self.urls(service, "urls", f"{key}.service"),
             transport=transport,
             sticky=sticky,

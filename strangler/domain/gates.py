@@ -127,7 +127,8 @@ def drift(checks: Sequence[DriftSeen], *, max_age_s: float) -> Verdict:
     gate = _Gate("drift", f"0 rows, checked ≤ {max_age_s:g} s ago")
     never = [check.stream for check in checks if check.differing is None or check.age_s is None]
     if never or not checks:
-        return gate.unknown("never checked", f"no full check of {', '.join(never) or 'any stream'} yet: strangler sync verify")
+        names = ", ".join(never) or "any stream"
+        return gate.unknown("never checked", f"no full check of {names} since its last backfill began: strangler sync verify")
     rows = sum(check.differing or 0 for check in checks)
     age = max(check.age_s or 0.0 for check in checks)
     observed = f"{rows} rows, {age:.0f} s ago"

@@ -195,6 +195,7 @@ def ownership(request: HttpRequest) -> HttpResponse:
             "operation": held.operation,
             "next_ids": sequences.next_ids(_context()),
             "marker": drawn,
+            "schemas": {collection.name: collection.schema for collection in collections.of(_context())},
         }
     )
 

@@ -30,6 +30,7 @@ from strangler.sync import ownership
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, connection, sqlstate
 from strangler.sync.lock import collection_key, lock_key
+from strangler.sync.negotiation import Answer, check_keys, negotiate
 from strangler.sync.upsert import Refused, careful, plain
 
 Hook = Callable[[str, str, str], None]
@@ -59,7 +60,7 @@ SELECT count(*), CASE WHEN count(*) < %(count)s THEN array_agg(key) END FROM cla
 # Durable before it is answered, whatever the default: the source forgets what is acknowledged.
 ENTER = (
     "SELECT set_config('session_replication_role', 'replica', true), set_config('strangler.origin', %s, true), "
-    "set_config('synchronous_commit', 'on', true)"
+    "set_config('synchronous_commit', 'on', true), set_config('lc_monetary', 'C', true)"
 )
 LEAVE = "SELECT set_config('session_replication_role', 'origin', true), set_config('strangler.origin', '', true)"
 
@@ -72,12 +73,14 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     waits: dict[str, str] = field(default_factory=dict)
     poison: dict[str, str] = field(default_factory=dict)
+    schemas: Answer = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         def listed(refused: Mapping[str, str]) -> list[dict[str, str]]:
             return [{"subject": subject, "reason": reason} for subject, reason in refused.items()]
 
-        return {"applied": self.applied, "skipped": self.skipped, "waits": listed(self.waits), "poison": listed(self.poison)}
+        done = {"applied": self.applied, "skipped": self.skipped, "waits": listed(self.waits), "poison": listed(self.poison)}
+        return {**done, "schemas": self.schemas}
 
     @property
     def failing(self) -> dict[str, str]:
@@ -112,20 +115,22 @@ def apply(
     """Apply a batch of one stream. ``finish(cursor, outcome)`` runs last in the same transaction; what it raises undoes all.
 
     Raises ``StaleEpoch`` if this side is the owner of a collection's context or knows a later epoch, ``BadEvent`` for a batch
-    of two streams, ``Misconfigured`` if the role may not apply.
+    of two streams, ``SchemaMismatch`` where its rows need a migration here, ``Misconfigured`` if the role may not apply.
     """
     newest = _newest(events)
     stream = _stream(newest)
     if collections is None:
         collections = known.for_stream(stream, using) if newest else {}
     outcome = Outcome()
+    check_keys(newest, collections)
     todo = _accepted(newest, collections, outcome)
+    schemas = negotiate(todo, collections)
     is_careful, failures = False, 0
     while True:
         try:
             with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
                 done = _attempt(cursor, stream, todo, collections, is_careful, using)
-                result = Outcome(done.applied, done.skipped, dict(outcome.waits), dict(outcome.poison))
+                result = Outcome(done.applied, done.skipped, dict(outcome.waits), dict(outcome.poison), schemas)
                 if finish:
                     finish(cursor, result)
             return result

@@ -27,7 +27,7 @@ from typing import Any
 from django.db import transaction
 
 from strangler.errors import StranglerError
-from strangler.sync import backfill_pace, batch, collections
+from strangler.sync import backfill_pace, batch, collections, shape
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, connection, rows, value
 
@@ -109,6 +109,8 @@ def start(stream: str, only: list[str] | None = None, using: str | None = None) 
     """Ask for a backfill of the stream's collections, from the beginning. The subscriptions must be committed."""
     known = collections.for_stream(stream, using)
     (waits_for,) = rows(OPEN_TRANSACTIONS, using=using)[0]
+    for collection in known.values():
+        shape.remember(stream, collection, using, anew=not only or collection.name in only)
     for name in only or known:
         rows(BEGIN, [stream, name, waits_for, known[name].ddl], using)
 
@@ -147,6 +149,7 @@ def sweep(stream: str, using: str | None = None) -> bool:
             _sweep(stream, id_, name, using)
         else:
             rows("DELETE FROM strangler_backfill WHERE id = %s", [id_], using)
+            shape.forget(stream, [name], using)
     return bool(found)
 
 

@@ -36,19 +36,19 @@ DECLARE
 BEGIN
   IF TG_OP = 'INSERT' THEN
     INSERT INTO {schema}.strangler_outbox (stream, collection, key, origin)
-    SELECT s.stream, TG_ARGV[0], {new_key}, here
-    FROM {schema}.strangler_subscription s CROSS JOIN strangler_new n
+    SELECT s.stream, TG_ARGV[0], n.key, here
+    FROM {schema}.strangler_subscription s CROSS JOIN ({new_keys}) n
     WHERE s.collection = TG_ARGV[0] AND s.stream <> here;
   ELSIF TG_OP = 'UPDATE' THEN
     INSERT INTO {schema}.strangler_outbox (stream, collection, key, origin)
     SELECT s.stream, TG_ARGV[0], k.key, here
     FROM {schema}.strangler_subscription s
-    CROSS JOIN (SELECT {new_key} AS key FROM strangler_new n UNION SELECT {old_key} FROM strangler_old o) k
+    CROSS JOIN ({new_keys} UNION {old_keys}) k
     WHERE s.collection = TG_ARGV[0] AND s.stream <> here;
   ELSIF TG_OP = 'DELETE' THEN
     INSERT INTO {schema}.strangler_outbox (stream, collection, key, origin)
-    SELECT s.stream, TG_ARGV[0], {old_key}, here
-    FROM {schema}.strangler_subscription s CROSS JOIN strangler_old o
+    SELECT s.stream, TG_ARGV[0], o.key, here
+    FROM {schema}.strangler_subscription s CROSS JOIN ({old_keys}) o
     WHERE s.collection = TG_ARGV[0] AND s.stream <> here;
   ELSE
     INSERT INTO {schema}.strangler_outbox (stream, collection, key, origin)
@@ -59,6 +59,13 @@ BEGIN
   RETURN NULL;
 END
 $strangler$"""
+# A migration may rename or drop a column of the key, and its own writes, and everybody's until capture is laid anew, must not
+# fail for that. So the columns are named without their table: one that is no longer in the row is found, as NULL, one level out.
+# The planner pulls all of it up; a row costs what ``SELECT key FROM rows`` costs. What is missed is backfilled (``shape``).
+KEYS = (
+    "SELECT {key} AS key FROM {rows} w CROSS JOIN (SELECT {absent}) a "
+    "CROSS JOIN LATERAL (SELECT {columns} FROM (SELECT w.*) r) k WHERE {present}"
+)
 
 TRIGGER = (
     "CREATE OR REPLACE TRIGGER {prefix}{event} AFTER {verb} ON {table} {referencing}"
@@ -84,11 +91,12 @@ WHERE t.tgfoid = to_regproc(%s) ORDER BY 1, 2
 
 
 def function_name(collection: Collection) -> str:
-    """``strangler_capture_<table>``, shortened with a hash where PostgreSQL's 63 bytes don't hold it."""
-    plain = PREFIX + re.sub(r"\W+", "_", collection.table)
-    if len(plain.encode()) <= 63:
+    """``strangler_capture_<table>``; with a hash where that would be too long, or might be another table's."""
+    safe = re.sub(r"[^a-z0-9_]", "_", collection.table)
+    plain = PREFIX + safe
+    if safe == collection.table and len(plain) <= 63:
         return plain
-    return plain.encode()[:52].decode(errors="ignore") + "_" + hashlib.sha256(collection.table.encode()).hexdigest()[:10]
+    return plain[:52] + "_" + hashlib.sha256(collection.table.encode()).hexdigest()[:10]
 
 
 def statements(collection: Collection, using: str | None = None) -> list[str]:
@@ -97,8 +105,8 @@ def statements(collection: Collection, using: str | None = None) -> list[str]:
     body = FUNCTION.format(
         schema=schema,
         function=function,
-        new_key=collection.key_text("n").replace("%%", "%"),
-        old_key=collection.key_text("o").replace("%%", "%"),
+        new_keys=_keys(collection, "strangler_new"),
+        old_keys=_keys(collection, "strangler_old"),
     )
     made = [body]
     for table in ddl.tables(collection.ddl, using):
@@ -118,6 +126,18 @@ def statements(collection: Collection, using: str | None = None) -> list[str]:
             made.append(ENABLE.format(only="ONLY ", table=table, prefix=PREFIX, event=event))
     made.append(f"COMMENT ON FUNCTION {schema}.{function}() IS {literal(_mark(made))}")
     return made
+
+
+def _keys(collection: Collection, transition: str) -> str:
+    """SQL: the keys of a transition table's rows, as text."""
+    names = [quote(column.name) for column in collection.key]
+    return KEYS.format(
+        key=collection.key_text("k").replace("%%", "%"),
+        rows=transition,
+        absent=", ".join(f"NULL::{column.bare_type} AS {name}" for column, name in zip(collection.key, names, strict=True)),
+        columns=", ".join(names),
+        present=" AND ".join(f"k.{name} IS NOT NULL" for name in names),
+    )
 
 
 def install(collection: Collection, using: str | None = None) -> bool:
@@ -150,6 +170,13 @@ def uninstall_all(using: str | None = None) -> None:
     """Also captures of tables that no longer stand in the estate."""
     for (function,) in rows(FUNCTIONS, [PREFIX], using):
         drop_function(function, using)
+
+
+def prune(using: str | None = None) -> None:
+    """Functions that no trigger calls: their tables are gone, or have another name."""
+    for (function,) in rows(FUNCTIONS, [PREFIX], using):
+        if not rows(USERS, [function], using):
+            drop_function(function, using)
 
 
 def drop_function(function: str, using: str | None = None) -> None:

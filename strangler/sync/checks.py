@@ -8,7 +8,6 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db.utils import Error as DatabaseError
 
 from strangler import conf
-from strangler.errors import Misconfigured
 from strangler.sync import collections, install
 from strangler.sync.database import alias, rows
 
@@ -29,14 +28,13 @@ def check_tables(databases: list[str] | None = None, **_: Any) -> list[CheckMess
     for context in declared.contexts.values():
         if not context.service_urls and context.name not in installed:
             continue
-        try:
-            collections.for_context(context.name)
-            collections.read_copies(context.name)
-            lost = install.missing(context.name) if context.name in installed else []
-        except Misconfigured as error:
-            if UNMIGRATED not in str(error):
-                messages.append(Error(f"contexts.{context.name}: {error}", id="strangler.E030"))
+        reasons = [str(error) for error in collections.refused(context.name)]
+        messages += [
+            Error(f"contexts.{context.name}: {reason}", id="strangler.E030") for reason in reasons if UNMIGRATED not in reason
+        ]
+        if reasons or context.name not in installed:
             continue
+        lost = install.missing(context.name)
         hint = f"Run: strangler sync install {context.name}"
         messages += [Warning(f"contexts.{context.name}: {what}", hint=hint, id="strangler.W031") for what in lost]
     return messages

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.apps import apps
@@ -17,6 +18,7 @@ from strangler import conf
 from strangler.domain.envelope import schema_hash
 from strangler.domain.estate import Context
 from strangler.errors import Misconfigured
+from strangler.sync import mirrorable
 from strangler.sync.columns import Column, columns_of, unique_keys
 from strangler.sync.database import alias, quote, quoted
 
@@ -34,6 +36,7 @@ class Collection:
     key: tuple[Column, ...]
     columns: tuple[Column, ...]
     partial: bool = False
+    leaves: tuple[str, ...] = ()  # of a partitioned table
 
     @property
     def ddl(self) -> str:
@@ -45,9 +48,16 @@ class Collection:
         """The table's quoted name for SQL with parameters."""
         return self.ddl.replace("%", "%%")
 
-    @property
+    @cached_property
     def schema(self) -> str:
-        return schema_hash({column.name: column.type for column in self.columns})
+        """Changes with the names and types of the columns that travel; after a colon the names of the key's."""
+        hashed = schema_hash({column.name: column.type for column in self.columns})
+        return f"{hashed}:{','.join(column.name for column in self.key)}"
+
+    @cached_property
+    def key_form(self) -> str:
+        """Names and types of the key: pointers from before it changed name nothing any more."""
+        return ",".join(f"{column.name}:{column.key_type}" for column in self.key)
 
     def key_text(self, row: str) -> str:
         """SQL (for use with parameters): the key of ``row`` as text. One column: its text; several: a JSON array."""
@@ -58,15 +68,15 @@ class Collection:
     def key_matches(self, row: str, param: str = "%s") -> str:
         """SQL: the key of ``row`` is among the texts in the array parameter ``param``; uses the key's index."""
         if len(self.key) == 1:
-            return f"{self.key[0].at(row)} = ANY({param}::text[]::{self.key[0].sql_type}[])"
+            return f"{self.key[0].at(row)} = ANY({param}::text[]::{self.key[0].key_type}[])"
         columns = ", ".join(column.at(row) for column in self.key)
         return f"({columns}) IN (SELECT {self.key_parts('k')} FROM unnest({param}::text[]) AS k)"
 
     def key_parts(self, text: str) -> str:
         """SQL: the typed key columns out of the key's text expression ``text``."""
         if len(self.key) == 1:
-            return f"{text}::{self.key[0].sql_type}"
-        return ", ".join(f"({text}::jsonb ->> {index})::{column.sql_type}" for index, column in enumerate(self.key))
+            return f"{text}::{self.key[0].key_type}"
+        return ", ".join(f"({text}::jsonb ->> {index})::{column.key_type}" for index, column in enumerate(self.key))
 
     def key_order(self, row: str) -> str:
         """SQL: the key's columns for ORDER BY and range comparisons, the same on every server (text by its bytes)."""
@@ -75,9 +85,9 @@ class Collection:
     def key_bound(self, param: str = "%s") -> str:
         """SQL: the parameter's key in the form of ``key_order``, to be put in brackets and compared with it."""
         if len(self.key) == 1:
-            return f"{param}::{self.key[0].sql_type}{self.key[0].collation}"
+            return f"{param}::{self.key[0].key_type}{self.key[0].collation}"
         return ", ".join(
-            f"({param}::jsonb ->> {index})::{column.sql_type}{column.collation}" for index, column in enumerate(self.key)
+            f"({param}::jsonb ->> {index})::{column.key_type}{column.collation}" for index, column in enumerate(self.key)
         )
 
     def bound_params(self, key: str) -> list[str]:
@@ -112,11 +122,14 @@ def declared(context: str) -> Context:
 
 def own_models(context: str) -> list[type[models.Model]]:
     """The context's models that have a table of their own, many-to-many tables included, in order of name."""
-    owned = set(declared(context).apps)
+    owned, left_out = set(declared(context).apps), set(declared(context).not_mirrored)
     found = [
         model
         for model in apps.get_models(include_auto_created=True)
-        if model._meta.app_config.name in owned and not model._meta.proxy and not model._meta.swapped
+        if model._meta.app_config.name in owned
+        and not model._meta.proxy
+        and not model._meta.swapped
+        and model._meta.label not in left_out
     ]
     return sorted(found, key=lambda model: model._meta.label)
 
@@ -124,6 +137,22 @@ def own_models(context: str) -> list[type[models.Model]]:
 def for_context(context: str, using: str | None = None) -> list[Collection]:
     """The collections of the context's own tables. Raises ``Misconfigured`` for a table that can't be mirrored."""
     return [_collection(model, (), using) for model in own_models(context)]
+
+
+def refused(context: str, using: str | None = None) -> list[Misconfigured]:
+    """Why tables of the context can't be mirrored, one reason each; empty where all can."""
+    found = []
+    for model in own_models(context):
+        try:
+            _collection(model, (), using)
+        except Misconfigured as error:
+            found.append(error)
+    if not found:
+        try:
+            read_copies(context, using)
+        except Misconfigured as error:
+            found.append(error)
+    return found
 
 
 def read_copies(context: str, using: str | None = None) -> list[Collection]:
@@ -150,9 +179,14 @@ def for_stream(stream: str, using: str | None = None) -> dict[str, Collection]:
     raise Misconfigured(f"there is no stream {stream!r}: no context of that name in strangler.toml")
 
 
+def of(context: str, using: str | None = None) -> list[Collection]:
+    """Its own tables and the read copies: all that the context's service has."""
+    return [*for_context(context, using), *read_copies(context, using)]
+
+
 def find(context: str, name: str, using: str | None = None) -> Collection | None:
     """The collection ``name`` as the context's service has it: one of its own, or a read copy."""
-    for collection in (*for_context(context, using), *read_copies(context, using)):
+    for collection in of(context, using):
         if collection.name == name:
             return collection
     return None
@@ -167,6 +201,7 @@ def _collection(model: type[models.Model], only: tuple[str, ...], using: str | N
     cached = _cache.get((alias(using), model._meta.label, only))
     if cached and time.monotonic() - cached[0] < FRESH_S:
         return cached[1]
+    mirrorable.check_alias(model, using)
     made = describe(model._meta.label, context_of(model), model._meta.db_table, _key_columns(model), only, using)
     _cache[alias(using), model._meta.label, only] = (time.monotonic(), made)
     return made
@@ -183,24 +218,20 @@ def describe(
 ) -> Collection:
     """The collection as the catalogue has it. ``key`` are the wished key columns; a primary key is taken if they aren't unique.
 
-    Raises ``Misconfigured`` where the table or a named column is absent, or where nothing identifies a row.
+    Raises ``Misconfigured`` where the table or a named column is absent, or where its rows can't be mirrored
+    (``mirrorable``).
     """
     bare = Collection(name, context, table, (), ())
     columns = columns_of(bare.ddl, using)
     if not columns:
         raise Misconfigured(f"the table {table} of {name} does not exist; run manage.py migrate")
     by_name = {column.name: column for column in columns}
-    unique = unique_keys(bare.ddl, using)
-    chosen = next((found for found in unique if set(found) == set(key)), unique[0] if unique else None)
-    if chosen is None:
-        raise Misconfigured(
-            f"the table {table} of {name} has no primary key and can't be mirrored; "
-            "give it one, or a unique index over columns that are not null"
-        )
-    chosen = tuple(key) if set(chosen) == set(key) else chosen
+    leaves = mirrorable.check_table(name, table, bare.ddl, using)
+    chosen = mirrorable.choose_key(name, table, by_name, unique_keys(bare.ddl, using), key)
     absent = [column for column in only if column not in by_name]
     if absent:
         raise Misconfigured(f"{name} has no column {', '.join(absent)}; it has {', '.join(sorted(by_name))}")
     wanted = {*only, *chosen} if only else set(by_name)
     taken = tuple(column for column in columns if column.name in wanted and not column.generated)
-    return Collection(name, context, table, tuple(by_name[column] for column in chosen), taken, partial=bool(only))
+    mirrorable.check_columns(name, taken)
+    return Collection(name, context, table, tuple(by_name[column] for column in chosen), taken, bool(only), leaves)

@@ -12,7 +12,6 @@ from django.db.utils import Error
 
 from strangler import conf
 
-
 BY_INDEX = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
 
 
@@ -66,6 +65,13 @@ def value(sql: str, params: Any = None, using: str | None = None) -> Any:
     return found[0][0] if found else None
 
 
+# Whatever the project sets for its own sessions: a value whose text depends on settings has the same one on both sides.
+SETTINGS = (
+    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; "
+    "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL lc_monetary = 'C'"
+)
+
+
 @contextlib.contextmanager
 def snapshot(using: str | None = None, *, by_index: bool = False) -> Iterator[Any]:
     """A cursor in one REPEATABLE READ, READ ONLY transaction: all its statements see one instant (P6).
@@ -74,7 +80,8 @@ def snapshot(using: str | None = None, *, by_index: bool = False) -> Iterator[An
     every plan goes along an index. What the statistics say of an outbox was true at another moment: now it is full, now empty.
     """
     with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY" + (BY_INDEX if by_index else ""))
+        mode = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        cursor.execute(f"{mode}; {SETTINGS}{BY_INDEX if by_index else ''}")
         yield cursor
 
 

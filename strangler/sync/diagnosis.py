@@ -122,7 +122,7 @@ def place(url: str) -> str:
 
 def judge(seen: StreamStatus, around: Around) -> Finding:
     """The first of these that holds; so the order is by what hides what."""
-    for look in (_given_up, _not_running, _failing, _late, _refused, _copying, _differing, _behind, _near):
+    for look in (_given_up, _not_running, _failing, _late, _refused, _copying, _narrow, _differing, _behind, _near):
         found = look(seen, around)
         if found:
             return found
@@ -217,6 +217,13 @@ def _copying(seen: StreamStatus, _: Around) -> Finding | None:
         return Finding(Severity.LOOK, "waits", seen.reason)
     left = f", about {_span(total.eta_s)} left" if total.eta_s is not None else ""
     return Finding(Severity.LOOK, "copying", f"backfill: {total.sent:,} rows sent at {total.rate:,.0f}/s{left}")
+
+
+def _narrow(seen: StreamStatus, _: Around) -> Finding | None:
+    """Before ``_differing``, which it makes true."""
+    if not seen.left_out:
+        return None
+    return Finding(Severity.LOOK, "narrow", seen.left_out, "migrate the service; the rows are then sent again by themselves")
 
 
 def _differing(seen: StreamStatus, _: Around) -> Finding | None:

@@ -11,22 +11,25 @@ from strangler.sync.collections import Collection
 from strangler.sync.database import alias, connection, quote, rows
 
 
-def install(context: str, using: str | None = None) -> None:
-    """Everything that the context needs on this side; idempotent, no superuser, short locks. The streams stay off."""
+def install(context: str, using: str | None = None, *, exactly: bool = True) -> None:
+    """Everything that the context needs on this side; idempotent, no superuser, short locks. The streams stay off.
+
+    Not ``exactly``: what this code does not know may belong to newer code, and is left alone.
+    """
     if conf.side() == "service":
-        install_replica(context, using)
+        install_replica(context, using, exactly=exactly)
         return
     declared = collections.declared(context)
     own, copies = collections.for_context(context, using), collections.read_copies(context, using)
     ownership.prepare(context, "monolith", using)
     streams.create(declared, side="monolith", using=using)
-    streams.subscribe(declared.mirror_stream, [collection.name for collection in own], using)
+    streams.subscribe(declared.mirror_stream, [collection.name for collection in own], using, exactly=exactly)
     if copies:
-        streams.subscribe(declared.copies_stream, [collection.name for collection in copies], using)
+        streams.subscribe(declared.copies_stream, [collection.name for collection in copies], using, exactly=exactly)
     _guard(context, "monolith", own, copies, using)
 
 
-def install_replica(context: str, using: str | None = None) -> None:
+def install_replica(context: str, using: str | None = None, *, exactly: bool = True) -> None:
     """The service's side: its tables empty at first, captured for its feed, fenced until it owns them.
 
     Foreign keys that cross the context's border go, and so does NOT NULL on columns that a partial copy leaves out. Tables are
@@ -43,7 +46,7 @@ def install_replica(context: str, using: str | None = None) -> None:
             _empty([*own, *copies], using)
             ownership.prepare(context, "service", using)
     streams.create(declared, side="service", using=using)
-    streams.subscribe(declared.mirror_stream, [collection.name for collection in own], using)
+    streams.subscribe(declared.mirror_stream, [collection.name for collection in own], using, exactly=exactly)
     _guard(context, "service", own, [], using)
 
 

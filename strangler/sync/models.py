@@ -120,6 +120,22 @@ class Backfill(models.Model):
         constraints = [models.UniqueConstraint(fields=["stream", "collection"], name="strangler_backfill_unique")]
 
 
+class Shape(models.Model):
+    """What a collection of a stream looked like when its backfill was last asked for, and what the other side has of it (P3)."""
+
+    stream = models.TextField()
+    collection = models.TextField()
+    schema = models.TextField(help_text="hash of names and types of the columns that travel")
+    key_form = models.TextField(help_text="names and types of the key's columns")
+    leaves = models.JSONField(default=list, help_text="partitions")
+    there = models.TextField(default="", db_default="", help_text="the destination's hash; empty: not known")
+    ignored = models.JSONField(default=list, db_default=[], help_text="columns that the destination has no place for")
+
+    class Meta:
+        db_table = "strangler_shape"
+        constraints = [models.UniqueConstraint(fields=["stream", "collection"], name="strangler_shape_unique")]
+
+
 class Quarantine(models.Model):
     """A key that could not be applied although the stream was drained (P9). The gate wants this empty."""
 

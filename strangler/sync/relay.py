@@ -43,7 +43,7 @@ from django.db.utils import Error
 
 from strangler.domain.envelope import Event
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import backfill, backfill_pace, batch, collections, lease, marker, outbox, quarantine, wake
+from strangler.sync import backfill, backfill_pace, batch, collections, lease, marker, outbox, quarantine, shape, wake
 from strangler.sync.backfill import Chunk
 from strangler.sync.database import alias, connection, discard_broken, message, rows, snapshot
 from strangler.sync.garbage import uncollected
@@ -201,7 +201,7 @@ class Relay:
 
     def read(self) -> Read:
         stream = self.lease.stream
-        known = collections.for_stream(stream, self.using)
+        known = shape.current(stream, self.using)
         if self._sweep is None:
             self._floor.note(self.using)
         drawn = marker.draw(self.using)
@@ -210,6 +210,7 @@ class Relay:
             # A new sweep sees again what failed and what is under way.
             limit = self.limit + (0 if self._sweep else len(self.failed) + len(self._sent))
             found = outbox.read(cursor, stream, limit, after)
+            shape.refuse_strangers(cursor, stream, {pointer.collection for pointer in found} - set(known))
             cursor.execute(SEEN, {"stream": stream})
             epochs, backfills, is_quarantined, is_unwell, newest, oldest_running = cursor.fetchone()
             if self._sweep is None:
@@ -235,6 +236,7 @@ class Relay:
 
     def _acknowledge(self, seen: Read, answer: dict[str, Any], seconds: float = 0.0) -> bool:
         sweep, pointers = seen.sweep, seen.batch.pointers
+        shape.hear(self.lease.stream, answer.get("schemas") or {}, self.using)
         done = {*answer.get("applied", ()), *answer.get("skipped", ())}
         failing = dict(seen.batch.too_large)
         if len(done) < len(seen.batch.events):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field, replace
 
-from strangler.sync import backfill, budget
+from strangler.sync import backfill, budget, shape
 from strangler.sync.backfill import Progress, Total
 from strangler.sync.database import rows
 from strangler.sync.diagnosis import LIVE, Around, Finding, Unasked, judge
@@ -65,6 +65,7 @@ class StreamStatus:
     lease_holder: str = ""
     lease_left_s: float = 0.0
     budget: float = 0.0
+    left_out: str = ""  # columns that the destination has no place for
     finding: Finding = LIVE
 
 
@@ -74,9 +75,18 @@ def streams(context: str | None = None, using: str | None = None, around: Around
     ``around``: with an ``Around`` the causes of what waits are looked for; without, nobody is asked.
     """
     asked = around or Unasked()
-    seen = [_status(row, using) for row in rows(STREAMS, using=using) if context in (None, row[1])]
+    left_out = {name: _listed(columns) for name, columns in shape.ignored(using).items()}
+    seen = [
+        replace(_status(row, using), left_out=left_out.get(row[0], ""))
+        for row in rows(STREAMS, using=using)
+        if context in (None, row[1])
+    ]
     judged = [replace(one, finding=judge(one, asked)) for one in seen]
     return sorted(judged, key=lambda one: (-one.finding.severity, one.state != "broken"))
+
+
+def _listed(columns: dict[str, list[str]]) -> str:
+    return "; ".join(f"{collection}: the service has no column {', '.join(names)}" for collection, names in columns.items())
 
 
 def _status(row: tuple, using: str | None) -> StreamStatus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from strangler.domain.estate import Context
 from strangler.errors import Misconfigured
-from strangler.sync import marker
+from strangler.sync import marker, shape
 from strangler.sync.database import alias, rows
 from strangler.sync.models import Stream
 
@@ -20,15 +20,21 @@ def create(context: Context, *, side: str, using: str | None = None) -> None:
     _make(context.reverse_stream, context.name, Stream.Kind.REVERSE, using)
 
 
-def subscribe(stream: str, collections: list[str], using: str | None = None) -> None:
-    """From now on changes of these collections, and of no others, are noted for the stream."""
-    rows("DELETE FROM strangler_subscription WHERE stream = %s AND NOT collection = ANY(%s)", [stream, collections], using)
-    rows(
+def subscribe(stream: str, collections: list[str], using: str | None = None, *, exactly: bool = True) -> None:
+    """From now on changes of these collections are noted for the stream; ``exactly``: and of no others.
+
+    Nothing was noted of one that is new here, so whoever looks next asks for its backfill (``shape``).
+    """
+    if exactly:
+        rows("DELETE FROM strangler_subscription WHERE stream = %s AND NOT collection = ANY(%s)", [stream, collections], using)
+    added = rows(
         "INSERT INTO strangler_subscription (stream, collection) "
-        "SELECT %s, c FROM unnest(%s::text[]) AS c ON CONFLICT DO NOTHING",
+        "SELECT %s, c FROM unnest(%s::text[]) AS c ON CONFLICT DO NOTHING RETURNING collection",
         [stream, collections],
         using,
     )
+    if added:
+        shape.forget(stream, [name for (name,) in added], using)
 
 
 def state(name: str, using: str | None = None) -> str:
@@ -60,7 +66,7 @@ def stop(name: str, reason: str = "", using: str | None = None) -> None:
 def drop(context: Context, using: str | None = None) -> None:
     """All that is kept for the context's streams."""
     names = [context.mirror_stream, context.copies_stream, context.reverse_stream]
-    for table in ("outbox", "subscription", "backfill", "quarantine", "round", "sample"):
+    for table in ("outbox", "subscription", "backfill", "shape", "quarantine", "round", "sample"):
         rows(f"DELETE FROM strangler_{table} WHERE stream = ANY(%s)", [names], using)
     rows("DELETE FROM strangler_stream WHERE name = ANY(%s)", [names], using)
     for name in names:

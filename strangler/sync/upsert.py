@@ -92,6 +92,8 @@ def insert(cursor: Any, collection: Collection, events: Sequence[Event]) -> None
     for event in events:
         if event.data is not None:
             groups.setdefault(tuple(event.data), []).append(event.data)
+    if any(column.is_always and column not in collection.key for column in collection.columns):
+        delete(cursor, collection, [event.key or "" for event in events])  # an UPDATE may not set GENERATED ALWAYS AS IDENTITY
     for names, records in groups.items():
         columns = [column for column in collection.columns if column.name in names]
         if collection.json_columns:
@@ -102,11 +104,13 @@ def insert(cursor: Any, collection: Collection, events: Sequence[Event]) -> None
 def statement(collection: Collection, columns: Sequence[Column]) -> str:
     """SQL with one parameter, the rows as a JSON array."""
     key = {column.name for column in collection.key}
-    changes = ", ".join(f"{quoted(c.name)} = EXCLUDED.{quoted(c.name)}" for c in columns if c.name not in key)
+    form = "json" if any(c.base == "json" for c in columns) else "jsonb"  # a json column keeps the order of its names
+    changed = [c for c in columns if (c.name not in key or c.has_forms) and not c.is_always]
+    changes = ", ".join(f"{quoted(c.name)} = EXCLUDED.{quoted(c.name)}" for c in changed)
     types = ", ".join(f"{quoted(c.name)} {'text' if c.kind is Kind.BYTES else c.sql_type}" for c in columns)
     return (
         f"INSERT INTO {collection.sql} ({', '.join(quoted(c.name) for c in columns)}) OVERRIDING SYSTEM VALUE "
-        f"SELECT {', '.join(map(_value, columns))} FROM jsonb_to_recordset(%s::jsonb) AS r({types}, {quoted(NULLS)} jsonb) "
+        f"SELECT {', '.join(map(_value, columns))} FROM {form}_to_recordset(%s::{form}) AS r({types}, {quoted(NULLS)} jsonb) "
         f"ON CONFLICT ({', '.join(quoted(c.name) for c in collection.key)}) "
         + (f"DO UPDATE SET {changes}" if changes else "DO NOTHING")
     )

@@ -26,7 +26,7 @@ SELECT n, n %% 5000, 'transfer', (n %% 100000) / 100.0, 'EUR', gen_random_uuid()
 FROM generate_series(%(first)s::bigint, %(first)s::bigint + %(count)s - 1) AS n
 """
 UPDATE_MANY = """
-UPDATE ledger_entry SET amount = amount + 1, is_settled = NOT is_settled 
+UPDATE ledger_entry SET amount = amount + 1, is_settled = NOT is_settled
 WHERE id BETWEEN %(first)s::bigint AND %(first)s::bigint + %(count)s - 1
 """
 INSERT_ONE = """

@@ -153,7 +153,8 @@ class Direct:
         return outbox.note(CONTEXT, collection, keys, DESTINATION)
 
     def ownership(self) -> dict[str, Any]:
-        return {"marker": marker.draw(DESTINATION)}
+        schemas = {collection.name: collection.schema for collection in collections.of(CONTEXT, DESTINATION)}
+        return {"marker": marker.draw(DESTINATION), "schemas": schemas}
 
 
 class Estate:
@@ -174,7 +175,8 @@ class Estate:
                 connection.execute(
                     "SELECT set_config('strangler.origin', 'test', true), set_config('session_replication_role', 'replica', true)"
                 )
-                noted = [f"strangler_{name}" for name in ("outbox", "applied", "quarantine", "backfill", "round", "sample")]
+                kept = ("outbox", "applied", "quarantine", "backfill", "shape", "round", "sample")
+                noted = [f"strangler_{name}" for name in kept]
                 for table in (*tables, *noted):  # a TRUNCATE of so many small tables takes longer
                     connection.execute(f"DELETE FROM {table}")
                 connection.execute("UPDATE strangler_ownership SET epoch = 0, owner = 'monolith', operation = ''")
