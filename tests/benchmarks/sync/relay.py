@@ -11,18 +11,17 @@ from tests.benchmarks.sync.writer import INSERT_MANY
 
 
 def sustained(running: Running, seconds: float, backlog: int, warm_up: float) -> Rate:
-    """Writers keep ``backlog`` changes waiting, in bulk statements, on the same cores. Raises if the outbox was found empty."""
+    """Writers keep ``backlog`` changes waiting, in bulk statements, on the same cores; where they are the slower ones, it is
+    less than the relay could carry."""
     running.clean()
     with running.connect(running.source) as connection, progress.writer(running, "bulk", backlog) as writer:
         running.start_stream()
         first = None
-        for now, done, depth in progress.seconds(connection, "relay"):
+        for now, done, _ in progress.seconds(connection, "relay"):
             if first is None and now > warm_up and done:
                 first = (time.perf_counter(), _relayed(connection), cpu.seconds(running, {"writer": writer}))
             elif first and time.perf_counter() - first[0] >= seconds:
                 break
-            if first and not depth:
-                raise RuntimeError("the writers did not keep the relay busy")
         taken, changes = time.perf_counter() - first[0], _relayed(connection) - first[1]
         used = cpu.per_thousand(first[2], cpu.seconds(running, {"writer": writer}), changes)
     return Rate(changes, taken, used)

@@ -261,7 +261,7 @@ def test_p04_the_reverse_mirror_comes_back_by_a_comparison_of_all_rows(owned):
     assert REVERSE not in marker.published(), "nobody is told a marker while rows are missing"
     said: list[str] = []
     assert reverse_backfill.mend(REVERSE, owned.service, SOURCE, said.append) == 23
-    assert "27 rows compared, 23 sent again" in said[0]
+    assert "26 rows compared, 23 sent again" in said[0]
     owned.assert_equal()
     write(1, DESTINATION, start=400)
     owned.pull()
