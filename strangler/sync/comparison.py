@@ -5,7 +5,7 @@ sides digest a slice at the same time, this one here and the other behind an HTT
 open for longer than one slice takes. The service is asked with both bounds inclusive, as its contract has it, so this side
 counts the key on the border twice too.
 
-Slices that differ are looked at when the walk is over, one by one: the service names runs of keys, this side digests the same
+Slices that differ are looked at when the walk is over: the service names runs of keys, this side digests the same
 stretches, 32 at a time, until few keys are left. The stretches are half-open from one run's first key to the next one's, so keys
 that only one side has fall into one of them. Only then a key is judged: the source is read before and after the destination, and
 counts as steady if it was the same both times and had no pointer both times. A steady key that differs is drift; any other is in
@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from strangler.sync import digest
 from strangler.sync.collections import Collection
 from strangler.sync.database import rows, snapshot
 from strangler.sync.digest import Range
-from strangler.sync.walk import Walk
+from strangler.sync.walk import Walk, abreast
 
 FACTOR = 32
 AT_ONCE = max(1, min(4, (os.cpu_count() or 1)))  # slices
@@ -99,40 +100,23 @@ class Comparison:
     def full(self, collection: Collection) -> None:
         """Every row of the collection."""
         walk = Walk(collection, self.using)
-        unequal: list[Range] = []
-        failed: list[BaseException] = []
-
-        def work() -> None:
-            for part in walk:
-                if failed:
-                    return
-                count, is_equal = self._is_equal(pool, collection, part)
-                self._counted(collection, count - (part.high is not None and count > 0))
-                if not is_equal:
-                    unequal.append(part)
-
-        def beside() -> None:
-            try:
-                work()
-            except BaseException as error:
-                failed.append(error)
-            finally:
-                connections.close_all()
-
+        unequal: deque[Range] = deque()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            others = [threading.Thread(target=beside, daemon=True) for _ in range(walk.slices(AT_ONCE) - 1)]
-            for thread in others:
-                thread.start()
-            try:
-                work()
-            except BaseException as error:
-                failed.append(error)
-            for thread in others:
-                thread.join()
-        if failed:
-            raise failed[0]
-        for part in unequal:
-            self.unequal(collection, Range(part.low, part.high, is_closed=part.high is None))
+
+            def work() -> None:
+                for part in walk:
+                    count, is_equal = self._is_equal(pool, collection, part)
+                    self._counted(collection, count - (part.high is not None and count > 0))
+                    if not is_equal:
+                        unequal.append(Range(part.low, part.high, is_closed=part.high is None))
+                while unequal:
+                    try:
+                        part = unequal.popleft()
+                    except IndexError:
+                        return  # another thread was quicker
+                    self.unequal(collection, part)
+
+            abreast(work, walk.slices(AT_ONCE), walk.end)
 
     def window(self, collection: Collection, low: str | None, count: int) -> tuple[str | None, int]:
         """One slice of ``count`` rows from ``low`` on: where the next one begins (None: that was the last), rows compared."""

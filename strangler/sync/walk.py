@@ -1,9 +1,11 @@
-"""A collection's rows in slices, for whoever asks next."""
+"""A collection's rows in slices, for whoever asks next, and the threads that ask."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from django.db import connections
 
 from strangler.sync import digest
 from strangler.sync.collections import Collection
@@ -38,6 +40,10 @@ class Walk:
                 part = Range(low, self._low)
             yield part
 
+    def end(self) -> None:
+        """Nobody gets a slice any more."""
+        self._is_over = True
+
     def slices(self, at_most: int) -> int:
         """How many there will be about, at least one and not more than asked for."""
         return max(1, min(at_most, estimate(self.collection, self.using) // SLICE))
@@ -46,3 +52,33 @@ class Walk:
 def estimate(collection: Collection, using: str | None) -> int:
     """Rows as the planner knows them, partitions included; 0 where nothing was analysed yet."""
     return int(value(ROWS, [collection.ddl], using) or 0)
+
+
+def abreast(work: Callable[[], None], count: int, on_failure: Callable[[], None]) -> None:
+    """Runs ``work`` in this thread and in ``count - 1`` others; raises the first error when all have ended.
+
+    Each thread has database connections of its own, and the others close theirs.
+    """
+    failed: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+            on_failure()
+
+    def beside() -> None:
+        try:
+            guarded()
+        finally:
+            connections.close_all()
+
+    others = [threading.Thread(target=beside, daemon=True) for _ in range(count - 1)]
+    for thread in others:
+        thread.start()
+    guarded()
+    for thread in others:
+        thread.join()
+    if failed:
+        raise failed[0]
