@@ -230,7 +230,7 @@ def test_sync_status_shows_each_stream(estate: SmallEstate, capsys: pytest.Captu
     ask(capsys, "advance", "payments")
     _, out, _ = say(capsys, "sync", "status")
     words = [[word for word in line.split() if word.isalpha() or "-" in word][:2] for line in out.splitlines()]
-    assert [["payments", "live"], ["payments-copies", "live"], ["payments-reverse", "off"]] == words[1:4], out
+    assert words[1:4] == [["payments", "live"], ["payments-copies", "live"], ["payments-reverse", "off"]], out
     code, said = ask(capsys, "sync", "backfill", "payments")
     assert code == 0
     assert {progress["state"] for progress in said["streams"]["payments"]["collections"]} == {"done"}
