@@ -1,11 +1,16 @@
-"""The tables of both sides, and the two sequences that are read outside any transaction's snapshot.
+"""The tables of both sides, and the two counters that are read outside any transaction's snapshot.
 
-``strangler_marker_seq``: markers and positions (P6, P23); no cache, so that a value drawn later is greater.
-``strangler_feed_seq``: positions in a service's feed (P11); drawn only under the feed's exclusive lock.
+``marker``: markers and positions (P6, P23); no cache, so that a value drawn later is greater.
+``feed``: positions in a service's feed (P11); drawn only under the feed's exclusive lock.
+
+Sequences in PostgreSQL, rows in SQLite. SQLite also has ``strangler_origin``, in which a transaction that applies writes whose
+changes these are, and from which it deletes that before it commits (P5).
 """
 
 import django.db.models.functions.datetime
 from django.db import migrations, models
+
+from strangler.migrations._vendor import ByVendor
 
 
 class Migration(migrations.Migration):
@@ -288,14 +293,22 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("collection", "stream"), name="strangler_subscription_unique")],
             },
         ),
-        migrations.RunSQL(
-            sql=[
+        ByVendor(
+            postgresql=[
                 "CREATE SEQUENCE strangler_marker_seq AS bigint CACHE 1",
                 "CREATE SEQUENCE strangler_feed_seq AS bigint CACHE 1",
                 # The outbox lives from churn: clean it by the row, not by a share of a table that is empty most of the time.
                 "ALTER TABLE strangler_outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)",
                 "ALTER TABLE strangler_stream SET (fillfactor = 50)",
             ],
-            reverse_sql=["DROP SEQUENCE strangler_feed_seq", "DROP SEQUENCE strangler_marker_seq"],
+            sqlite=[
+                "CREATE TABLE strangler_counter (name text NOT NULL PRIMARY KEY, value integer NOT NULL)",
+                "INSERT INTO strangler_counter (name, value) VALUES ('marker', 0), ('feed', 0)",
+                "CREATE TABLE strangler_origin (origin text NOT NULL)",
+            ],
+            undo={
+                "postgresql": ["DROP SEQUENCE strangler_feed_seq", "DROP SEQUENCE strangler_marker_seq"],
+                "sqlite": ["DROP TABLE strangler_origin", "DROP TABLE strangler_counter"],
+            },
         ),
     ]

@@ -2,6 +2,8 @@
 
 from django.db import migrations
 
+from strangler.migrations._vendor import ByVendor
+
 # Two statements, so that the owner is read with a snapshot of its own, from after the lock. Where nobody owns, the error ends the
 # block, and the block's end gives the lock back; so does a missing table.
 CLAIM = """CREATE OR REPLACE FUNCTION strangler_claim(
@@ -29,4 +31,9 @@ $strangler$"""
 
 class Migration(migrations.Migration):
     dependencies = [("strangler", "0001_initial")]
-    operations = [migrations.RunSQL(CLAIM, reverse_sql="DROP FUNCTION IF EXISTS strangler_claim(text, bigint)")]
+    operations = [
+        ByVendor(
+            postgresql=[CLAIM],
+            undo={"postgresql": ["DROP FUNCTION IF EXISTS strangler_claim(text, bigint)"]},
+        )
+    ]

@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from strangler.migrations._vendor import ByVendor
+
 
 class Migration(migrations.Migration):
     dependencies = [("strangler", "0002_claim")]
@@ -24,7 +26,8 @@ class Migration(migrations.Migration):
             models.FloatField(help_text="noted to acknowledged, oldest pointer of the round; NULL: it had none", null=True),
         ),
         # Room on each page for the next version of a row (a heap-only update): a third of the cost of an update.
-        migrations.RunSQL(
-            "ALTER TABLE strangler_applied SET (fillfactor = 70)", "ALTER TABLE strangler_applied RESET (fillfactor)"
+        ByVendor(
+            postgresql=["ALTER TABLE strangler_applied SET (fillfactor = 70)"],
+            undo={"postgresql": ["ALTER TABLE strangler_applied RESET (fillfactor)"]},
         ),
     ]

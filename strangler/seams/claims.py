@@ -1,8 +1,8 @@
 """Which side a unit of work writes to (P17): fixed for the transaction by the context's advisory lock, taken shared.
 
 A change of owner takes that lock exclusively (P10, P15), so it waits for claimed transactions, and a claim never sees an owner
-that changes before its commit. ``strangler_claim`` (migration 0002) takes the lock and then reads the owner, in a block whose end
-gives the lock back where the owner is ``none``: a claim waits without holding up the hand-over that it waits for.
+that changes before its commit. Where the owner is ``none`` a claim gives the lock back: it waits without holding up the hand-over
+that it waits for (``databases.port.Database.claim``).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import ProgrammingError
+from django.db.utils import OperationalError, ProgrammingError
 
 from strangler import conf
 from strangler.errors import Fenced
 from strangler.seams.errors import OutsideTransaction
+from strangler.sync import databases
+from strangler.sync.database import sqlstate
 from strangler.sync.lock import lock_key
 
-CLAIM = "SELECT locked, epoch, owner, current_setting('transaction_isolation') FROM strangler_claim(%s, %s)"
-CAN_CLAIM = "SELECT to_regprocedure('strangler_claim(text, bigint)') IS NOT NULL"
 READ = "SELECT epoch, owner FROM strangler_ownership WHERE context = %s"
 PAUSE_S = 0.005
 
@@ -90,7 +90,12 @@ def read(context: str) -> Owner | None:
             return _select(connection, context)
         with transaction.atomic(using=connection.alias):
             return _select(connection, context)
-    except ProgrammingError:  # the tables are not there: before the first migrate, or after an uninstall
+    except (
+        ProgrammingError,
+        OperationalError,
+    ) as error:  # the tables are not there: before the first migrate, or after an uninstall
+        if sqlstate(error) != "42P01":
+            raise
         return None
 
 
@@ -111,24 +116,20 @@ def _wait(context: str, look: Callable[[], Owner | Busy | None], wait_s: float) 
 
 def _locked(connection: BaseDatabaseWrapper, context: str) -> Owner | Busy | None:
     """The owner, read under the shared lock (P15), which is kept only if somebody owns."""
-    if connection.vendor != "postgresql" or not _installed():
+    if connection.vendor not in databases.SUPPORTED or not _installed():
         return None
     if (held := _held(connection).get(context)) is not None:
         return held
-    if not _can_claim(connection):
+    claimed = databases.of(connection).claim(context, lock_key(context))
+    if claimed is None:
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [context, lock_key(context)])
-        locked, epoch, owner, isolation = cursor.fetchone()
-    if not locked:
+    if not claimed.locked:
         return Busy()
-    if owner is None:
-        return None
-    found = Owner(context, epoch, owner, conf.side())
+    found = Owner(context, claimed.epoch, claimed.owner, conf.side())
     if not found.undecided:
         _held(connection)[context] = found
-    elif isolation != "read committed":
-        raise Fenced(context, owner, epoch)  # this snapshot would never see who comes next
+    elif claimed.is_final:
+        raise Fenced(context, found.owner, found.epoch)  # this transaction would never see who comes next
     return found
 
 
@@ -143,19 +144,6 @@ def _held(connection: BaseDatabaseWrapper) -> dict[str, Owner]:
     if known is None or known[0] is not connection.run_on_commit:
         known = connection.strangler_claims = (connection.run_on_commit, {})  # type: ignore[attr-defined]
     return known[1]  # type: ignore[no-any-return]
-
-
-_able: set[str] = set()
-
-
-def _can_claim(connection: BaseDatabaseWrapper) -> bool:
-    """Whether our tables are there: not before the first ``migrate``, when everything is local."""
-    if connection.alias not in _able:
-        with connection.cursor() as cursor:
-            cursor.execute(CAN_CLAIM)
-            if cursor.fetchone()[0]:
-                _able.add(connection.alias)
-    return connection.alias in _able
 
 
 def _select(connection: BaseDatabaseWrapper, context: str) -> Owner | None:

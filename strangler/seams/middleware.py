@@ -14,19 +14,20 @@ from strangler.seams import exchange
 from strangler.seams.claims import Owner, read, resolve
 from strangler.seams.errors import Fenced, NotOwner, SeamTimeout, SeamUnavailable
 from strangler.seams.stamps import ACCESS, NOT_EXECUTED, SAFE_METHODS, Stamp, accepts
-from strangler.sync import fence, wake
+from strangler.sync import databases, fence, wake
+from strangler.sync.database import execute
+from strangler.sync.databases.port import Statement
 
 log = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 RUNS = 3
 
-HERE = """
-SELECT last_value,
+HERE = Statement("""
+SELECT {position_of:marker},
        coalesce((SELECT epoch FROM strangler_ownership WHERE context = %(context)s), 0),
        coalesce((SELECT owner FROM strangler_ownership WHERE context = %(context)s), ''),
-       ARRAY(SELECT name FROM strangler_stream WHERE state = 'live' AND kind IN ('mirror', 'copies'))
-FROM strangler_marker_seq
-"""
+       {array_of:SELECT name FROM strangler_stream WHERE state = 'live' AND kind IN ('mirror', 'copies')}
+""")
 
 
 class StampMiddleware:
@@ -126,8 +127,8 @@ class PositionMiddleware:
         context = conf.setting("CONTEXT") if conf.side() == "service" else ""
         try:
             with connections[conf.setting("DATABASE")].cursor() as cursor:
-                cursor.execute(HERE, {"context": context})
-                marker, epoch, owner, streams = cursor.fetchone()
+                marker, epoch, owner, listed = execute(cursor, HERE, {"context": context}).fetchone()
+                streams = databases.of(cursor.db).unlisted(listed)
         except DatabaseError:
             log.exception("seams.position_unknown")
             return

@@ -20,15 +20,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
 from django.db.utils import DatabaseError, OperationalError
 
 from strangler.domain.envelope import BadEvent, Event, Op, Version
 from strangler.errors import Misconfigured, StaleEpoch
 from strangler.sync import collections as known
-from strangler.sync import ownership
+from strangler.sync import databases, ownership
 from strangler.sync.collections import Collection
-from strangler.sync.database import alias, connection, sqlstate
+from strangler.sync.database import connection, execute, port, sqlstate
+from strangler.sync.databases.port import Statement
 from strangler.sync.lock import collection_key, lock_key
 from strangler.sync.negotiation import Answer, check_keys, negotiate
 from strangler.sync.upsert import Refused, careful, plain
@@ -37,32 +37,11 @@ Hook = Callable[[str, str, str], None]
 _hooks: list[Hook] = []
 _asks_for_inserts: dict[Hook, Callable[[str], bool]] = {}
 
+OWNERS = Statement("SELECT context, side, epoch, owner, operation FROM strangler_ownership WHERE context {among:%s}")
+FLOORS = Statement("SELECT collection, epoch, token, round FROM strangler_applied WHERE key = '' AND collection {among:%s}")
 FLOOR = "reset:"  # strangler_applied keeps the version of a collection's last reset under this name and the key ''
 RETRIED = ("40001", "40P01")
 STALE_CATALOGUE = ("42703", "42P01", "42804")
-# The versions of one collection and one round: of ``upserts`` keys, then of those that are deleted. Answers how many were
-# greater than the stored ones, and which, unless it is all of them.
-CLAIM = """
-WITH claimed AS (
-  INSERT INTO strangler_applied AS a (collection, key, epoch, token, round, deleted_at)
-  SELECT %(collection)s, e.key, %(epoch)s, %(token)s, %(round)s, CASE WHEN e.n > %(upserts)s THEN now() END
-  FROM unnest(%(keys)s::text[]) WITH ORDINALITY AS e(key, n)
-  WHERE NOT EXISTS (SELECT 1 FROM strangler_applied f WHERE f.collection = %(floor)s AND f.key = ''
-                    AND (f.epoch, f.token, f.round) > (%(epoch)s, %(token)s, %(round)s))
-  ORDER BY e.key
-  ON CONFLICT (collection, key) DO UPDATE
-  SET epoch = EXCLUDED.epoch, token = EXCLUDED.token, round = EXCLUDED.round, deleted_at = EXCLUDED.deleted_at
-  WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.round)
-  RETURNING a.key
-)
-SELECT count(*), CASE WHEN count(*) < %(count)s THEN array_agg(key) END FROM claimed
-"""
-# Durable before it is answered, whatever the default: the source forgets what is acknowledged.
-ENTER = (
-    "SELECT set_config('session_replication_role', 'replica', true), set_config('strangler.origin', %s, true), "
-    "set_config('synchronous_commit', 'on', true), set_config('lc_monetary', 'C', true)"
-)
-LEAVE = "SELECT set_config('session_replication_role', 'origin', true), set_config('strangler.origin', '', true)"
 
 
 @dataclass
@@ -128,7 +107,7 @@ def apply(
     is_careful, failures = False, 0
     while True:
         try:
-            with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
+            with port(using).applying() as cursor:
                 done = _attempt(cursor, stream, todo, collections, is_careful, using)
                 result = Outcome(done.applied, done.skipped, dict(outcome.waits), dict(outcome.poison), schemas)
                 if finish:
@@ -228,7 +207,7 @@ def _attempt(
         write(cursor, collections[name], mine, using)
         outcome.applied += [event.subject for event in mine]
     if _hooks:
-        cursor.execute(LEAVE)
+        databases.of(cursor.db).leave(cursor)
         for collection, key, op in changed:
             _tell(collection, key, op)
         for name, mine in chosen.items():
@@ -240,22 +219,24 @@ def _attempt(
 
 def _there(cursor: Any, collection: Collection, events: Sequence[Event]) -> set[str]:
     """The keys of those rows that the table has already."""
-    keys = [event.key for event in events]
-    cursor.execute(f"SELECT {collection.key_text('t')} FROM {collection.sql} AS t WHERE {collection.key_matches('t')}", [keys])
+    keys = [event.key or "" for event in events]
+    cursor.execute(
+        f"SELECT {collection.key_text('t')} FROM {collection.sql} AS t WHERE {collection.key_matches('t')}",
+        [collection.keys_param(keys)],
+    )
     return {key for (key,) in cursor.fetchall()}
 
 
 def _enter(cursor: Any, stream: str, events: Sequence[Event], collections: Mapping[str, Collection]) -> None:
-    """The session's settings and all locks, in one statement; what the locks guard is read by later ones.
+    """The origin and all locks at once; what the locks guard is read by later statements.
 
     Shared: the ownership of each context, and each collection; exclusive: a collection that is reset. In a fixed order.
     """
     resets = {event.collection for event in events if event.op is Op.RESET}
-    locks = [("_shared", lock_key(context)) for context in _contexts(events, collections)]
-    for name in sorted({event.collection for event in events}, key=collection_key):
-        locks.append(("" if name in resets else "_shared", collection_key(name)))
-    taken = "".join(f", pg_advisory_xact_lock{mode}({key})" for mode, key in locks)
-    cursor.execute(ENTER + taken, [stream])
+    names = sorted({event.collection for event in events}, key=collection_key)
+    locks = [(lock_key(context), False) for context in _contexts(events, collections)]
+    locks += [(collection_key(name), name in resets) for name in names]
+    databases.of(cursor.db).enter(cursor, stream, [collections[name] for name in names], locks)
 
 
 def _contexts(events: Sequence[Event], collections: Mapping[str, Collection]) -> list[str]:
@@ -264,10 +245,7 @@ def _contexts(events: Sequence[Event], collections: Mapping[str, Collection]) ->
 
 def _check_ownership(cursor: Any, events: Sequence[Event], collections: Mapping[str, Collection]) -> None:
     """P10. Only contexts that this database has an ownership row for; a read copy of another context has none at its service."""
-    cursor.execute(
-        "SELECT context, side, epoch, owner, operation FROM strangler_ownership WHERE context = ANY(%s)",
-        [_contexts(events, collections)],
-    )
+    execute(cursor, OWNERS, [_contexts(events, collections)])
     for found in cursor.fetchall():
         held = ownership.Record(*found)
         if held.here:
@@ -281,10 +259,7 @@ def _check_ownership(cursor: Any, events: Sequence[Event], collections: Mapping[
 
 
 def _floors(cursor: Any, names: Iterable[str]) -> dict[str, Version]:
-    cursor.execute(
-        "SELECT collection, epoch, token, round FROM strangler_applied WHERE key = '' AND collection = ANY(%s)",
-        [[FLOOR + name for name in names]],
-    )
+    execute(cursor, FLOORS, [[FLOOR + name for name in names]])
     return {name.removeprefix(FLOOR): Version(*version) for name, *version in cursor.fetchall()}
 
 
@@ -301,19 +276,17 @@ def _claim(cursor: Any, name: str, version: Version, events: Sequence[Event]) ->
 def _raise(cursor: Any, name: str, version: Version, keys: list[str], upserts: int) -> set[str] | None:
     """The keys whose stored version was smaller and is now this one; None: all of them."""
     said = {"collection": name, "floor": FLOOR + name, "keys": keys, "count": len(keys), "upserts": upserts}
-    cursor.execute(CLAIM, {**said, **version._asdict()})
-    count, claimed = cursor.fetchone()
-    return None if count == len(keys) else set(claimed or ())
+    return databases.of(cursor.db).raise_versions(cursor, {**said, **version._asdict()})
 
 
 def _reset(cursor: Any, collection: Collection, version: Version) -> list[tuple[str, str, str]]:
     """Deletes every row whose stored version is older, and those versions; the floor takes the place of all their tombstones."""
     _raise(cursor, FLOOR + collection.name, version, [""], 1)
-    older = [collection.name, *version]
+    older, table = [collection.name, *version], collection.sql
     cursor.execute(
-        f"DELETE FROM {collection.sql} AS t WHERE NOT EXISTS (SELECT 1 FROM strangler_applied a "
-        f"WHERE a.collection = %s AND a.key = {collection.key_text('t')} AND (a.epoch, a.token, a.round) >= (%s, %s, %s)) "
-        f"RETURNING {collection.key_text('t')}",
+        f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM strangler_applied a "
+        f"WHERE a.collection = %s AND a.key = {collection.key_text(table)} AND (a.epoch, a.token, a.round) >= (%s, %s, %s)) "
+        f"RETURNING {collection.key_text(table)}",
         older,
     )
     gone = [(collection.name, key, "delete") for (key,) in cursor.fetchall()]

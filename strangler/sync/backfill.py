@@ -18,63 +18,55 @@ Interleavings: *two holders*: the acknowledgement checks the token. *A crash bef
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db import transaction
-
 from strangler.errors import StranglerError
-from strangler.sync import backfill_pace, batch, collections, shape
+from strangler.sync import backfill_pace, batch, collections, databases, shape
 from strangler.sync.collections import Collection
-from strangler.sync.database import alias, connection, rows, value
+from strangler.sync.database import execute, port, rows, value
+from strangler.sync.databases.port import Statement
 
-BEGIN = """
+BEGIN = Statement("""
 INSERT INTO strangler_backfill AS b (stream, collection, state, waits_for, estimate)
-SELECT %s, %s, 'waiting', %s, greatest(0, c.reltuples)::bigint FROM pg_class c WHERE c.oid = to_regclass(%s)
+VALUES (%s, %s, 'waiting', %s, %s)
 ON CONFLICT (stream, collection) DO UPDATE
 SET state = 'waiting', waits_for = EXCLUDED.waits_for, estimate = EXCLUDED.estimate, last_key = NULL, sent = 0, swept_at = NULL,
-    paused_at = NULL, started_at = clock_timestamp(), finished_at = NULL
-"""
-OPEN_TRANSACTIONS = """
-SELECT coalesce(json_agg(l.virtualtransaction), '[]')::text
-FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'virtualxid' AND l.granted AND l.pid <> pg_backend_pid()
-      AND a.usesysid IS NOT NULL AND a.datname = current_database()
-"""
-STILL_OPEN = """
-SELECT coalesce(string_agg(DISTINCT pid::text, ', '), '') FROM pg_locks
-WHERE locktype = 'virtualxid' AND granted AND virtualtransaction = ANY(%s)
-"""
-WAITING = """
-SELECT id, waits_for::text FROM strangler_backfill WHERE stream = %s AND state = 'waiting' AND paused_at IS NULL
-ORDER BY id FOR UPDATE SKIP LOCKED
-"""
-CLAIM = """
-UPDATE strangler_backfill SET swept_at = clock_timestamp()
+    paused_at = NULL, started_at = {now}, finished_at = NULL
+""")
+WAITING = Statement("""
+SELECT id, {text:waits_for} FROM strangler_backfill WHERE stream = %s AND state = 'waiting' AND paused_at IS NULL
+ORDER BY id{skip_locked}
+""")
+CLAIM = Statement("""
+UPDATE strangler_backfill SET swept_at = {now}
 WHERE id = (SELECT id FROM strangler_backfill
             WHERE stream = %s AND state = 'sweeping' AND paused_at IS NULL
-                  AND coalesce(swept_at < clock_timestamp() - interval '1 minute', true)
-            ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+                  AND coalesce(swept_at < {later:-60}, true)
+            ORDER BY id LIMIT 1{skip_locked})
 RETURNING id, collection
-"""
+""")
 AGAIN = "UPDATE strangler_backfill SET swept_at = NULL WHERE id = %s"
-DONE = "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE id = %s AND state = 'sweeping'"
+DONE = Statement("UPDATE strangler_backfill SET state = 'done', finished_at = {now} WHERE id = %s AND state = 'sweeping'")
 FAILED = "UPDATE strangler_stream SET reason = %s WHERE name = %s"
 # The chunk that a round may read next; for its snapshot.
-NEXT = """
-SELECT id, collection, last_key, started_at, coalesce(extract(epoch FROM clock_timestamp() - %s::timestamptz) * 1000, 0)
+NEXT = Statement("""
+SELECT id, collection, last_key, {on_wire:started_at}, coalesce({since:{moment:%s}} * 1000, 0)
 FROM strangler_backfill WHERE stream = %s AND state = 'running' AND paused_at IS NULL ORDER BY id LIMIT 1
-"""
-MOVE = """
+""")
+MOVE = Statement("""
 UPDATE strangler_backfill
 SET last_key = coalesce(%(reached)s, last_key), sent = sent + %(rows)s,
     state = CASE WHEN %(is_last)s THEN 'sweeping' ELSE state END
-WHERE id = %(id)s AND state = 'running' AND started_at = %(started_at)s AND last_key IS NOT DISTINCT FROM %(after)s
+WHERE id = %(id)s AND state = 'running' AND {on_wire:started_at} = %(started_at)s AND {same:last_key; %(after)s}
 RETURNING 1
-"""
+""")
+PROGRESS = Statement("""
+SELECT collection, state, sent, estimate, paused_at IS NOT NULL, {between:started_at; coalesce(finished_at, paused_at, {now})}
+FROM strangler_backfill WHERE stream = %s ORDER BY id
+""")
 UNFINISHED = "SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %s AND state NOT IN ('done', 'cancelled'))"
 
 
@@ -108,11 +100,12 @@ class Total:
 def start(stream: str, only: list[str] | None = None, using: str | None = None) -> None:
     """Ask for a backfill of the stream's collections, from the beginning. The subscriptions must be committed."""
     known = collections.for_stream(stream, using)
-    (waits_for,) = rows(OPEN_TRANSACTIONS, using=using)[0]
+    db = port(using)
+    waits_for = json.dumps(db.open_transactions())
     for collection in known.values():
         shape.remember(stream, collection, using, anew=not only or collection.name in only)
     for name in only or known:
-        rows(BEGIN, [stream, name, waits_for, known[name].ddl], using)
+        rows(BEGIN, [stream, name, waits_for, db.estimate(known[name])], using)
 
 
 def unfinished(stream: str, using: str | None = None) -> bool:
@@ -131,8 +124,8 @@ def step(stream: str, using: str | None = None) -> bool:
 
 def look(stream: str, using: str | None = None) -> bool:
     """From ``waiting`` to ``running``, once the transactions that it waits for are over; whether one went on."""
-    with transaction.atomic(using=alias(using)), connection(using).cursor() as cursor:
-        cursor.execute(WAITING, [stream])
+    with port(using).writing() as cursor:
+        execute(cursor, WAITING, [stream])
         went_on = [_look(cursor, stream, id_, json.loads(waits_for)) for id_, waits_for in cursor.fetchall()]
     return any(went_on)
 
@@ -159,7 +152,7 @@ class Chunk:
 
     id: int
     collection: str
-    started_at: dt.datetime
+    started_at: str
     after: str | None
     reached: str | None
     rows: int
@@ -182,8 +175,7 @@ class Reader:
         None either where the oldest live change in the batch has waited for too long.
         """
         oldest = next(iter(made.pointers.values()), None)
-        cursor.execute(NEXT, [oldest[0].noted_at if oldest else None, self.stream])
-        found = cursor.fetchone()
+        found = execute(cursor, NEXT, [oldest[0].noted_at if oldest else None, self.stream]).fetchone()
         self.waits = None
         if found is None or found[1] not in known:
             return None
@@ -202,19 +194,12 @@ class Reader:
 
     def move(self, cursor: Any, chunk: Chunk) -> None:
         """In the transaction of the acknowledgement. Where the backfill was stopped or asked for anew, nothing moves."""
-        cursor.execute(MOVE, asdict(chunk))
-        if not cursor.fetchone():
+        if not execute(cursor, MOVE, asdict(chunk)).fetchone():
             self._ahead = None
 
 
 def progress(stream: str, using: str | None = None) -> list[Progress]:
-    found = rows(
-        "SELECT collection, state, sent, estimate, paused_at IS NOT NULL, "
-        "extract(epoch FROM coalesce(finished_at, paused_at, clock_timestamp()) - started_at) "
-        "FROM strangler_backfill WHERE stream = %s ORDER BY id",
-        [stream],
-        using,
-    )
+    found = rows(PROGRESS, [stream], using)
     made = []
     for collection, state, sent, estimate, is_paused, seconds in found:
         rate = sent / max(float(seconds), 0.001)
@@ -239,10 +224,9 @@ def total(listed: Sequence[Progress]) -> Total | None:
 
 
 def _look(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> bool:
-    cursor.execute(STILL_OPEN, [waits_for])
-    (pids,) = cursor.fetchone()
-    if pids:
-        reason = f"backfill waits for transactions that were open when it was asked for: backend {pids}"
+    open_ = databases.of(cursor.db).still_open(waits_for)
+    if open_:
+        reason = f"backfill waits for transactions that were open when it was asked for: {open_}"
         cursor.execute("UPDATE strangler_stream SET reason = %s WHERE name = %s AND reason <> %s", [reason, stream, reason])
         return False
     cursor.execute("UPDATE strangler_backfill SET state = 'running' WHERE id = %s", [id_])

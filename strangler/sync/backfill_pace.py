@@ -14,6 +14,7 @@ from __future__ import annotations
 from strangler import conf
 from strangler.domain.estate import Gates
 from strangler.sync.database import rows, value
+from strangler.sync.databases.port import Statement
 
 WAITS = "backfill waits: live lag"
 PAUSED = "backfill is paused"
@@ -24,12 +25,12 @@ Waits = tuple[float, float] | None
 UNDER_WAY = "stream = %s AND state NOT IN ('done', 'cancelled')"
 IS_PAUSED = f"SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE {UNDER_WAY} AND paused_at IS NOT NULL)"
 SAY = "UPDATE strangler_stream SET reason = %s WHERE name = %s"
-UNSAY = "UPDATE strangler_stream SET reason = '' WHERE name = %s AND starts_with(reason, %s)"
-PAUSE = f"UPDATE strangler_backfill SET paused_at = clock_timestamp() WHERE {UNDER_WAY} AND paused_at IS NULL RETURNING 1"
+UNSAY = Statement("UPDATE strangler_stream SET reason = '' WHERE name = %s AND {begins:reason; %s}")
+PAUSE = Statement(f"UPDATE strangler_backfill SET paused_at = {{now}} WHERE {UNDER_WAY} AND paused_at IS NULL RETURNING 1")
 RESUME = f"UPDATE strangler_backfill SET paused_at = NULL WHERE {UNDER_WAY} AND paused_at IS NOT NULL RETURNING 1"
-CANCEL = f"""
-UPDATE strangler_backfill SET state = 'cancelled', paused_at = NULL, finished_at = clock_timestamp() WHERE {UNDER_WAY} RETURNING 1
-"""
+CANCEL = Statement(f"""
+UPDATE strangler_backfill SET state = 'cancelled', paused_at = NULL, finished_at = {{now}} WHERE {UNDER_WAY} RETURNING 1
+""")
 _said: dict[str, bool] = {}  # stream: whether this process has said that it waits
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from strangler.domain import wire
 from strangler.domain.envelope import Event, Op, Version
+from strangler.sync import databases
 from strangler.sync.collections import Collection
 from strangler.sync.outbox import Pointer
 
@@ -47,32 +48,6 @@ class Origin(NamedTuple):
         return Version(self.epochs.get(collection.context, 0), self.token, self.marker)
 
 
-def rows_of(
-    cursor: Any, wanted: Mapping[str, tuple[Collection, Iterable[str]]]
-) -> dict[tuple[str, str], tuple[str, list[str] | None]]:
-    """(collection, key) → the row's wire values as JSON text, and its columns that hold a JSON null, for the keys that exist.
-
-    One statement, so one snapshot.
-    """
-    parts: list[str] = []
-    params: list[object] = []
-    for name, (collection, keys) in wanted.items():
-        parts.append(f"SELECT %s::text, {_row(collection)} FROM {collection.sql} AS t WHERE {collection.key_matches('t')}")
-        params += [name, list(keys)]
-    cursor.execute(" UNION ALL ".join(parts), params)
-    return {(name, key): (text, nulls) for name, key, text, nulls in cursor.fetchall()}
-
-
-def rows_after(cursor: Any, collection: Collection, last: str | None, limit: int) -> list[tuple[str, str, list[str] | None]]:
-    """(key, row's wire values as JSON text, columns that hold a JSON null) of the next rows in order of the key."""
-    order = collection.key_order("t")
-    beyond = "" if last is None else f"WHERE ({order}) > ({collection.key_bound()})"
-    params = [] if last is None else collection.bound_params(last)
-    cursor.execute(f"SELECT {_row(collection)} FROM {collection.sql} AS t {beyond} ORDER BY {order} LIMIT {int(limit)}", params)
-    found: list[tuple[str, str, list[str] | None]] = cursor.fetchall()
-    return found
-
-
 def build(
     cursor: Any,
     origin: Origin,
@@ -102,7 +77,7 @@ def build(
         if key is not None:
             if n == read:
                 read += _part(read, batch.bytes)
-                rows = rows_of(cursor, _wanted(batch, subjects[n:read], collections))
+                rows = databases.of(cursor.db).rows_of(cursor, _wanted(batch, subjects[n:read], collections))
             found = rows.get((name, key))
             op = Op.DELETE if found is None else Op.UPSERT
             if found:
@@ -134,7 +109,7 @@ def add(
     count = 0
     while count < limit:
         part = min(limit - count, _part(count, batch.bytes))
-        found = rows_after(cursor, collection, after, part)
+        found = databases.of(cursor.db).rows_after(cursor, collection, after, part)
         for key, text, nulls in found:
             if batch.bytes and batch.bytes + len(text) > BYTES:
                 return after, count, False
@@ -173,16 +148,3 @@ def _wanted(
 
 def _is_no_reset(event: Event) -> bool:
     return event.op is not Op.RESET
-
-
-def _row(collection: Collection) -> str:
-    """SQL: key, wire values as JSON text, names of the columns that hold a JSON null."""
-    nulls = ", ".join(
-        f"CASE WHEN {column.at('t')}::text = 'null' THEN {_text(column.name)} END" for column in collection.json_columns
-    )
-    named = f"array_remove(ARRAY[{nulls}]::text[], NULL)" if nulls else "NULL::text[]"
-    return f"{collection.key_text('t')}, {collection.row_json('t')}, {named}"
-
-
-def _text(name: str) -> str:
-    return "'" + name.replace("'", "''").replace("%", "%%") + "'"

@@ -19,17 +19,16 @@ as long as there is a broken stream. What it has lost, a new backfill brings; no
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 
-from django.db import transaction
 from django.db.utils import OperationalError
 
 from strangler.errors import StranglerError
 from strangler.sync import backfill, capture, collections, ddl, install, marker, streams
 from strangler.sync.collections import Collection
-from strangler.sync.database import alias, connection, rows, sqlstate, value
+from strangler.sync.database import count, port, rows, sqlstate, value
+from strangler.sync.databases.port import Statement
 
 log = logging.getLogger("strangler.sync")
 
@@ -37,48 +36,31 @@ PART = 20_000  # pointers a statement
 SWEEP_S = 2.0
 PATIENCE_S = 60.0
 
-GIVE_UP = """
-WITH broke AS (
-  UPDATE strangler_stream
-  SET state = 'broken', reason = %(reason)s, last_error = '', failures = 0, retry_at = NULL, over_since = NULL,
-      lease_token = lease_token + 1, lease_until = NULL, verified_at = NULL, verified_drift = NULL, verified_marker = 0,
-      floor = CASE kind WHEN 'feed' THEN nextval('strangler_feed_seq') WHEN 'reverse' THEN %(floor)s ELSE floor END
-  WHERE name = %(stream)s AND state <> 'broken' AND lease_token = coalesce(%(token)s, lease_token)
-  RETURNING name
-), unsubscribed AS (
-  DELETE FROM strangler_subscription WHERE stream IN (SELECT name FROM broke)
-), forgotten AS (
-  DELETE FROM strangler_backfill WHERE stream IN (SELECT name FROM broke)
-)
-SELECT count(*) FROM broke
-"""
 BROKEN = "SELECT name, context, kind FROM strangler_stream WHERE state = 'broken' ORDER BY name"
 UNSUBSCRIBE = """
 DELETE FROM strangler_subscription WHERE stream IN (SELECT name FROM strangler_stream WHERE state = 'broken')
 """
 DELETE = """
-WITH gone AS (
-  DELETE FROM strangler_outbox WHERE id IN (
-    SELECT o.id FROM strangler_outbox o JOIN strangler_stream s ON s.name = o.stream
-    WHERE o.stream = %s AND s.state = 'broken' ORDER BY o.id LIMIT %s
-  ) RETURNING 1
-) SELECT count(*) FROM gone
+DELETE FROM strangler_outbox WHERE id IN (
+  SELECT o.id FROM strangler_outbox o JOIN strangler_stream s ON s.name = o.stream
+  WHERE o.stream = %s AND s.state = 'broken' ORDER BY o.id LIMIT %s
+)
 """
 STATE = "UPDATE strangler_stream SET state = %s, reason = %s WHERE name = %s AND state = %s"
 OPEN_AGAIN = "UPDATE strangler_stream SET state = 'off', reason = '' WHERE name = %s AND state = 'paused'"
-COMES_BACK = """
+COMES_BACK = Statement("""
 UPDATE strangler_stream
-SET state = 'off', reason = 'comes back', over_since = NULL, cursor = greatest(cursor, floor),
+SET state = 'off', reason = 'comes back', over_since = NULL, cursor = {greatest:cursor; floor},
     verified_at = NULL, verified_drift = NULL, verified_marker = 0
 WHERE name = %s AND state <> 'live'
-"""
+""")
 
 
 def give_up(stream: str, why: str, using: str | None = None, *, token: int | None = None, floor: int = 0) -> bool:
     """The stream is broken from now on; False if it was. ``token``: only while that is the holder's."""
     context, kind = rows("SELECT context, kind FROM strangler_stream WHERE name = %s", [stream], using)[0]
     said = {"stream": stream, "reason": reason(why, context, kind), "token": token, "floor": floor}
-    if not value(GIVE_UP, said, using):
+    if not port(using).give_up(said):
         return False
     if kind != "feed":
         marker.forget(stream)
@@ -108,7 +90,7 @@ def sweep(using: str | None = None) -> None:
     rows(UNSUBSCRIBE, using=using)
     end = time.monotonic() + SWEEP_S
     for name, context, kind in found:
-        while time.monotonic() < end and int(value(DELETE, [name, PART], using)) == PART:
+        while time.monotonic() < end and count(DELETE, [name, PART], using) == PART:
             pass
         known = collections.for_context(context, using) if kind == "feed" else collections.for_stream(name, using).values()
         for collection in known if kind != "reverse" else ():
@@ -118,12 +100,11 @@ def sweep(using: str | None = None) -> None:
 
 def _uncapture(collection: Collection, using: str | None) -> None:
     """Its triggers go, if nobody wants to hear of it. Tried for a moment only: a writer must not queue behind us."""
-    if not value("SELECT 1 FROM pg_proc WHERE proname = %s LIMIT 1", [capture.function_name(collection)], using):
+    if not port(using).is_any_captured(collection):
         return
     try:
-        with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = '200ms'")
-            cursor.execute("LOCK TABLE strangler_subscription IN SHARE MODE")
+        with port(using).writing(patience_ms=200) as cursor:
+            port(using).freeze_subscriptions(cursor)
             cursor.execute("SELECT EXISTS (SELECT 1 FROM strangler_subscription WHERE collection = %s)", [collection.name])
             if not cursor.fetchone()[0]:
                 capture.uninstall(collection, using)
@@ -143,7 +124,7 @@ def come_back(stream: str, using: str | None = None) -> bool:
     if streams.state(stream, using) == "live":
         return False
     context = str(value("SELECT context FROM strangler_stream WHERE name = %s", [stream], using))
-    while value(DELETE, [stream, PART], using):
+    while count(DELETE, [stream, PART], using):
         pass
     rows(COMES_BACK, [stream], using)
     install.install(context, using)
@@ -164,18 +145,14 @@ def open_feed(context: str, using: str | None = None) -> bool:
         return False
     rows(STATE, ["paused", "is being opened again", context, "broken"], using)
     install.install_replica(context, using)
-    (older,) = rows(backfill.OPEN_TRANSACTIONS, using=using)[0]
+    older = port(using).open_transactions()
     end = time.monotonic() + PATIENCE_S
-    while pids := value(backfill.STILL_OPEN, [_listed(older)], using):
+    while open_ := port(using).still_open(older):
         if time.monotonic() > end:
             raise StranglerError(
-                f"the feed of {context} is not open yet: backend {pids} has a transaction from before the capture; "
+                f"the feed of {context} is not open yet: {open_} has a transaction from before the capture; "
                 f"end it, then again: strangler sync install {context}"
             )
         time.sleep(0.05)
     rows(OPEN_AGAIN, [context], using)
     return True
-
-
-def _listed(text: str) -> list[str]:
-    return [str(one) for one in json.loads(text)]

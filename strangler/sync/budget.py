@@ -18,25 +18,26 @@ from strangler import conf
 from strangler.domain.estate import Budget
 from strangler.sync import broken
 from strangler.sync.database import rows
+from strangler.sync.databases.port import Statement
 
 log = logging.getLogger("strangler.sync")
 
 GRACE_S = 10.0
 SAMPLE = 100
 INDEXES = 90  # bytes of a pointer besides its own: its line and header, its entries in the primary key and the stream's index
-WATCHED = """
-SELECT name, context, over_since IS NOT NULL, coalesce(over_since <= clock_timestamp() - %s * interval '1 second', false)
+WATCHED = Statement("""
+SELECT name, context, over_since IS NOT NULL, coalesce(over_since <= {later:-%s}, false)
 FROM strangler_stream WHERE state <> 'broken' AND kind <> 'reverse' ORDER BY name
-"""
-ENDS = """
+""")
+ENDS = Statement("""
 WITH few AS (SELECT * FROM strangler_outbox WHERE stream = %(stream)s ORDER BY id LIMIT %(few)s)
-SELECT extract(epoch FROM clock_timestamp() - first.noted_at), last.id - first.id + 1,
-       (SELECT avg(pg_column_size(few.*)) FROM few)
+SELECT {since:first.noted_at}, last.id - first.id + 1,
+       (SELECT avg({pointer_bytes:few}) FROM few)
 FROM (SELECT id, noted_at FROM few ORDER BY id LIMIT 1) first,
      (SELECT id FROM strangler_outbox WHERE stream = %(stream)s ORDER BY id DESC LIMIT 1) last
-"""
+""")
 COUNT = "SELECT count(*) FROM (SELECT 1 FROM strangler_outbox WHERE stream = %s LIMIT %s) AS few"
-MARK = "UPDATE strangler_stream SET over_since = CASE WHEN %s THEN clock_timestamp() END WHERE name = %s"
+MARK = Statement("UPDATE strangler_stream SET over_since = CASE WHEN %s THEN {now} END WHERE name = %s")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def enforce(using: str | None = None) -> list[str]:
             if broken.give_up(name, why, using):
                 log.error("stream.broken stream=%s why=%r next=%r", name, why, f"strangler sync backfill {context}")
                 broke.append(name)
-        elif bool(why) is not is_marked:
+        elif bool(why) is not bool(is_marked):
             rows(MARK, [bool(why), name], using)
     broken.sweep(using)
     return broke

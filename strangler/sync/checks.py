@@ -9,7 +9,7 @@ from django.db.utils import Error as DatabaseError
 
 from strangler import conf
 from strangler.sync import collections, install
-from strangler.sync.database import alias, rows
+from strangler.sync.database import alias, port, rows
 
 UNMIGRATED = "does not exist; run manage.py migrate"
 
@@ -25,6 +25,8 @@ def check_tables(databases: list[str] | None = None, **_: Any) -> list[CheckMess
         installed = {context for (context,) in rows("SELECT context FROM strangler_ownership")}
     except DatabaseError:
         return []  # not migrated yet; there is nothing to lose
+    if installed:
+        messages += [Warning(said, hint=hint, id="strangler.W032") for said, hint in port().advice()]
     for context in declared.contexts.values():
         if not context.service_urls and context.name not in installed:
             continue

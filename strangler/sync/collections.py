@@ -7,6 +7,7 @@ there are and of what type. So unmanaged models, tables with columns of their ow
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,8 +20,8 @@ from strangler.domain.envelope import schema_hash
 from strangler.domain.estate import Context
 from strangler.errors import Misconfigured
 from strangler.sync import mirrorable
-from strangler.sync.columns import Column, columns_of, unique_keys
-from strangler.sync.database import alias, quote, quoted
+from strangler.sync.columns import Column
+from strangler.sync.database import alias, port, quote, quoted
 
 FRESH_S = 30.0  # how long what the catalogue said is believed; an error on a collection forgets it at once
 _cache: dict[tuple[str, str, tuple[str, ...]], tuple[float, Collection]] = {}
@@ -90,7 +91,11 @@ class Collection:
             f"({param}::jsonb ->> {index})::{column.key_type}{column.collation}" for index, column in enumerate(self.key)
         )
 
-    def bound_params(self, key: str) -> list[str]:
+    def keys_param(self, keys: Iterable[str]) -> Any:
+        """The parameter of ``key_matches``."""
+        return list(keys)
+
+    def bound_params(self, key: str) -> list[Any]:
         return [key] * len(self.key)
 
     def row_json(self, row: str) -> str:
@@ -221,17 +226,17 @@ def describe(
     Raises ``Misconfigured`` where the table or a named column is absent, or where its rows can't be mirrored
     (``mirrorable``).
     """
-    bare = Collection(name, context, table, (), ())
-    columns = columns_of(bare.ddl, using)
+    db, bare = port(using), Collection(name, context, table, (), ())
+    columns = db.columns(bare)
     if not columns:
         raise Misconfigured(f"the table {table} of {name} does not exist; run manage.py migrate")
     by_name = {column.name: column for column in columns}
-    leaves = mirrorable.check_table(name, table, bare.ddl, using)
-    chosen = mirrorable.choose_key(name, table, by_name, unique_keys(bare.ddl, using), key)
+    leaves = db.check_table(bare)
+    chosen = mirrorable.choose_key(name, table, by_name, db.unique_keys(bare), key)
     absent = [column for column in only if column not in by_name]
     if absent:
         raise Misconfigured(f"{name} has no column {', '.join(absent)}; it has {', '.join(sorted(by_name))}")
     wanted = {*only, *chosen} if only else set(by_name)
     taken = tuple(column for column in columns if column.name in wanted and not column.generated)
     mirrorable.check_columns(name, taken)
-    return Collection(name, context, table, tuple(by_name[column] for column in chosen), taken, bool(only), leaves)
+    return db.collection(name, context, table, tuple(by_name[column] for column in chosen), taken, bool(only), leaves)

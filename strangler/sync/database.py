@@ -1,4 +1,7 @@
-"""The connection that everything here works on: which one, its cursors, and what its errors mean."""
+"""The connection that everything here works on: which one, its cursors, and what its errors mean.
+
+SQL is a string where it is the same for every database, and a ``databases.port.Statement`` where an expression differs.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error
 
 from strangler import conf
-
-BY_INDEX = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+from strangler.sync import databases
+from strangler.sync.databases.port import Database, Statement
 
 
 def alias(using: str | None = None) -> str:
@@ -24,12 +27,17 @@ def connection(using: str | None = None) -> BaseDatabaseWrapper:
     return connections[alias(using)]
 
 
+def port(using: str | None = None) -> Database:
+    """What differs between databases, of the one that everything here works on."""
+    return databases.of(connection(using))
+
+
 def sqlstate(error: BaseException | None) -> str:
-    """The SQLSTATE of a database error, through Django's wrapper; '' if it has none. psycopg 3 and 2."""
+    """The SQLSTATE of a database error, through Django's wrapper; '' if it has none."""
     for candidate in (error, getattr(error, "__cause__", None)):
-        state = getattr(candidate, "sqlstate", None) or getattr(candidate, "pgcode", None)
+        state = databases.sqlstate(candidate) if candidate is not None else ""
         if state:
-            return str(state)
+            return state
     return ""
 
 
@@ -53,35 +61,41 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def rows(sql: str, params: Any = None, using: str | None = None) -> list[tuple[Any, ...]]:
+def execute(cursor: Any, statement: str | Statement, params: Any = None) -> Any:
+    """Run a statement on a cursor of Django's; the cursor. Lists and moments may be among the parameters."""
+    made = databases.of(cursor.db)
+    if params is not None or not isinstance(statement, str):
+        params = made.adapted(params or ())
+    cursor.execute(made.render(statement), params)
+    return cursor
+
+
+def rows(statement: str | Statement, params: Any = None, using: str | None = None) -> list[tuple[Any, ...]]:
     with connection(using).cursor() as cursor:
-        cursor.execute(sql, params)
+        execute(cursor, statement, params)
         return cursor.fetchall() if cursor.description else []
 
 
-def value(sql: str, params: Any = None, using: str | None = None) -> Any:
+def value(statement: str | Statement, params: Any = None, using: str | None = None) -> Any:
     """The first column of the first row, or None."""
-    found = rows(sql, params, using)
+    found = rows(statement, params, using)
     return found[0][0] if found else None
 
 
-# Whatever the project sets for its own sessions: a value whose text depends on settings has the same one on both sides.
-SETTINGS = (
-    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; "
-    "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL lc_monetary = 'C'"
-)
+def count(statement: str | Statement, params: Any = None, using: str | None = None) -> int:
+    """How many rows the statement wrote."""
+    with connection(using).cursor() as cursor:
+        return int(execute(cursor, statement, params).rowcount)
 
 
 @contextlib.contextmanager
 def snapshot(using: str | None = None, *, by_index: bool = False) -> Iterator[Any]:
-    """A cursor in one REPEATABLE READ, READ ONLY transaction: all its statements see one instant (P6).
+    """A cursor in one transaction that only reads: all its statements see one instant (P6).
 
     The instant is that of the first statement in it, not of entering. Must not be called inside a transaction. ``by_index``:
     every plan goes along an index. What the statistics say of an outbox was true at another moment: now it is full, now empty.
     """
-    with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
-        mode = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        cursor.execute(f"{mode}; {SETTINGS}{BY_INDEX if by_index else ''}")
+    with port(using).snapshot(by_index=by_index) as cursor:
         yield cursor
 
 

@@ -19,7 +19,7 @@ from strangler.domain import wire
 from strangler.domain.digest import MODULUS, RangeDigest, canonical_json, canonical_json_text, number
 from strangler.domain.wire import Kind
 from strangler.errors import StranglerError
-from strangler.sync import canonical, collections
+from strangler.sync import canonical, collections, databases
 from strangler.sync.canonical import Piece
 from strangler.sync.collections import Collection
 from strangler.sync.columns import Column
@@ -61,6 +61,8 @@ def total(cursor: Any, collection: Collection, within: Range) -> RangeDigest:
 
 def totals(cursor: Any, collection: Collection, ranges: Sequence[Range]) -> list[RangeDigest]:
     """Count and digest of each range, in one statement."""
+    if (process := databases.of(cursor.db).digests) is not None:
+        return process.totals(cursor, collection, ranges)  # type: ignore[no-any-return]
     if not in_sql(collection):
         return [RangeDigest.of(digest for _, digest in _rows(cursor, collection, within)) for within in ranges]
     row_digest = _row_digest(cursor, collection)
@@ -84,24 +86,30 @@ def totals(cursor: Any, collection: Collection, ranges: Sequence[Range]) -> list
 
 def keys(cursor: Any, collection: Collection, within: Range, limit: int | None = None) -> list[tuple[str, int]]:
     """(key, digest) of each row of a range, in order of the key."""
+    if (process := databases.of(cursor.db).digests) is not None:
+        return process.keys(cursor, collection, within, limit)  # type: ignore[no-any-return]
     tail = f"ORDER BY {_order(collection)}" + (f" LIMIT {int(limit)}" if limit is not None else "")
     return _rows(cursor, collection, within, tail)
 
 
 def of_keys(cursor: Any, collection: Collection, wanted: Iterable[str]) -> dict[str, int]:
     """Digest of each of the wanted keys that exists."""
-    return dict(_select(cursor, collection, f"WHERE {collection.key_matches('t')}", [list(wanted)]))
+    if (process := databases.of(cursor.db).digests) is not None:
+        return process.of_keys(cursor, collection, wanted)  # type: ignore[no-any-return]
+    return dict(_select(cursor, collection, f"WHERE {collection.key_matches('t')}", [collection.keys_param(wanted)]))
 
 
 def texts_of(cursor: Any, collection: Collection, wanted: Iterable[str]) -> dict[str, dict[str, str | None]]:
     """Key → column → canonical text, None for NULL; of those keys that exist. For people, not for digests."""
+    if (process := databases.of(cursor.db).digests) is not None:
+        return process.texts_of(cursor, collection, wanted)  # type: ignore[no-any-return]
     columns = collection.columns
     written = [canonical.text(c, "t") if canonical.is_exact(c) else canonical.source(c, "t") for c in columns]
     makers = [str if canonical.is_exact(column) else _maker(column) for column in columns]
     _pin(cursor)
     cursor.execute(
         f"SELECT {collection.key_text('t')}, {', '.join(written)} FROM {collection.sql} AS t WHERE {collection.key_matches('t')}",
-        [list(wanted)],
+        [collection.keys_param(wanted)],
     )
     return {
         key: {c.name: None if text is None else make(text) for c, make, text in zip(columns, makers, texts, strict=True)}
@@ -111,12 +119,16 @@ def texts_of(cursor: Any, collection: Collection, wanted: Iterable[str]) -> dict
 
 def key_after(cursor: Any, collection: Collection, within: Range, count: int) -> str | None:
     """The key that comes ``count`` rows after the range's first one, or None where it has no more than so many."""
+    if (process := databases.of(cursor.db).digests) is not None:
+        return process.key_after(cursor, collection, within, count)  # type: ignore[no-any-return]
     where, params = _where(collection, within)
     return _edge(cursor, collection, where, params, _order(collection), offset=count)
 
 
 def buckets(cursor: Any, collection: Collection, within: Range, count: int) -> list[Bucket]:
     """At most ``count`` runs of equally many consecutive keys (the last may have fewer); the digest of each."""
+    if (process := databases.of(cursor.db).digests) is not None:
+        return process.buckets(cursor, collection, within, count)  # type: ignore[no-any-return]
     if count == 1:
         return _whole(cursor, collection, within)
     if not in_sql(collection):

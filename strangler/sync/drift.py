@@ -11,6 +11,14 @@ from strangler.sync import collections, outbox, walk
 from strangler.sync.collections import Collection
 from strangler.sync.comparison import Comparison, DriftReport, Remote, parts
 from strangler.sync.database import rows
+from strangler.sync.databases.port import Statement
+
+VERIFIED = Statement("""
+UPDATE strangler_stream SET verified_drift = %(differing)s,
+verified_at = CASE WHEN %(equal)s AND {integer:%(since)s} IS NULL THEN {now} ELSE verified_at END,
+verified_marker = CASE WHEN %(equal)s AND coalesce({integer:%(since)s}, verified_marker) <= verified_marker
+THEN {greatest:verified_marker; %(marker)s} ELSE verified_marker END WHERE name = %(stream)s
+""")
 
 
 @dataclass(frozen=True)
@@ -113,10 +121,7 @@ def _remember(report: DriftReport, marker: int, since: int | None, using: str | 
     ``since``: of a partial check, which moves the mark on where it began no later than the last check ended.
     """
     rows(
-        "UPDATE strangler_stream SET verified_drift = %(differing)s, "
-        "verified_at = CASE WHEN %(equal)s AND %(since)s::bigint IS NULL THEN clock_timestamp() ELSE verified_at END, "
-        "verified_marker = CASE WHEN %(equal)s AND coalesce(%(since)s, verified_marker) <= verified_marker "
-        "THEN greatest(verified_marker, %(marker)s) ELSE verified_marker END WHERE name = %(stream)s",
+        VERIFIED,
         {
             "differing": len(report.differing),
             "equal": not report.differing,

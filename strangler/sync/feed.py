@@ -18,33 +18,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
-
 from strangler.domain import wire
 from strangler.domain.envelope import to_json
 from strangler.errors import Gone
 from strangler.sync import batch, collections, outbox
-from strangler.sync.database import alias, connection
+from strangler.sync.database import execute, port
+from strangler.sync.databases.port import FEED, MARKER, Database, Statement
 from strangler.sync.lock import feed_key
 from strangler.sync.outbox import Pointer
 
 LIMIT = 1000
-ASSIGN = """
-WITH given AS MATERIALIZED (
-  SELECT id, nextval('strangler_feed_seq') AS pos
-  FROM (SELECT id FROM strangler_outbox WHERE stream = %s AND pos IS NULL ORDER BY id) AS noted
-)
-UPDATE strangler_outbox o SET pos = given.pos FROM given WHERE o.id = given.id
-RETURNING o.collection, o.key
-"""
-READ = f"""
-SELECT id, collection, key, {outbox.NOTED_AT}, pos FROM strangler_outbox WHERE stream = %s AND pos > %s ORDER BY pos LIMIT %s
-"""
+READ = Statement("""
+SELECT id, collection, key, {on_wire:noted_at}, pos FROM strangler_outbox WHERE stream = %s AND pos > %s ORDER BY pos LIMIT %s
+""")
 # Also the write that makes the commit flush, and with it all that this transaction has seen (P7).
-TOUCH = """
-UPDATE strangler_stream SET last_round_at = clock_timestamp(), cursor = greatest(cursor, %s) WHERE name = %s
+TOUCH = Statement("""
+UPDATE strangler_stream SET last_round_at = {now}, cursor = {greatest:cursor; %s} WHERE name = %s
 RETURNING state, floor
-"""
+""")
 
 
 def read(context: str, after: int, limit: int = LIMIT, using: str | None = None) -> str:
@@ -55,20 +46,17 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
     """
     limit = max(1, min(limit, 20 * LIMIT))
     known = {collection.name: collection for collection in collections.for_context(context, using)}
-    with transaction.atomic(using=alias(using), durable=True), connection(using).cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit = on")
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [feed_key(context)])
-        cursor.execute("SELECT nextval('strangler_marker_seq')")
-        (marker,) = cursor.fetchone()
+    db = port(using)
+    with db.writing(durable=True) as cursor:
+        db.lock_exclusive(cursor, feed_key(context))
+        marker = db.draw(MARKER)
         cursor.execute("SELECT context, epoch FROM strangler_ownership")
         epochs = dict(cursor.fetchall())
-        cursor.execute(TOUCH, [after, context])
-        _check(context, after, *(cursor.fetchone() or ("off", 0)))
-        _catch_up_with(cursor, context, after)
+        _check(context, after, *(execute(cursor, TOUCH, [after, context]).fetchone() or ("off", 0)))
+        _catch_up_with(db, cursor, context, after)
         cursor.execute("DELETE FROM strangler_outbox WHERE stream = %s AND pos <= %s", [context, after])
-        _assign(cursor, context, known)
-        cursor.execute(READ, [context, after, limit])
-        pointers = list(map(Pointer._make, cursor.fetchall()))
+        _assign(db, cursor, context, known)
+        pointers = list(map(Pointer._make, execute(cursor, READ, [context, after, limit]).fetchall()))
         origin = batch.Origin(context, "strangler/service", epochs, token=0, marker=marker)
         made = batch.build(cursor, origin, pointers, known)
     until = pointers[-1].pos if pointers else after
@@ -94,19 +82,17 @@ def _check(context: str, after: int, state: str, floor: int) -> None:
         )
 
 
-def _catch_up_with(cursor: Any, stream: str, after: int) -> None:
+def _catch_up_with(db: Database, cursor: Any, stream: str, after: int) -> None:
     """A puller that is further than any position given here remembers an earlier life of this database: go on from there."""
-    cursor.execute("SELECT %s > last_value FROM strangler_feed_seq", [after])
-    if cursor.fetchone()[0]:
-        cursor.execute("SELECT setval('strangler_feed_seq', %s)", [after])
+    if after > db.position(FEED):
+        db.raise_to(FEED, after)
         cursor.execute("UPDATE strangler_outbox SET pos = NULL WHERE stream = %s AND pos IS NOT NULL", [stream])
 
 
-def _assign(cursor: Any, stream: str, known: dict[str, collections.Collection]) -> None:
+def _assign(db: Database, cursor: Any, stream: str, known: dict[str, collections.Collection]) -> None:
     """Positions for what has none; after a reset every row that is there is noted again and gets one too."""
-    cursor.execute(ASSIGN, [stream])
-    resets = {collection for collection, key in cursor.fetchall() if key is None and collection in known}
+    resets = {collection for collection, key in db.assign_positions(cursor, stream) if key is None and collection in known}
     for name in sorted(resets):
         outbox.note_all(cursor, stream, known[name])
     if resets:
-        cursor.execute(ASSIGN, [stream])
+        db.assign_positions(cursor, stream)

@@ -1,14 +1,6 @@
 """The fence: the database's own refusal of writes from a side that is not the owner (P15).
 
-A BEFORE statement trigger on every owned table, on both sides. Statement one takes the context's advisory lock shared and keeps
-it to the end of the transaction; statement two reads the owner. Interleavings that it stands:
-
-- *A writer that holds the lock when the owner changes*: the change needs it exclusively and waits, or gives up after 100 ms.
-- *A writer that waited for the lock while the owner changed*: statement two has a snapshot of its own (VOLATILE, READ COMMITTED)
-  and sees the new owner. In one statement, or STABLE, it would read with the snapshot from before the wait, and pass.
-- *REPEATABLE READ and SERIALIZABLE* keep one snapshot, so there the row is read ``FOR SHARE``: if it has changed since,
-  PostgreSQL raises a serialization failure, which such code must be ready to retry anyhow.
-- *The apply* sets an origin, holds the lock itself and has checked the owner itself (P10).
+How it refuses, and which interleavings it stands, is in ``databases.postgresql.fence`` and ``databases.sqlite.fence``.
 """
 
 from __future__ import annotations
@@ -23,104 +15,49 @@ from django.db.utils import Error
 
 from strangler.errors import Fenced
 from strangler.sync import ddl
-from strangler.sync.capture import drop_function
 from strangler.sync.collections import Collection
-from strangler.sync.database import literal, rows, sqlstate, value
-from strangler.sync.lock import lock_key
+from strangler.sync.database import connection, port, sqlstate
 
 SQLSTATE = "SF001"
-FUNCTION_NAME = "strangler_fence"
-TRIGGER_NAMES = ("strangler_fence", "strangler_fence_truncate")
-
-FUNCTION = """CREATE OR REPLACE FUNCTION {schema}.strangler_fence() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $strangler$
-DECLARE
-  held record;
-BEGIN
-  IF coalesce(current_setting('strangler.origin', true), '') <> '' THEN
-    RETURN NULL;
-  END IF;
-  PERFORM pg_advisory_xact_lock_shared(TG_ARGV[2]::bigint);
-  IF current_setting('transaction_isolation') = 'read committed' THEN
-    SELECT o.owner, o.epoch INTO held FROM {schema}.strangler_ownership o WHERE o.context = TG_ARGV[0];
-  ELSE
-    SELECT o.owner, o.epoch INTO held FROM {schema}.strangler_ownership o WHERE o.context = TG_ARGV[0] FOR SHARE;
-  END IF;
-  IF coalesce(held.owner, 'monolith') <> TG_ARGV[1] THEN
-    RAISE EXCEPTION 'strangler: % is owned by % at epoch %; this side, %, may not write %',
-      TG_ARGV[0], coalesce(held.owner, 'monolith'), coalesce(held.epoch, 0), TG_ARGV[1], TG_TABLE_NAME
-      USING ERRCODE = 'SF001',
-            DETAIL = json_build_object('context', TG_ARGV[0],
-              'owner', coalesce(held.owner, 'monolith'), 'epoch', coalesce(held.epoch, 0))::text;
-  END IF;
-  RETURN NULL;
-END
-$strangler$"""
-
-TRIGGERS = (
-    "CREATE OR REPLACE TRIGGER strangler_fence BEFORE INSERT OR UPDATE OR DELETE ON {table} "
-    "FOR EACH STATEMENT EXECUTE FUNCTION {schema}.strangler_fence({args})",
-    "CREATE OR REPLACE TRIGGER strangler_fence_truncate BEFORE TRUNCATE ON {table} "
-    "FOR EACH STATEMENT EXECUTE FUNCTION {schema}.strangler_fence({args})",
-    "ALTER TABLE ONLY {table} ENABLE ALWAYS TRIGGER strangler_fence",
-    "ALTER TABLE ONLY {table} ENABLE ALWAYS TRIGGER strangler_fence_truncate",
-)
-PRESENT = """
-SELECT count(*) FROM pg_trigger t
-WHERE t.tgrelid = to_regclass(%s) AND NOT t.tgisinternal AND t.tgenabled = 'A' AND t.tgname = ANY(%s)
-      AND t.tgfoid = to_regproc(%s) AND encode(t.tgargs, 'escape') = %s
-"""
 MESSAGE = re.compile(r"strangler: (?P<context>\S+) is owned by (?P<owner>\w+) at epoch (?P<epoch>\d+)")
-
-
-def function_statement(using: str | None = None) -> str:
-    return FUNCTION.format(schema=ddl.product_schema(using))
+BARE_MESSAGE = re.compile(r"strangler: (?P<context>\S+) is owned by the other side")  # a database that can't say more
 
 
 def statements(collection: Collection, context: str, side: str, using: str | None = None) -> list[str]:
-    """The DDL that fences the collection's table on ``side``; the function comes first, once, from ``function_statement``."""
-    schema = ddl.product_schema(using)
-    args = ", ".join(map(literal, (context, side, str(lock_key(context)))))
-    return [
-        template.format(table=table, schema=schema, args=args)
-        for table in ddl.tables(collection.ddl, using)
-        for template in TRIGGERS
-    ]
+    """The DDL that fences the collection's table on ``side``; what comes first, once, is from ``preamble``."""
+    return port(using).fence_statements(collection, context, side)
+
+
+def preamble(using: str | None = None) -> list[str]:
+    return port(using).fence_preamble()
 
 
 def install(collection: Collection, context: str, side: str, using: str | None = None) -> bool:
     """Fence the collection's table; True if something had to be done. Idempotent."""
     if is_installed(collection, context, side, using):
         return False
-    ddl.run([function_statement(using)], "making the fence", using=using)
+    if first := preamble(using):
+        ddl.run(first, "making the fence", using=using)
     ddl.run(statements(collection, context, side, using), f"fencing {collection.table}", using=using)
     return True
 
 
 def is_installed(collection: Collection, context: str, side: str, using: str | None = None) -> bool:
-    function = f"{ddl.product_schema(using)}.{FUNCTION_NAME}"
-    args = "".join(f"{part}\\000" for part in (context, side, str(lock_key(context))))
-    return all(
-        value(PRESENT, [table, list(TRIGGER_NAMES), function, args], using) == len(TRIGGER_NAMES)
-        for table in ddl.tables(collection.ddl, using)
-    )
+    return port(using).is_fenced(collection, context, side)
 
 
 def uninstall(collection: Collection, using: str | None = None) -> None:
-    for table in ddl.tables(collection.ddl, using):
-        ddl.run(
-            [f"DROP TRIGGER IF EXISTS {name} ON {table}" for name in TRIGGER_NAMES], f"removing the fence of {table}", using=using
-        )
+    port(using).unfence(collection)
 
 
 def uninstall_all(using: str | None = None) -> None:
-    drop_function(f"{ddl.product_schema(using)}.{FUNCTION_NAME}", using)
+    """Also fences of tables that no longer stand in the estate."""
+    port(using).unfence_all()
 
 
 def unused(using: str | None = None) -> bool:
     """Whether no table is fenced any more."""
-    function = f"{ddl.product_schema(using)}.{FUNCTION_NAME}"
-    return not rows("SELECT 1 FROM pg_trigger WHERE tgfoid = to_regproc(%s) LIMIT 1", [function], using)
+    return not port(using).is_any_fenced()
 
 
 @contextlib.contextmanager
@@ -142,8 +79,23 @@ def fenced(error: BaseException) -> Fenced | None:
     said = MESSAGE.search(str(error))
     if said:
         return Fenced(said["context"], said["owner"], int(said["epoch"]))
+    if said := BARE_MESSAGE.search(str(error)):
+        return Fenced(said["context"], *_owner(said["context"]))
     cause: Any = getattr(error, "__cause__", None) or error
     with contextlib.suppress(AttributeError, TypeError, ValueError):
         detail = json.loads(cause.diag.message_detail)
         return Fenced(detail["context"], detail["owner"], int(detail["epoch"]))
     return Fenced("a context")
+
+
+def _owner(context: str) -> tuple[str, int]:
+    """Owner and epoch as they are now, looked up beside the refused transaction, which can't be asked any more."""
+    beside = connection().copy()
+    try:
+        with beside.cursor() as cursor:
+            cursor.execute("SELECT owner, epoch FROM strangler_ownership WHERE context = %s", [context])
+            return cursor.fetchone() or ("", 0)
+    except Error:
+        return "", 0
+    finally:
+        beside.close()

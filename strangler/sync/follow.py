@@ -16,7 +16,8 @@ from strangler import conf
 from strangler.errors import StranglerError
 from strangler.sync import capture, collections, install, mirrorable, shape
 from strangler.sync.client import ServiceClient
-from strangler.sync.database import alias, message, rows, value
+from strangler.sync.database import alias, message, port, rows
+from strangler.sync.databases.port import Statement
 
 log = logging.getLogger("strangler.sync")
 
@@ -27,7 +28,7 @@ FOLLOWED = """
 SELECT o.context FROM strangler_ownership o
 WHERE NOT EXISTS (SELECT 1 FROM strangler_stream s WHERE s.context = o.context AND s.state = 'broken')
 """
-GONE = "DELETE FROM strangler_backfill WHERE stream = %s AND NOT collection = ANY(%s)"
+GONE = Statement("DELETE FROM strangler_backfill WHERE stream = %s AND NOT collection {among:%s}")
 
 _next_at = 0.0
 
@@ -55,7 +56,7 @@ def follow(using: str | None = None, *, exactly: bool = False) -> None:
     ``exactly``: this code is the newest, as that of ``migrate`` is; what it does not know is gone. A worker's may be older.
     """
     declared, problems = conf.load()
-    if problems or not value("SELECT to_regclass('strangler_shape') IS NOT NULL", using=using):
+    if problems or not port(using).has_table("strangler_shape"):
         return
     installed = {context for (context,) in rows(FOLLOWED, using=using)}
     collections.forget()
@@ -87,7 +88,20 @@ def _mend(context: str, using: str | None, exactly: bool) -> None:
     named = {collection.name for collection in collections.for_context(context, using)}
     is_complete = subscribed == named if exactly else subscribed >= named
     if not is_complete or install.missing(context, using):
+        lost = _lost(context, using)
         install.install(context, using, exactly=exactly)
         if exactly and conf.side() == "monolith":
             rows(GONE, [stream, sorted(named)], using)
+        for name, names in lost.items():
+            shape.again(name, names, using)
         log.info("follow.installed context=%s", context)
+
+
+def _lost(context: str, using: str | None) -> dict[str, list[str]]:
+    """Stream → its collections that have no capture at all: a table that SQLite's ALTER made anew had none for a while, and what
+    was written then is noted nowhere."""
+    declared, db = collections.declared(context), port(using)
+    streams = {declared.mirror_stream: collections.for_context(context, using)}
+    if conf.side() == "monolith":
+        streams[declared.copies_stream] = collections.read_copies(context, using)
+    return {name: [one.name for one in listed if not db.is_any_captured(one)] for name, listed in streams.items()}

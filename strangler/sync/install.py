@@ -6,9 +6,10 @@ from django.db import transaction
 
 from strangler import conf
 from strangler.errors import StranglerError
-from strangler.sync import capture, collections, ddl, fence, loose_keys, ownership, streams
+from strangler.sync import capture, collections, fence, loose_keys, ownership, streams
 from strangler.sync.collections import Collection
-from strangler.sync.database import alias, connection, quote, rows
+from strangler.sync.database import alias, port, rows
+from strangler.sync.databases.port import Statement
 
 
 def install(context: str, using: str | None = None, *, exactly: bool = True) -> None:
@@ -70,7 +71,7 @@ def statements(context: str, using: str | None = None) -> list[str]:
     side = conf.side()
     own = collections.for_context(context, using)
     copies = collections.read_copies(context, using) if side == "monolith" else []
-    made = [fence.function_statement(using)]
+    made = fence.preamble(using)
     for collection in (*own, *copies):
         made += capture.statements(collection, using)
     for collection in own:
@@ -116,7 +117,7 @@ def _uninstall(context: str, using: str | None) -> None:
         fence.uninstall(collection, using)
     rows("DELETE FROM strangler_ownership WHERE context = %s", [context], using)
     rows(
-        "DELETE FROM strangler_applied WHERE collection = ANY(%s)",
+        Statement("DELETE FROM strangler_applied WHERE collection {among:%s}"),
         [[c.name for c in own] + [f"reset:{c.name}" for c in own]],
         using,
     )
@@ -126,20 +127,8 @@ def _allow_nulls(copy: Collection, using: str | None) -> None:
     """Columns that a partial copy leaves out get no value, so they must not demand one."""
     if not copy.partial:
         return
-    taken = {column.name for column in copy.columns}
-    left_out = rows(
-        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped "
-        "AND attnotnull AND attgenerated = '' AND NOT atthasdef AND attidentity = ''",
-        [copy.ddl],
-        using,
-    )
-    made = [f"ALTER TABLE {copy.ddl} ALTER COLUMN {quote(name)} DROP NOT NULL" for (name,) in left_out if name not in taken]
-    if made:
-        ddl.run(made, f"making room for a partial copy in {copy.table}", using=using)
+    port(using).allow_nulls(copy, but={column.name for column in copy.columns})
 
 
 def _empty(mirrored: list[Collection], using: str | None) -> None:
-    with connection(using).cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(collection.ddl for collection in mirrored)} CASCADE")
-        cursor.execute("TRUNCATE strangler_applied")
-        cursor.execute("TRUNCATE strangler_outbox")
+    port(using).empty(mirrored)

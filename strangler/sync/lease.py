@@ -14,37 +14,37 @@ import threading
 from dataclasses import dataclass
 
 from strangler.errors import LostLease
-from strangler.sync.database import rows, value
+from strangler.sync.database import port, rows, value
+from strangler.sync.databases.port import Statement
 
 TTL_S = 7.0  # longer than a round with the slowest allowed answer (client.py: 1 s to connect, 5 s to answer)
 BACKOFF_MAX_S = 5.0
 
-# In a statement of its own: its commit need not wait for the disk. All that a crash may take back of the relay's own notes is
-# either flushed before anything is sent (the token, the marker: P7) or done again (the acknowledgement).
-LAZILY = "set_config('synchronous_commit', 'off', true) = 'off'"
-TAKE = """
+# ``lazily``, in a statement of its own: its commit need not wait for the disk. All that a crash may take back of the relay's own
+# notes is either flushed before anything is sent (the token, the marker: P7) or done again (the acknowledgement).
+TAKE = Statement("""
 UPDATE strangler_stream
-SET lease_holder = %(me)s, lease_token = lease_token + 1, lease_until = clock_timestamp() + %(ttl)s * interval '1 second'
-WHERE name = %(name)s AND state = 'live' AND coalesce(retry_at, '-infinity') <= clock_timestamp()
-      AND (lease_until IS NULL OR lease_until <= clock_timestamp() OR lease_holder = %(dead)s) AND {lazily}
+SET lease_holder = %(me)s, lease_token = lease_token + 1, lease_until = {later:%(ttl)s}
+WHERE name = %(name)s AND state = 'live' AND coalesce(retry_at, '-infinity') <= {now}
+      AND (lease_until IS NULL OR lease_until <= {now} OR lease_holder = %(dead)s) AND {lazily}
 RETURNING lease_token, context, kind, cursor
-""".replace("{lazily}", LAZILY)
+""")
 # P7: this commit waits for the log to be on disk, and with it every commit that the round can have read.
-RENEW = """
-UPDATE strangler_stream SET lease_until = clock_timestamp() + %s * interval '1 second'
-WHERE name = %s AND lease_token = %s AND set_config('synchronous_commit', 'on', true) = 'on'
+RENEW = Statement("""
+UPDATE strangler_stream SET lease_until = {later:%s}
+WHERE name = %s AND lease_token = %s AND {durably}
 RETURNING 1
-"""
-RELEASE = """
-UPDATE strangler_stream SET lease_until = clock_timestamp(), last_error = '', failures = 0, retry_at = NULL
+""")
+RELEASE = Statement("""
+UPDATE strangler_stream SET lease_until = {now}, last_error = '', failures = 0, retry_at = NULL
 WHERE name = %s AND lease_token = %s AND {lazily}
-""".replace("{lazily}", LAZILY)
-FAIL = """
+""")
+FAIL = Statement("""
 UPDATE strangler_stream
-SET lease_until = clock_timestamp(), last_error = %s, failures = failures + 1,
-    retry_at = clock_timestamp() + least(0.1 * power(2, least(failures, 10)), %s) * %s * interval '1 second'
+SET lease_until = {now}, last_error = %s, failures = failures + 1,
+    retry_at = {later:{least:0.1 * power(2, CASE WHEN failures < 10 THEN failures ELSE 10 END); %s} * %s}
 WHERE name = %s AND lease_token = %s
-"""
+""")
 
 
 @dataclass
@@ -60,8 +60,9 @@ class Lease:
 
     def renew(self) -> None:
         """Keep it, with a commit that is durable (P7). Raises ``LostLease``."""
-        if not rows(RENEW, [TTL_S, self.stream, self.token], self.using):
-            raise lost(self.stream)
+        with port(self.using).durable():
+            if not rows(RENEW, [TTL_S, self.stream, self.token], self.using):
+                raise lost(self.stream)
 
     def release(self) -> None:
         """Free for the next one, and the last round was good."""

@@ -1,4 +1,4 @@
-"""Names of advisory locks: signed 64-bit keys from text, the same on both sides and in every language."""
+"""Names of locks: signed 64-bit keys from text, the same on both sides and in every language."""
 
 from __future__ import annotations
 

@@ -8,23 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from strangler.sync import collections, ddl
-from strangler.sync.database import quote, rows
-
-# Foreign keys of which exactly one end is a table of the context. Partitions inherit theirs and are left to the parent.
-CROSSING = """
-SELECT format('%%I.%%I', n.nspname, c.relname), k.conname, pg_get_constraintdef(k.oid), k.confrelid::regclass::text,
-       array(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY u(n, i)
-             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY u.i),
-       array(SELECT quote_ident(a.attname) FROM unnest(k.confkey) WITH ORDINALITY u(n, i)
-             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.i)
-FROM pg_constraint k
-JOIN pg_class c ON c.oid = k.conrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND k.conparentid = 0
-      AND (k.conrelid = ANY(%(own)s::text[]::regclass[])) <> (k.confrelid = ANY(%(own)s::text[]::regclass[]))
-ORDER BY 1, 2
-"""
+from strangler.sync import collections
+from strangler.sync.database import port, rows
 
 
 @dataclass(frozen=True)
@@ -45,11 +30,7 @@ class Key:
 
 def crossing(context: str, using: str | None = None) -> list[Key]:
     """The constraints that stand now."""
-    own = [collection.ddl for collection in collections.for_context(context, using)]
-    return [
-        Key(table, name, definition, parent, tuple(columns), tuple(parent_columns))
-        for table, name, definition, parent, columns, parent_columns in rows(CROSSING, {"own": own}, using)
-    ]
+    return port(using).crossing_keys(collections.for_context(context, using))
 
 
 def tight(context: str, using: str | None = None) -> list[str]:
@@ -61,13 +42,7 @@ def drop(context: str, using: str | None = None) -> list[str]:
     """Make them loose: the definition is kept in the transaction that drops the constraint. Idempotent; the names dropped."""
     found = crossing(context, using)
     for key in found:
-        keep = 'INSERT INTO strangler_loose_key (context, "table", name, definition) VALUES ({}) ON CONFLICT DO NOTHING'
-        values = ", ".join(_text(part) for part in (context, key.table, key.name, key.definition))
-        ddl.run(
-            [keep.format(values), f"ALTER TABLE {key.table} DROP CONSTRAINT {quote(key.name)}"],
-            f"loosening {key.label}",
-            using=using,
-        )
+        port(using).loosen(context, key)
     return [key.name for key in found]
 
 
@@ -93,34 +68,19 @@ def restore(context: str, using: str | None = None) -> list[str]:
     """
     kept = rows('SELECT id, "table", name, definition FROM strangler_loose_key WHERE context = %s ORDER BY id', [context], using)
     for id_, table, name, definition in kept:
-        there = rows(
-            "SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(%s) AND conname = %s", [table, name], using
-        )
-        if not there:
-            bare = definition.removesuffix(" NOT VALID")
-            ddl.run(
-                [f"ALTER TABLE {table} ADD CONSTRAINT {quote(name)} {bare} NOT VALID"],
-                f"restoring {name} on {table}",
-                using=using,
-            )
-        if not there or not there[0][0]:
-            ddl.run([f"ALTER TABLE {table} VALIDATE CONSTRAINT {quote(name)}"], f"validating {name} on {table}", using=using)
+        port(using).tighten(table, name, definition)
         rows("DELETE FROM strangler_loose_key WHERE id = %s", [id_], using)
     return [name for _, _, name, _ in kept]
 
 
 def _kept(context: str, using: str | None) -> list[Key]:
-    """The loose ones, read back from the fixed form in which PostgreSQL writes a definition."""
+    """The loose ones, read back from the fixed form of a definition."""
     made = []
     for table, name, definition in rows(
         'SELECT "table", name, definition FROM strangler_loose_key WHERE context = %s', [context], using
     ):
-        # pg_get_constraintdef writes: FOREIGN KEY (a, b) REFERENCES parent(x, y) …
+        # as pg_get_constraintdef writes it: FOREIGN KEY (a, b) REFERENCES parent(x, y) …
         child, _, rest = definition.removeprefix("FOREIGN KEY (").partition(") REFERENCES ")
         parent, _, tail = rest.partition("(")
         made.append(Key(table, name, definition, parent, tuple(child.split(", ")), tuple(tail.partition(")")[0].split(", "))))
     return made
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

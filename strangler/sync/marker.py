@@ -13,7 +13,8 @@ import redis
 
 from strangler.domain.channels import MARKERS
 from strangler.sync.broker import client
-from strangler.sync.database import value
+from strangler.sync.database import port
+from strangler.sync.databases.port import MARKER
 
 log = logging.getLogger("strangler.sync")
 
@@ -29,18 +30,13 @@ return 0
 
 
 def draw(using: str | None = None) -> int:
-    """A new marker, greater than every one before. Draw it outside of the snapshot that it is to stand for.
-
-    Its commit does not wait for the disk; a round that uses it flushes it before it sends anything (P7).
-    """
-    return int(
-        value("SELECT nextval('strangler_marker_seq') WHERE set_config('synchronous_commit', 'off', true) = 'off'", using=using)
-    )
+    """A new marker, greater than every one before. Draw it outside of the snapshot that it is to stand for."""
+    return port(using).draw(MARKER, lazily=True)
 
 
 def position(using: str | None = None) -> int:
     """The position ``C`` of all that was committed before this call."""
-    return int(value("SELECT last_value FROM strangler_marker_seq", using=using))
+    return port(using).position(MARKER)
 
 
 def publish(stream: str, marker: int) -> None:

@@ -6,23 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from strangler.sync import databases
 from strangler.sync.collections import Collection
-from strangler.sync.database import connection, rows, value
+from strangler.sync.database import execute, port, rows, value
+from strangler.sync.databases.port import Statement
 
-NOTED_AT = """to_char(noted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-READ = f"""
-SELECT id, collection, key, {NOTED_AT}, pos FROM strangler_outbox WHERE stream = %s AND id > %s ORDER BY id LIMIT %s
-"""
+READ = Statement("""
+SELECT id, collection, key, {on_wire:noted_at}, pos FROM strangler_outbox WHERE stream = %s AND id > %s ORDER BY id LIMIT %s
+""")
 # Here and in ``note_all`` the transaction gets its number before the first id is drawn, as in every trigger: see ``Floor``.
-NUMBERED = "pg_current_xact_id() IS NOT NULL"
-NOTE = (
-    "INSERT INTO strangler_outbox (stream, collection, key, origin) "
-    f"SELECT %s, %s, k, 'repair' FROM unnest(%s::text[]) AS k WHERE {NUMBERED}"
+NOTE = Statement(
+    "INSERT INTO strangler_outbox (stream, collection, key, origin) SELECT %s, %s, k, 'repair' FROM {each:%s; k} WHERE {numbered}"
 )
-HORIZON = """
-SELECT CASE WHEN is_called THEN last_value ELSE 0 END, pg_current_xact_id()::text::bigint FROM strangler_outbox_id_seq
-WHERE set_config('synchronous_commit', 'off', true) = 'off'
-"""
+OLDEST = Statement("SELECT {since:noted_at} FROM strangler_outbox WHERE stream = %s ORDER BY id LIMIT 1")
 
 
 class Pointer(NamedTuple):
@@ -51,7 +47,7 @@ class Floor:
     def note(self, using: str | None = None) -> None:
         """Outside of the snapshot, before it is opened. Costs nothing while what was noted last is still waited for."""
         if self._noted is None:
-            self._noted = rows(HORIZON, using=using)[0]
+            self._noted = port(using).horizon()
 
     def reached(self, oldest_running: int) -> int:
         """What the floor may become after a sweep that begins with a snapshot in which that is the oldest running transaction."""
@@ -63,25 +59,23 @@ class Floor:
 
 def read(cursor: Any, stream: str, limit: int, after: int = 0) -> list[Pointer]:
     """The stream's oldest pointers beyond the id ``after`` that the cursor's snapshot shows."""
-    cursor.execute(READ, [stream, after, limit])
-    return list(map(Pointer._make, cursor.fetchall()))
+    return list(map(Pointer._make, execute(cursor, READ, [stream, after, limit]).fetchall()))
 
 
 def note(stream: str, collection: str, keys: Iterable[str], using: str | None = None) -> int:
     """Pointers by hand, for keys that are to be sent again: how drift is repaired and quarantine retried."""
     listed = list(keys)
-    with connection(using).cursor() as cursor:
-        cursor.execute(NOTE, [stream, collection, listed])
+    rows(NOTE, [stream, collection, listed], using)
     return len(listed)
 
 
 def note_all(cursor: Any, stream: str, collection: Collection) -> None:
     """A pointer for each row that the collection has now: after a reset, which may have been of one partition only."""
-    cursor.execute(
+    noting = (
         "INSERT INTO strangler_outbox (stream, collection, key, origin) "
-        f"SELECT %s, %s, {collection.key_text('t')}, 'reset' FROM {collection.sql} AS t WHERE {NUMBERED}",
-        [stream, collection.name],
+        f"SELECT %s, %s, {collection.key_text('t')}, 'reset' FROM {collection.sql} AS t WHERE {databases.of(cursor.db).numbered}"
     )
+    cursor.execute(noting, [stream, collection.name])
 
 
 def depth(stream: str, using: str | None = None) -> int:
@@ -90,9 +84,5 @@ def depth(stream: str, using: str | None = None) -> int:
 
 def oldest_s(stream: str, using: str | None = None) -> float | None:
     """The age in seconds of the oldest pointer, or None."""
-    age = value(
-        "SELECT extract(epoch FROM clock_timestamp() - noted_at) FROM strangler_outbox WHERE stream = %s ORDER BY id LIMIT 1",
-        [stream],
-        using,
-    )
+    age = value(OLDEST, [stream], using)
     return None if age is None else float(age)

@@ -8,26 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
 from django.db.utils import OperationalError
 
 from strangler import conf
 from strangler.errors import Misconfigured, StaleEpoch, StranglerError
-from strangler.sync.database import alias, connection, rows, sqlstate
+from strangler.sync import databases
+from strangler.sync.database import execute, port, rows, sqlstate
+from strangler.sync.databases.port import Statement
 from strangler.sync.ddl import LOCK_NOT_AVAILABLE
 from strangler.sync.lock import lock_key
 
 OWNERS = ("monolith", "service", "none")
 READ = "SELECT context, side, epoch, owner, operation FROM strangler_ownership WHERE context = %s"
-IDENTITY = """
-SELECT system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
-FROM pg_control_system()
-"""
-HOLDERS = """
-SELECT string_agg(DISTINCT pid::text, ', ') FROM pg_locks
-WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND ((classid::bigint << 32) | objid::bigint) = %s
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
+HOLD = Statement(READ + "{for_update}")
+SET = Statement(
+    "UPDATE strangler_ownership SET epoch = %s, owner = %s, operation = %s, changed_at = {now}, "
+    "system_identifier = %s, timeline = %s WHERE context = %s"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def get(context: str, using: str | None = None) -> Record:
 
 def lock_shared(cursor: Any, context: str) -> None:
     """Until the transaction's end nobody changes the owner. A statement of its own, so that the next one reads after it."""
-    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [lock_key(context)])
+    databases.of(cursor.db).lock_shared(cursor, lock_key(context))
 
 
 def prepare(context: str, side: str, using: str | None = None) -> None:
@@ -92,11 +89,7 @@ def change(
         raise Misconfigured(f"{owner!r} can't own a context; it is one of {', '.join(OWNERS)}")
     for left in reversed(range(tries)):
         try:
-            with transaction.atomic(using=alias(using)), connection(using).cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}")
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key(context)])
-                cursor.execute("SET LOCAL lock_timeout = 0")
-                cursor.execute("SET LOCAL synchronous_commit = on")
+            with port(using).writing(lock=lock_key(context), patience_ms=lock_timeout_ms, durable=True) as cursor:
                 record = _set(cursor, context, epoch, owner, operation, using)
                 if next_ids:
                     from strangler.sync import sequences
@@ -107,17 +100,14 @@ def change(
             if sqlstate(error) != LOCK_NOT_AVAILABLE:
                 raise
             if not left:
-                pids = rows(HOLDERS, [lock_key(context)], using)[0][0]
-                raise OwnershipBusy(
-                    f"{context}: its ownership lock is held by backend {pids or 'that has just ended'}; "
-                    "see pg_stat_activity for what it does"
-                ) from error
+                holders = port(using).holders(lock_key(context))
+                raise OwnershipBusy(f"{context}: its ownership lock is held by {holders}") from error
         time.sleep(random.uniform(0.005, 0.03))  # let the writers that queued behind us go first
     raise AssertionError("unreachable")
 
 
 def _set(cursor: Any, context: str, epoch: int, owner: str, operation: str, using: str | None) -> Record:
-    cursor.execute(READ + " FOR UPDATE", [context])
+    execute(cursor, HOLD, [context])
     found = cursor.fetchone()
     if found is None:
         raise Misconfigured(f"{context} is not installed here; run: strangler sync install {context}")
@@ -132,20 +122,15 @@ def _set(cursor: Any, context: str, epoch: int, owner: str, operation: str, usin
             f"epoch {epoch} with owner {owner} (operation {operation or '-'}) is refused"
         )
     system, timeline = identity(using)
-    cursor.execute(
-        "UPDATE strangler_ownership SET epoch = %s, owner = %s, operation = %s, changed_at = now(), "
-        "system_identifier = %s, timeline = %s WHERE context = %s",
-        [epoch, owner, operation, system, timeline, context],
-    )
+    execute(cursor, SET, [epoch, owner, operation, system, timeline, context])
     if owner == "monolith":  # both sides are equal, and what a feed has lost before is nobody's to miss (P4)
         cursor.execute("UPDATE strangler_stream SET floor = 0 WHERE context = %s AND kind = 'feed' AND floor > 0", [context])
     return wanted
 
 
 def identity(using: str | None = None) -> tuple[str, int]:
-    """Which cluster and which timeline this database is: a fail-over or a restore changes one of them (P16)."""
-    system, timeline = rows(IDENTITY, using=using)[0]
-    return str(system), int(timeline)
+    """Which copy of the data this database is: a fail-over or a restore changes one of them (P16)."""
+    return port(using).identity()
 
 
 def guard(using: str | None = None) -> list[str]:

@@ -24,39 +24,40 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from strangler.errors import Misuse, StranglerError
-from strangler.sync import collections, digest
-from strangler.sync.database import rows, snapshot
-from strangler.sync.outbox import NUMBERED
+from strangler.sync import collections, databases, digest
+from strangler.sync.database import count, execute, port, rows, snapshot
+from strangler.sync.databases.port import Statement
 
-PUT = """
+PUT = Statement("""
 INSERT INTO strangler_quarantine AS q (stream, collection, key, error, attempts)
-SELECT %s, c, k, e, 1 FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(c, k, e)
+SELECT %s, c, k, e, 1 FROM {zipped:u(c, k, e)} WHERE true
 ON CONFLICT (stream, collection, key)
 DO UPDATE SET error = EXCLUDED.error, attempts = q.attempts + 1, discarded_at = NULL
-"""
-CURE = """
-DELETE FROM strangler_quarantine q USING unnest(%s::text[], %s::text[]) AS u(c, k)
-WHERE q.stream = %s AND q.collection = u.c AND q.key = u.k
-"""
-CURE_ALL = "DELETE FROM strangler_quarantine WHERE stream = %s AND collection = ANY(%s)"
+""")
+CURE = Statement("""
+DELETE FROM strangler_quarantine WHERE stream = %s AND (collection, key) IN (SELECT c, k FROM {zipped:u(c, k)})
+""")
+CURE_ALL = Statement("DELETE FROM strangler_quarantine WHERE stream = %s AND collection {among:%s}")
 CHOSEN = "stream = %(stream)s AND collection = coalesce(%(collection)s, collection) AND key = coalesce(%(key)s, key)"
 LISTED = f"""
-SELECT q.stream, q.collection, q.key, q.error, q.attempts, q.since, q.discarded_at, s.kind, s.context
-FROM strangler_quarantine q JOIN strangler_stream s ON s.name = q.stream WHERE {CHOSEN} ORDER BY q.id LIMIT %(limit)s
+SELECT q.stream, q.collection, q.key, q.error, q.attempts, {{on_wire:q.since}}, {{on_wire:q.discarded_at}}, s.kind, s.context
+FROM strangler_quarantine q JOIN strangler_stream s ON s.name = q.stream WHERE {CHOSEN} ORDER BY q.id {{limit:%(limit)s}}
 """
 COUNTED = """
 SELECT stream, count(*) FILTER (WHERE discarded_at IS NULL), count(discarded_at) FROM strangler_quarantine GROUP BY stream
 """
 # A key '' stands for a reset too, and a reset in its place is always right: it notes every row that is there.
-RETRY = f"""
+RETRY = Statement(f"""
 INSERT INTO strangler_outbox (stream, collection, key, origin)
-SELECT stream, collection, nullif(key, ''), 'retry' FROM strangler_quarantine WHERE {NUMBERED} AND {CHOSEN}
-"""
-DISCARD = f"""
-UPDATE strangler_quarantine SET discarded_at = clock_timestamp() WHERE {CHOSEN} AND discarded_at IS NULL
+SELECT stream, collection, nullif(key, ''), 'retry' FROM strangler_quarantine WHERE {{numbered}} AND {CHOSEN}
+""")
+DISCARD = Statement(f"""
+UPDATE strangler_quarantine SET discarded_at = {{now}} WHERE {CHOSEN} AND discarded_at IS NULL
 RETURNING collection, key, error
-"""
-POINTERS = "SELECT count(*), min(noted_at) FROM strangler_outbox WHERE stream = %s AND collection = %s AND key = %s"
+""")
+POINTERS = Statement("""
+SELECT count(*), {on_wire:min(noted_at)} FROM strangler_outbox WHERE stream = %s AND collection = %s AND key = %s
+""")
 PART = 200  # keys a call
 
 
@@ -96,16 +97,16 @@ class Detail:
 def put(cursor: Any, stream: str, failing: Mapping[str, str]) -> None:
     """Subject → reason. For the transaction that gives them up."""
     split = [(*subject.partition("/")[::2], reason) for subject, reason in failing.items()]
-    cursor.execute(PUT, [stream, *map(list, zip(*split, strict=True))])
+    execute(cursor, PUT, [stream, *databases.of(cursor.db).zip(split)])
 
 
 def cure(cursor: Any, stream: str, applied: Names[str], resets: Sequence[str] = ()) -> None:
     """Those subjects are applied, and those collections were reset. Before ``put``, in the same transaction."""
     split = [subject.partition("/")[::2] for subject in applied if subject not in resets]
     if split:
-        cursor.execute(CURE, [*map(list, zip(*split, strict=True)), stream])
+        execute(cursor, CURE, [stream, *databases.of(cursor.db).zip(split)])
     if resets:
-        cursor.execute(CURE_ALL, [stream, list(resets)])
+        execute(cursor, CURE_ALL, [stream, list(resets)])
 
 
 def listed(
@@ -119,7 +120,10 @@ def listed(
     """The oldest first; all, or ``limit`` of them."""
     sql = LISTED if stream else LISTED.replace("stream = %(stream)s", "true")
     said = {"stream": stream, "collection": collection, "key": key, "limit": limit}
-    return [Entry(*row) for row in rows(sql, said, using)]
+    return [
+        Entry(name, of, one, error, attempts, _moment(since), _moment(discarded_at), kind, context)
+        for name, of, one, error, attempts, since, discarded_at, kind, context in rows(Statement(sql), said, using)
+    ]
 
 
 def counts(using: str | None = None) -> dict[str, tuple[int, int]]:
@@ -142,11 +146,10 @@ def show(stream: str, collection: str, key: str, *, client: Source | None = None
     row, here = None, None
     if known is not None:
         with snapshot(using) as cursor:
-            cursor.execute(f"SELECT {known.row_json('t')} FROM {known.sql} AS t WHERE {known.key_matches('t')}", [[key]])
-            found = cursor.fetchone()
-            row, here = (found[0] if found else None), digest.of_keys(cursor, known, [key]).get(key)
+            found = port(using).rows_in(cursor, known, f"WHERE {known.key_matches('t')}", [known.keys_param([key])])
+            row, here = (found[0][1] if found else None), digest.of_keys(cursor, known, [key]).get(key)
     waiting, since = rows(POINTERS, [stream, collection, key], using)[0]
-    return Detail(entry, row, _other(entry, here, client), waiting, since)
+    return Detail(entry, row, _other(entry, here, client), waiting, _moment(since))
 
 
 def _other(entry: Entry, here: int | None, client: Source | None) -> str:
@@ -172,7 +175,7 @@ def retry(
     chosen = {"stream": stream, "collection": collection, "key": key}
     kind, context = _stream(stream, using)
     if kind != "reverse":
-        return _count(f"WITH noted AS ({RETRY} RETURNING 1) SELECT count(*) FROM noted", chosen, using)
+        return count(RETRY, chosen, using)
     wanted: dict[str, list[str]] = {}
     for name, one in rows(f"SELECT collection, key FROM strangler_quarantine WHERE {CHOSEN}", chosen, using):
         wanted.setdefault(name, []).append(one)
@@ -194,8 +197,8 @@ def discard(
     return [(name, one, error) for name, one, error in rows(DISCARD, chosen, using)]
 
 
-def _count(sql: str, params: Any, using: str | None) -> int:
-    return int(rows(sql, params, using)[0][0])
+def _moment(text: str | None) -> Any:
+    return None if text is None else dt.datetime.fromisoformat(text)
 
 
 def _stream(stream: str, using: str | None) -> tuple[str, str]:

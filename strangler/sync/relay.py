@@ -34,18 +34,18 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.utils import Error
 
 from strangler.domain.envelope import Event
 from strangler.errors import LostLease, StranglerError
 from strangler.sync import backfill, backfill_pace, batch, collections, lease, marker, outbox, quarantine, shape, wake
 from strangler.sync.backfill import Chunk
-from strangler.sync.database import alias, connection, discard_broken, message, rows, snapshot
+from strangler.sync.database import discard_broken, execute, message, port, rows, snapshot
+from strangler.sync.databases.port import Statement
 from strangler.sync.garbage import uncollected
 from strangler.sync.lease import Lease
 from strangler.sync.outbox import Pointer
@@ -59,32 +59,15 @@ TRIES = 3  # sweeps in which a key must fail before it is poison (P9)
 SPACING_S = 0.1  # from the beginning of one round to the next under steady load: a round costs much the same however full it is
 BUDGET_S = 10.0  # a run gives other streams their turn after this; it wakes itself if there is more
 
-SEEN = """
-SELECT (SELECT coalesce(json_object_agg(context, epoch), '{}') FROM strangler_ownership)::text,
-       ARRAY(SELECT state FROM strangler_backfill WHERE stream = %(stream)s AND state <> 'done'),
+SEEN = Statement("""
+SELECT {object_of:context; epoch; strangler_ownership},
+       {array_of:SELECT state FROM strangler_backfill WHERE stream = %(stream)s AND state <> 'done'},
        EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %(stream)s),
        EXISTS (SELECT 1 FROM strangler_quarantine WHERE stream = %(stream)s AND discarded_at IS NULL),
        (SELECT coalesce(max(id), 0) FROM strangler_outbox WHERE stream = %(stream)s),
-       pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-"""
-LAG = "greatest(0, extract(epoch FROM clock_timestamp() - %(oldest)s::timestamptz) * 1000)"
-ACKNOWLEDGE = """
-WITH held AS (
-  UPDATE strangler_stream
-  SET marker = greatest(marker, %(marker)s), relayed = relayed + %(changes)s, last_round_at = clock_timestamp(),
-      lag_ms = coalesce({lag}, CASE WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END),
-      last_error = '', failures = 0, retry_at = NULL
-  WHERE name = %(stream)s AND lease_token = %(token)s AND {lazily}
-  RETURNING 1
-), gone AS (
-  DELETE FROM strangler_outbox WHERE id = ANY(%(ids)s) AND EXISTS (SELECT 1 FROM held)
-), noted AS (
-  INSERT INTO strangler_round (stream, round, changes, lag_ms)
-  SELECT %(stream)s, %(round)s, %(changes)s, {lag} FROM held WHERE %(changes)s > 0
-)
-SELECT count(*) FROM held
-""".replace("{lag}", LAG).replace("{lazily}", lease.LAZILY)
-FORGET_ROUNDS = "DELETE FROM strangler_round WHERE at < clock_timestamp() - interval '10 minutes'"
+       {oldest_running}
+""")
+FORGET_ROUNDS = Statement("DELETE FROM strangler_round WHERE at < {later:-600}")
 
 
 class Destination(Protocol):
@@ -201,7 +184,7 @@ class Relay:
 
     def read(self) -> Read:
         stream = self.lease.stream
-        known = shape.current(stream, self.using)
+        db, known = port(self.using), shape.current(stream, self.using)
         if self._sweep is None:
             self._floor.note(self.using)
         drawn = marker.draw(self.using)
@@ -211,8 +194,9 @@ class Relay:
             limit = self.limit + (0 if self._sweep else len(self.failed) + len(self._sent))
             found = outbox.read(cursor, stream, limit, after)
             shape.refuse_strangers(cursor, stream, {pointer.collection for pointer in found} - set(known))
-            cursor.execute(SEEN, {"stream": stream})
-            epochs, backfills, is_quarantined, is_unwell, newest, oldest_running = cursor.fetchone()
+            seen = execute(cursor, SEEN, {"stream": stream}).fetchone()
+            epochs, listed, is_quarantined, is_unwell, newest, oldest_running = seen
+            backfills = db.unlisted(listed)
             if self._sweep is None:
                 self._sweep = Sweep(drawn, newest, self._floor.reached(oldest_running), after)
             pointers = [pointer for pointer in found if pointer.id not in self._sent] if self._sent else found
@@ -257,8 +241,7 @@ class Relay:
         published = sweep.marker if seen.is_whole and sweep.is_clean and not self.failed else 0
         unnoted = [subject for subject in failing if subject not in pointers]
         is_plain = not (poison or seen.is_quarantined or resets or unnoted or seen.chunk)  # then one statement does it all
-        whole = nullcontext() if is_plain else transaction.atomic(using=alias(self.using), durable=True)
-        with whole, connection(self.using).cursor() as cursor:
+        with port(self.using).at_once() if is_plain else port(self.using).writing() as cursor:
             self._write(cursor, seen, list(ids), published, len(done))
             if not is_plain:
                 self._tidy(cursor, seen, done, resets, unnoted, {subject: sweep.failing[subject][0] for subject in poison})
@@ -278,19 +261,16 @@ class Relay:
 
     def _write(self, cursor: Any, seen: Read, ids: list[int], published: int, changes: int) -> None:
         stream = self.lease.stream
-        cursor.execute(
-            ACKNOWLEDGE,
-            {
-                "stream": stream,
-                "token": self.lease.token,
-                "marker": published,
-                "round": seen.marker,
-                "changes": changes,
-                "oldest": min((pointer.noted_at for pointer in seen.pointers), default=None),
-                "ids": ids,
-            },
-        )
-        if not cursor.fetchone()[0]:
+        said = {
+            "stream": stream,
+            "token": self.lease.token,
+            "marker": published,
+            "round": seen.marker,
+            "changes": changes,
+            "oldest": min((pointer.noted_at for pointer in seen.pointers), default=None),
+            "ids": ids,
+        }
+        if not port(self.using).acknowledge(cursor, said):
             raise lease.lost(stream)
 
     def _tidy(

@@ -15,25 +15,31 @@ from typing import Any, Protocol
 
 from strangler.domain.envelope import BadEvent, Event, Op, from_dict
 from strangler.errors import Gone, LostLease, StranglerError
-from strangler.sync import broken, collections, lease, marker, quarantine, wake
+from strangler.sync import broken, collections, databases, lease, marker, quarantine, wake
 from strangler.sync.apply import Outcome, apply
-from strangler.sync.database import discard_broken, rows, value
+from strangler.sync.database import discard_broken, execute, rows, value
+from strangler.sync.databases.port import Statement
+from strangler.sync.databases.rounds import LAG
 from strangler.sync.feed import LIMIT
 from strangler.sync.lease import Lease
-from strangler.sync.relay import BUDGET_S, FORGET_ROUNDS, LAG, give_up
+from strangler.sync.relay import BUDGET_S, FORGET_ROUNDS, give_up
 
-ADVANCE = """
+ADVANCE = Statement(
+    """
 UPDATE strangler_stream
-SET cursor = %(next)s, marker = greatest(marker, %(marker)s), relayed = relayed + %(changes)s, last_round_at = clock_timestamp(),
-    lag_ms = CASE WHEN %(changes)s > 0 THEN {lag} WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END,
+SET cursor = %(next)s, marker = {greatest:marker; %(marker)s}, relayed = relayed + %(changes)s, last_round_at = {now},
+    lag_ms = CASE WHEN %(changes)s > 0 THEN coalesce({lag}, 0) WHEN %(marker)s > 0 THEN 0 ELSE lag_ms END,
     last_error = '', failures = 0, retry_at = NULL
 WHERE name = %(stream)s AND lease_token = %(token)s
 RETURNING 1
 """.replace("{lag}", LAG)
-NOTED = f"""
+)
+NOTED = Statement(
+    """
 INSERT INTO strangler_round (stream, round, changes, lag_ms)
-SELECT %(stream)s, %(round)s, %(changes)s, {LAG} WHERE %(changes)s > 0
-"""
+SELECT %(stream)s, %(round)s, %(changes)s, coalesce({lag}, 0) WHERE %(changes)s > 0
+""".replace("{lag}", LAG)
+)
 
 # The proxies are told nothing while the copy is made anew (P23): the feed is applied, but what it lost is not there yet.
 SEEN = """
@@ -81,7 +87,7 @@ class Puller:
         """The cursor, the marker and the quarantine, in the transaction that applied; the token is checked there."""
         is_last_chance = complete_for is not None or self.limit >= 20 * LIMIT
         stream = self.lease.stream
-        cursor.execute("SET LOCAL synchronous_commit = on")
+        databases.of(cursor.db).make_durable(cursor)
         keep = bool(outcome.failing) and not is_last_chance
         cursor.execute(SEEN, {"stream": stream})
         is_quarantined, is_unwell, is_backfilled = cursor.fetchone()
@@ -98,10 +104,9 @@ class Puller:
             "changes": 0 if keep else len(outcome.applied),
             "oldest": min((event.time for event in events if event.time), default=None),
         }
-        cursor.execute(ADVANCE, said)
-        if not cursor.fetchone():
+        if not execute(cursor, ADVANCE, said).fetchone():
             raise lease.lost(stream)
-        cursor.execute(NOTED, said)
+        execute(cursor, NOTED, said)
         if is_quarantined and outcome.applied:
             resets = {event.collection for event in events if event.op is Op.RESET}
             quarantine.cure(cursor, stream, outcome.applied, [name for name in outcome.applied if name in resets])

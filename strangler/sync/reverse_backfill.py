@@ -14,17 +14,18 @@ from typing import Protocol
 from strangler.errors import Gone, StranglerError
 from strangler.sync import broken, collections, drift, reverse, streams
 from strangler.sync.database import rows, value
+from strangler.sync.databases.port import Statement
 
 ROUNDS = 100
-PLACE = "SELECT greatest(cursor, floor) FROM strangler_stream WHERE name = %s"
-BEGIN = """
+PLACE = Statement("SELECT {greatest:cursor; floor} FROM strangler_stream WHERE name = %s")
+BEGIN = Statement("""
 INSERT INTO strangler_backfill (stream, collection, state, waits_for)
-SELECT %s, c, 'running', '[]' FROM unnest(%s::text[]) AS c
+SELECT %s, c, 'running', '[]' FROM {each:%s; c} WHERE true
 ON CONFLICT (stream, collection) DO UPDATE
-SET state = 'running', sent = 0, started_at = clock_timestamp(), finished_at = NULL, paused_at = NULL
-"""
+SET state = 'running', sent = 0, started_at = {now}, finished_at = NULL, paused_at = NULL
+""")
 SENT = "UPDATE strangler_backfill SET sent = sent + %s WHERE stream = %s AND collection = %s"
-END = "UPDATE strangler_backfill SET state = 'done', finished_at = clock_timestamp() WHERE stream = %s"
+END = Statement("UPDATE strangler_backfill SET state = 'done', finished_at = {now} WHERE stream = %s")
 
 
 class Service(drift.Remote, reverse.Feed, Protocol):

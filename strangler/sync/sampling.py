@@ -27,6 +27,7 @@ from strangler.errors import StranglerError
 from strangler.sync import drift
 from strangler.sync.comparison import Remote
 from strangler.sync.database import rows
+from strangler.sync.databases.port import Statement
 
 log = logging.getLogger("strangler.sync")
 
@@ -42,44 +43,40 @@ INSERT INTO strangler_sample (stream)
 SELECT name FROM strangler_stream WHERE state = 'live' AND kind <> 'feed' ON CONFLICT DO NOTHING
 """
 # The one that has waited longest. SKIP LOCKED: two that ask at once get different ones.
-CLAIM = """
-UPDATE strangler_sample SET token = token + 1, due_at = clock_timestamp() + %s * interval '1 second'
+CLAIM = Statement("""
+UPDATE strangler_sample SET token = token + 1, due_at = {later:%s}
 WHERE stream = (
   SELECT p.stream FROM strangler_sample p JOIN strangler_stream s ON s.name = p.stream
-  WHERE p.due_at <= clock_timestamp() AND s.state = 'live'
-  ORDER BY p.due_at LIMIT 1 FOR UPDATE OF p SKIP LOCKED
+  WHERE p.due_at <= {now} AND s.state = 'live'
+  ORDER BY p.due_at LIMIT 1{skip_locked_of:p}
 )
 RETURNING stream, token, collection, key, size, found
-"""
-IS_BUSY = """
+""")
+IS_BUSY = Statement("""
 SELECT s.failures > 0
   OR EXISTS (SELECT 1 FROM strangler_ownership w WHERE w.context = s.context AND w.owner = 'none')
   OR EXISTS (SELECT 1 FROM strangler_backfill b WHERE b.stream = s.name AND b.state <> 'done')
-  OR coalesce((SELECT o.noted_at FROM strangler_outbox o WHERE o.stream = s.name ORDER BY o.id LIMIT 1)
-              < clock_timestamp() - interval '1 second', false)
+  OR coalesce((SELECT o.noted_at FROM strangler_outbox o WHERE o.stream = s.name ORDER BY o.id LIMIT 1) < {later:-1}, false)
 FROM strangler_stream s WHERE s.name = %s
-"""
-LATER = "UPDATE strangler_sample SET due_at = clock_timestamp() + %s * interval '1 second' WHERE stream = %s AND token = %s"
+""")
+LATER = Statement("UPDATE strangler_sample SET due_at = {later:%s} WHERE stream = %s AND token = %s")
 # ``ended``: the window was the last of a pass. A pass is clean if none of its windows found anything.
-MOVE = """
+MOVE = Statement("""
 UPDATE strangler_sample SET
-  collection = %(collection)s, key = %(key)s, size = %(size)s, sampled_at = clock_timestamp(), seen = seen + %(seen)s,
-  found = CASE WHEN %(ended)s THEN '[]'::jsonb ELSE %(found)s::jsonb END,
-  drift = CASE WHEN %(ended)s THEN jsonb_array_length(%(found)s::jsonb)
-               ELSE greatest(drift, jsonb_array_length(%(found)s::jsonb)) END,
-  last_found = CASE WHEN %(ended)s OR jsonb_array_length(%(found)s::jsonb) >= jsonb_array_length(last_found)
-               THEN %(found)s::jsonb ELSE last_found END,
-  clean_at = CASE WHEN %(ended)s AND %(found)s::jsonb = '[]'::jsonb THEN pass_at ELSE clean_at END,
-  passes = passes + %(ended)s::int, pass_at = CASE WHEN %(ended)s THEN clock_timestamp() ELSE pass_at END,
-  due_at = clock_timestamp() + %(pause)s * (
-    SELECT count(*) FROM strangler_stream s WHERE s.state = 'live' AND s.kind <> 'feed'
-  ) * interval '1 second'
+  collection = %(collection)s, key = %(key)s, size = %(size)s, sampled_at = {now}, seen = seen + %(seen)s,
+  found = CASE WHEN %(ended)s THEN {json:'[]'} ELSE {json:%(found)s} END,
+  drift = CASE WHEN %(ended)s THEN {json_length:{json:%(found)s}} ELSE {greatest:drift; {json_length:{json:%(found)s}}} END,
+  last_found = CASE WHEN %(ended)s OR {json_length:{json:%(found)s}} >= {json_length:last_found}
+               THEN {json:%(found)s} ELSE last_found END,
+  clean_at = CASE WHEN %(ended)s AND {json:%(found)s} = {json:'[]'} THEN pass_at ELSE clean_at END,
+  passes = passes + CASE WHEN %(ended)s THEN 1 ELSE 0 END, pass_at = CASE WHEN %(ended)s THEN {now} ELSE pass_at END,
+  due_at = {later:%(pause)s * (SELECT count(*) FROM strangler_stream s WHERE s.state = 'live' AND s.kind <> 'feed')}
 WHERE stream = %(stream)s AND token = %(token)s
 RETURNING 1
-"""
-SEEN = """
-SELECT stream, sampled_at, drift, clean_at, passes, seen, last_found FROM strangler_sample ORDER BY stream
-"""
+""")
+SEEN = Statement("""
+SELECT stream, {on_wire:sampled_at}, drift, {on_wire:clean_at}, passes, seen, last_found FROM strangler_sample ORDER BY stream
+""")
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def step(using: str | None = None, client: Remote | None = None, share: float | 
     claim = _claim(using) if share > 0 else None
     if claim is None:
         return None
-    if rows(IS_BUSY, [claim.stream], using) != [(False,)]:
+    if [bool(is_busy) for (is_busy,) in rows(IS_BUSY, [claim.stream], using)] != [False]:
         rows(LATER, [IDLE_S, claim.stream, claim.token], using)
         return None
     started = time.monotonic()
@@ -137,8 +134,8 @@ def step(using: str | None = None, client: Remote | None = None, share: float | 
 def sampled(using: str | None = None) -> list[Sampled]:
     """What is known of each stream that was ever looked at."""
     return [
-        Sampled(stream, at, count, clean_at, passes, seen, _json(found))
-        for stream, at, count, clean_at, passes, seen, found in rows(SEEN, using=using)
+        Sampled(stream, _moment(at), count, _moment(clean_at), passes, seen, _json(found))
+        for stream, at, count, clean_at, passes, seen, found in rows(SEEN, [], using)
     ]
 
 
@@ -182,3 +179,7 @@ def _json(held: Any) -> list[list[str]]:
     """``jsonb`` as psycopg gives it: parsed, or as text where Django has turned that off."""
     parsed: list[list[str]] = json.loads(held) if isinstance(held, str) else held
     return parsed
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None

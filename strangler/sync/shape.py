@@ -22,12 +22,11 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db import transaction
-
 from strangler.errors import StranglerError
 from strangler.sync import collections
 from strangler.sync.collections import Collection
-from strangler.sync.database import alias, connection, rows, value
+from strangler.sync.database import alias, execute, port, rows, value
+from strangler.sync.databases.port import Statement
 
 log = logging.getLogger("strangler.sync")
 
@@ -37,31 +36,33 @@ ON CONFLICT (stream, collection) DO UPDATE
 SET schema = EXCLUDED.schema, key_form = EXCLUDED.key_form, leaves = EXCLUDED.leaves
 """
 KNOWN = REMEMBER[: REMEMBER.index("ON CONFLICT")] + "ON CONFLICT (stream, collection) DO NOTHING"
-REMEMBERED = "SELECT collection, schema, key_form, leaves::text FROM strangler_shape WHERE stream = %(stream)s"
-FORGET = "DELETE FROM strangler_shape WHERE stream = %s AND collection = ANY(%s)"
+REMEMBERED = Statement("SELECT collection, schema, key_form, {text:leaves} FROM strangler_shape WHERE stream = %(stream)s")
+FORGET = Statement("DELETE FROM strangler_shape WHERE stream = %s AND collection {among:%s}")
 # Backfills from before shapes were remembered.
 UNSHAPED = """
 SELECT b.collection FROM strangler_backfill b WHERE b.stream = %(stream)s
        AND NOT EXISTS (SELECT 1 FROM strangler_shape s WHERE s.stream = b.stream AND s.collection = b.collection)
 """
-SWAP = """
-UPDATE strangler_shape SET schema = %s WHERE stream = %s AND collection = %s AND (schema, key_form, leaves) = (%s, %s, %s::jsonb)
+SWAP = Statement("""
+UPDATE strangler_shape SET schema = %s
+WHERE stream = %s AND collection = %s AND (schema, key_form, leaves) = (%s, %s, {json:%s})
 RETURNING 1
-"""
+""")
 UNKNOWN_DRIFT = "UPDATE strangler_stream SET verified_drift = NULL, verified_at = NULL, verified_marker = 0 WHERE name = %s"
 PENDING = """
 SELECT EXISTS (SELECT 1 FROM strangler_backfill WHERE stream = %(stream)s AND state <> 'done')
 """
 FOLLOWED = "SELECT 1 FROM strangler_stream WHERE name = %s AND state = 'live' AND kind IN ('mirror', 'copies')"
-STRANGERS = "SELECT collection FROM strangler_subscription WHERE stream = %s AND collection = ANY(%s) ORDER BY 1"
+STRANGERS = Statement("SELECT collection FROM strangler_subscription WHERE stream = %s AND collection {among:%s} ORDER BY 1")
 
 # A collection without a row yet has no backfill either, which will carry everything.
-HEAR = """
-UPDATE strangler_shape s SET there = %s, ignored = coalesce(%s::jsonb, s.ignored)
-FROM (SELECT id, there FROM strangler_shape WHERE stream = %s AND collection = %s FOR UPDATE) before
-WHERE s.id = before.id RETURNING before.there
-"""
-IGNORED = "SELECT stream, collection, ignored::text FROM strangler_shape WHERE ignored <> '[]' ORDER BY stream, collection"
+THERE = Statement("SELECT there FROM strangler_shape WHERE stream = %s AND collection = %s{for_update}")
+HEAR = Statement("""
+UPDATE strangler_shape SET there = %s, ignored = coalesce({json:%s}, ignored) WHERE stream = %s AND collection = %s
+""")
+IGNORED = Statement("""
+SELECT stream, collection, {text:ignored} FROM strangler_shape WHERE {text:ignored} <> '[]' ORDER BY stream, collection
+""")
 
 _heard: dict[tuple[str, str, str], tuple[str, list[str] | None]] = {}
 
@@ -120,6 +121,14 @@ def look(stream: str, known: Mapping[str, Collection] | None = None, using: str 
     return [name for name in changed if _ask(stream, known[name], remembered.get(name), using)]
 
 
+def again(stream: str, names: list[str], using: str | None = None) -> None:
+    """Backfills of collections that were not captured for a while. Only of a stream that runs and has been backfilled."""
+    if names and rows(FOLLOWED, [stream], using) and _remembered(stream, using):
+        known = collections.for_stream(stream, using)
+        for name in names:
+            _ask(stream, known[name], None, using)
+
+
 def hear(stream: str, schemas: Mapping[str, Any], using: str | None = None) -> None:
     """What the destination says of its own tables. Where one has changed since, the rows travel again.
 
@@ -130,7 +139,9 @@ def hear(stream: str, schemas: Mapping[str, Any], using: str | None = None) -> N
         there, ignored = (said, None) if isinstance(said, str) else (str(said["schema"]), list(said["ignored"]))
         if _heard.get((alias(using), stream, name)) == (there, ignored):
             continue
-        found = rows(HEAR, [there, None if ignored is None else json.dumps(ignored), stream, name], using)
+        with port(using).writing() as cursor:
+            found = execute(cursor, THERE, [stream, name]).fetchall()
+            execute(cursor, HEAR, [there, None if ignored is None else json.dumps(ignored), stream, name])
         if found and found[0][0] not in ("", there):
             known = collections.for_stream(stream, using)
             if name in known:
@@ -151,8 +162,7 @@ def refuse_strangers(cursor: Any, stream: str, names: Iterable[str]) -> None:
     listed = sorted(names)
     if not listed:
         return
-    cursor.execute(STRANGERS, [stream, listed])
-    found = [name for (name,) in cursor.fetchall()]
+    found = [name for (name,) in execute(cursor, STRANGERS, [stream, listed]).fetchall()]
     if found:
         raise StranglerError(
             f"this worker's code knows no {', '.join(found)}, which the database has; "
@@ -186,11 +196,10 @@ def _ask(stream: str, collection: Collection, before: tuple[str, str, tuple[str,
     from strangler.sync import backfill, capture
 
     capture.install(collection, using)
-    with transaction.atomic(using=alias(using)), connection(using).cursor() as cursor:
+    with port(using).writing() as cursor:
         if before is not None:
             old = (before[0], before[1], json.dumps(before[2]))
-            cursor.execute(SWAP, [collection.schema, stream, collection.name, *old])
-            if not cursor.fetchone():
+            if not execute(cursor, SWAP, [collection.schema, stream, collection.name, *old]).fetchone():
                 return False
             if before[1] != collection.key_form:
                 for table in ("outbox", "quarantine"):

@@ -5,31 +5,24 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field, replace
 
-from strangler.sync import backfill, budget, shape
+from strangler.sync import backfill, budget, pace, shape
 from strangler.sync.backfill import Progress, Total
 from strangler.sync.database import rows
+from strangler.sync.databases.port import Statement
 from strangler.sync.diagnosis import LIVE, Around, Finding, Unasked, judge
+from strangler.sync.pace import Pace
 
 COUNTED = 100_000  # pointers; more are told by the distance of their ids
-STREAMS = f"""
-SELECT s.name, s.context, s.kind, s.state, s.marker, s.last_error, s.reason, s.verified_at, s.verified_drift, s.relayed,
+STREAMS = Statement(f"""
+SELECT s.name, s.context, s.kind, s.state, s.marker, s.last_error, s.reason,
+       {{on_wire:s.verified_at}}, s.verified_drift, s.relayed,
        (SELECT count(*) FROM (SELECT 1 FROM strangler_outbox o WHERE o.stream = s.name LIMIT {COUNTED + 1}) few),
-       (SELECT extract(epoch FROM clock_timestamp() - o.noted_at)
-        FROM strangler_outbox o WHERE o.stream = s.name ORDER BY o.id LIMIT 1),
-       q.waiting, q.discarded, r.p50, r.p99, r.rate, s.failures, extract(epoch FROM clock_timestamp() - s.last_round_at),
-       s.lease_holder, greatest(0, extract(epoch FROM s.lease_until - clock_timestamp()))
-FROM strangler_stream s
-LEFT JOIN LATERAL (
-  SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag_ms) AS p50, percentile_cont(0.99) WITHIN GROUP (ORDER BY lag_ms) AS p99,
-         sum(changes) / 60.0 AS rate
-  FROM strangler_round WHERE stream = s.name AND at > clock_timestamp() - interval '60 seconds'
-) r ON true
-LEFT JOIN LATERAL (
-  SELECT count(*) FILTER (WHERE discarded_at IS NULL) AS waiting, count(discarded_at) AS discarded
-  FROM strangler_quarantine WHERE stream = s.name
-) q ON true
-ORDER BY s.context, s.name
-"""
+       (SELECT {{since:o.noted_at}} FROM strangler_outbox o WHERE o.stream = s.name ORDER BY o.id LIMIT 1),
+       (SELECT count(*) FROM strangler_quarantine q WHERE q.stream = s.name AND q.discarded_at IS NULL),
+       (SELECT count(*) FROM strangler_quarantine q WHERE q.stream = s.name AND q.discarded_at IS NOT NULL),
+       s.failures, {{since:s.last_round_at}}, s.lease_holder, {{greatest:0; {{between:{{now}}; s.lease_until}}}}
+FROM strangler_stream s ORDER BY s.context, s.name
+""")
 
 
 @dataclass(frozen=True)
@@ -76,9 +69,10 @@ def streams(context: str | None = None, using: str | None = None, around: Around
     """
     asked = around or Unasked()
     left_out = {name: _listed(columns) for name, columns in shape.ignored(using).items()}
+    paces = pace.of_streams(using)
     seen = [
-        replace(_status(row, using), left_out=left_out.get(row[0], ""))
-        for row in rows(STREAMS, using=using)
+        replace(_status(row, paces.get(row[0], Pace()), using), left_out=left_out.get(row[0], ""))
+        for row in rows(STREAMS, [], using)
         if context in (None, row[1])
     ]
     judged = [replace(one, finding=judge(one, asked)) for one in seen]
@@ -89,10 +83,10 @@ def _listed(columns: dict[str, list[str]]) -> str:
     return "; ".join(f"{collection}: the service has no column {', '.join(names)}" for collection, names in columns.items())
 
 
-def _status(row: tuple, using: str | None) -> StreamStatus:
+def _status(row: tuple, paced: Pace, using: str | None) -> StreamStatus:
     (
         name, context, kind, state, marker, error, reason, verified_at, drift, relayed, depth, oldest,
-        quarantine, discarded, p50, p99, rate, failures, round_ago, holder, left,
+        quarantine, discarded, failures, round_ago, holder, left,
     ) = row  # fmt: skip
     listed = backfill.progress(name, using)
     limits = budget.of(context)
@@ -104,9 +98,9 @@ def _status(row: tuple, using: str | None) -> StreamStatus:
         state=state,
         depth=depth if depth <= COUNTED else used.rows,
         oldest_s=None if oldest is None else max(0.0, float(oldest)),
-        lag_p50_ms=p50,
-        lag_p99_ms=p99,
-        rate=float(rate or 0),
+        lag_p50_ms=paced.p50_ms,
+        lag_p99_ms=paced.p99_ms,
+        rate=paced.rate,
         marker=marker,
         relayed=relayed,
         last_error=error,
@@ -114,7 +108,7 @@ def _status(row: tuple, using: str | None) -> StreamStatus:
         discarded=discarded,
         backfill=listed,
         backfilled=backfill.total(listed),
-        verified_at=verified_at,
+        verified_at=dt.datetime.fromisoformat(verified_at) if verified_at else None,
         verified_drift=drift,
         reason=reason,
         failures=failures,

@@ -5,8 +5,15 @@ from __future__ import annotations
 from strangler.domain.estate import Context
 from strangler.errors import Misconfigured
 from strangler.sync import marker, shape
-from strangler.sync.database import alias, rows
+from strangler.sync.database import alias, port, rows
+from strangler.sync.databases.port import MARKER, Statement
 from strangler.sync.models import Stream
+
+UNSUBSCRIBE = Statement("DELETE FROM strangler_subscription WHERE stream = %s AND NOT collection {among:%s}")
+SUBSCRIBE = Statement(
+    "INSERT INTO strangler_subscription (stream, collection) SELECT %s, c FROM {each:%s; c} WHERE true ON CONFLICT DO NOTHING "
+    "RETURNING collection"
+)
 
 
 def create(context: Context, *, side: str, using: str | None = None) -> None:
@@ -26,13 +33,8 @@ def subscribe(stream: str, collections: list[str], using: str | None = None, *, 
     Nothing was noted of one that is new here, so whoever looks next asks for its backfill (``shape``).
     """
     if exactly:
-        rows("DELETE FROM strangler_subscription WHERE stream = %s AND NOT collection = ANY(%s)", [stream, collections], using)
-    added = rows(
-        "INSERT INTO strangler_subscription (stream, collection) "
-        "SELECT %s, c FROM unnest(%s::text[]) AS c ON CONFLICT DO NOTHING RETURNING collection",
-        [stream, collections],
-        using,
-    )
+        rows(UNSUBSCRIBE, [stream, collections], using)
+    added = rows(SUBSCRIBE, [stream, collections], using)
     if added:
         shape.forget(stream, [name for (name,) in added], using)
 
@@ -67,8 +69,8 @@ def drop(context: Context, using: str | None = None) -> None:
     """All that is kept for the context's streams."""
     names = [context.mirror_stream, context.copies_stream, context.reverse_stream]
     for table in ("outbox", "subscription", "backfill", "shape", "quarantine", "round", "sample"):
-        rows(f"DELETE FROM strangler_{table} WHERE stream = ANY(%s)", [names], using)
-    rows("DELETE FROM strangler_stream WHERE name = ANY(%s)", [names], using)
+        rows(Statement(f"DELETE FROM strangler_{table} WHERE stream {{among:%s}}"), [names], using)
+    rows(Statement("DELETE FROM strangler_stream WHERE name {among:%s}"), [names], using)
     for name in names:
         marker.forget(name)
 
@@ -82,9 +84,8 @@ def live(using: str | None = None) -> list[tuple[str, str]]:
 def _make(name: str, context: str, kind: str, using: str | None) -> None:
     rows(
         # A stream that was dropped and is made again goes on above its old tokens: the destination still knows their versions.
-        "INSERT INTO strangler_stream (name, context, kind, lease_token) "
-        "VALUES (%s, %s, %s, nextval('strangler_marker_seq')) ON CONFLICT DO NOTHING",
-        [name, context, kind],
+        "INSERT INTO strangler_stream (name, context, kind, lease_token) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [name, context, kind, port(using).draw(MARKER)],
         using,
     )
 

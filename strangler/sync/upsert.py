@@ -14,13 +14,11 @@ from django.db.utils import DatabaseError
 
 from strangler.domain import wire
 from strangler.domain.envelope import Event, Op
-from strangler.domain.wire import Kind
+from strangler.sync import databases
 from strangler.sync.collections import Collection
-from strangler.sync.columns import Column
-from strangler.sync.database import alias, message, quoted, sqlstate
+from strangler.sync.database import alias, message, sqlstate
 
 CONFLICTS = ("23505", "23P01")  # unique, exclusion: another row stands in the way and may yet go
-NULLS = "strangler:null"  # names the columns of a record that hold a JSON null, where null itself is the SQL NULL
 
 
 class Refused(Exception):
@@ -83,7 +81,7 @@ def _undeletable(cursor: Any, collection: Collection, keys: Sequence[str], using
 
 def delete(cursor: Any, collection: Collection, keys: Sequence[str]) -> None:
     if keys:
-        cursor.execute(f"DELETE FROM {collection.sql} AS t WHERE {collection.key_matches('t')}", [list(keys)])
+        cursor.execute(f"DELETE FROM {collection.sql} AS t WHERE {collection.key_matches('t')}", [collection.keys_param(keys)])
 
 
 def insert(cursor: Any, collection: Collection, events: Sequence[Event]) -> None:
@@ -96,38 +94,4 @@ def insert(cursor: Any, collection: Collection, events: Sequence[Event]) -> None
         delete(cursor, collection, [event.key or "" for event in events])  # an UPDATE may not set GENERATED ALWAYS AS IDENTITY
     for names, records in groups.items():
         columns = [column for column in collection.columns if column.name in names]
-        if collection.json_columns:
-            records = [_record(row) for row in records]
-        cursor.execute(statement(collection, columns), [wire.dumps(records)])
-
-
-def statement(collection: Collection, columns: Sequence[Column]) -> str:
-    """SQL with one parameter, the rows as a JSON array."""
-    key = {column.name for column in collection.key}
-    form = "json" if any(c.base == "json" for c in columns) else "jsonb"  # a json column keeps the order of its names
-    changed = [c for c in columns if (c.name not in key or c.has_forms) and not c.is_always]
-    changes = ", ".join(f"{quoted(c.name)} = EXCLUDED.{quoted(c.name)}" for c in changed)
-    types = ", ".join(f"{quoted(c.name)} {'text' if c.kind is Kind.BYTES else c.sql_type}" for c in columns)
-    return (
-        f"INSERT INTO {collection.sql} ({', '.join(quoted(c.name) for c in columns)}) OVERRIDING SYSTEM VALUE "
-        f"SELECT {', '.join(map(_value, columns))} FROM {form}_to_recordset(%s::{form}) AS r({types}, {quoted(NULLS)} jsonb) "
-        f"ON CONFLICT ({', '.join(quoted(c.name) for c in collection.key)}) "
-        + (f"DO UPDATE SET {changes}" if changes else "DO NOTHING")
-    )
-
-
-def _value(column: Column) -> str:
-    value = column.at("r")
-    if column.kind is Kind.BYTES:
-        return f"decode({value}, 'base64')"
-    if column.kind is Kind.JSON:
-        name = column.name.replace("'", "''").replace("%", "%%")
-        return f"CASE WHEN jsonb_exists(r.{quoted(NULLS)}, '{name}') THEN 'null'::{column.sql_type} ELSE {value} END"
-    return value
-
-
-def _record(row: Mapping[str, wire.Json]) -> Mapping[str, wire.Json]:
-    nulls = [name for name, value in row.items() if value is wire.JSON_NULL]
-    if not nulls:
-        return row
-    return {**row, **dict.fromkeys(nulls), NULLS: nulls}
+        databases.of(cursor.db).upsert(cursor, collection, columns, records)

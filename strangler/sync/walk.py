@@ -9,14 +9,10 @@ from django.db import connections
 
 from strangler.sync import digest
 from strangler.sync.collections import Collection
-from strangler.sync.database import snapshot, value
+from strangler.sync.database import port, snapshot
 from strangler.sync.digest import Range
 
 SLICE = 50_000  # rows that are digested at once
-ROWS = """
-SELECT sum(greatest(c.reltuples, 0)) FROM pg_partition_tree(to_regclass(%s)) AS p JOIN pg_class c ON c.oid = p.relid
-WHERE p.isleaf
-"""
 
 
 class Walk:
@@ -51,7 +47,7 @@ class Walk:
 
 def estimate(collection: Collection, using: str | None) -> int:
     """Rows as the planner knows them, partitions included; 0 where nothing was analysed yet."""
-    return int(value(ROWS, [collection.ddl], using) or 0)
+    return port(using).estimate(collection)
 
 
 def abreast(work: Callable[[], None], count: int, on_failure: Callable[[], None]) -> None:

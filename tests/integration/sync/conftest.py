@@ -5,8 +5,6 @@ The tests run under any Django settings that have ``strangler`` installed; the t
 
 from __future__ import annotations
 
-import copy
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,14 +21,31 @@ from tests.rabbitmq import RabbitMQ
 if TYPE_CHECKING:  # at run time only once Django is set up, which is after this file is loaded
     from tests.integration.sync.estate import Estate, Threads
     from tests.integration.sync.process import Mailed, Service, Worker
+    from tests.integration.sync.servers import OnPostgreSQL, OnSQLite
 
+DATABASES = ("postgresql", "sqlite")
 HERE = Path(__file__).resolve().parent
 APPS = ["tests.integration.sync.people", "tests.integration.sync.bank"]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The whole suite runs on each database, but tests of what only one of them has: ``only(database, what)``."""
+    if "database" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("database", [only.args[0]] if only else DATABASES, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def sync_databases(django_db_blocker, postgres, valkey_url) -> Iterator[Estate]:
-    """Made once for the session: migrated, filled with the test project's tables, installed."""
+def database(request, postgres, tmp_path_factory) -> OnPostgreSQL | OnSQLite:
+    from tests.integration.sync.servers import OnPostgreSQL, OnSQLite
+
+    return OnPostgreSQL(postgres) if request.param == "postgresql" else OnSQLite(tmp_path_factory.mktemp("sync"))
+
+
+@pytest.fixture(scope="session")
+def sync_databases(django_db_blocker, database, valkey_url) -> Iterator[Estate]:
+    """Made once for the session and database: migrated, filled with the test project's tables, installed."""
+    from strangler.sync import collections
     from tests.integration.sync.estate import DESTINATION, SOURCE, Estate, build
 
     strangler = {
@@ -45,17 +60,16 @@ def sync_databases(django_db_blocker, postgres, valkey_url) -> Iterator[Estate]:
     changed = {"STRANGLER": strangler, **({} if installed == list(settings.INSTALLED_APPS) else {"INSTALLED_APPS": installed})}
     with django_db_blocker.unblock(), override_settings(**changed):
         for alias in (SOURCE, DESTINATION):
-            name = f"sync_{alias}_{os.getpid()}"
-            postgres.create_database(name)
-            given = copy.deepcopy(connections["default"].settings_dict)
-            given.update(NAME=name, OPTIONS={}, CONN_MAX_AGE=None)
-            connections.settings[alias] = given
+            database.create(alias)
             call_command("migrate", "strangler", database=alias, verbosity=0)
-            build(alias)
+            build(alias, database.unmanaged(alias))
+        collections.forget()
         estate = Estate()
         estate.install()
         yield estate
         connections.close_all()
+        for alias in (SOURCE, DESTINATION):  # of the other database there are two of the same names
+            del connections[alias]
 
 
 @pytest.fixture

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 from django.apps import apps
 from django.db import connections, models
 
 from strangler.domain.envelope import Event, from_json, to_json
 from strangler.sync import apply, batch, collections, digest, feed, install, marker, outbox, ownership, relay, reverse
-from strangler.sync.database import rows, snapshot, value
+from strangler.sync.database import port, rows, snapshot, value
+from strangler.sync.databases.port import Statement
 from strangler.sync.digest import Range
+from tests.integration.sync.servers import act_as, connect
 
 SOURCE, DESTINATION = "source", "destination"
 CONTEXT = "bank"
-PARTITIONS = """
-CREATE TABLE bank_reading (id bigint, year int, value text, PRIMARY KEY (id, year)) PARTITION BY LIST (year);
-CREATE TABLE bank_reading_2025 PARTITION OF bank_reading FOR VALUES IN (2025);
-CREATE TABLE bank_reading_2026 PARTITION OF bank_reading FOR VALUES IN (2026);
-CREATE TABLE "we""ird %s table" ("the ""id"" 100%s" int PRIMARY KEY, "it's 5%" text);
-"""
 
 
 def bank_models() -> list[type[models.Model]]:
@@ -33,12 +27,13 @@ def bank_models() -> list[type[models.Model]]:
     return [model for model in found if model._meta.managed]
 
 
-def build(alias: str) -> None:
+def build(alias: str, unmanaged: Sequence[str]) -> None:
     """The tables of the test project, in an empty database that has the product's."""
     with connections[alias].schema_editor() as editor:
         for model in bank_models():
             editor.create_model(model)
-    rows(PARTITIONS, using=alias)
+    for statement in unmanaged:
+        rows(statement, using=alias)
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience_s: float = 10.0) -> Any:
@@ -52,20 +47,9 @@ def wait_for(condition: Callable[[], Any], what: str, patience_s: float = 10.0) 
     raise AssertionError(f"{what} did not come true in {patience_s} s")
 
 
-def connect(alias: str, **settings: str) -> psycopg.Connection[Any]:
-    """A connection of another program: not Django's, autocommit. ``settings`` are the session's."""
-    given = connections[alias].settings_dict
-    connection = psycopg.connect(
-        host=given["HOST"],
-        port=given["PORT"],
-        user=given["USER"],
-        password=given["PASSWORD"],
-        dbname=given["NAME"],
-        autocommit=True,
-    )
-    for name, setting in settings.items():
-        connection.execute(f"SET {name} = {setting}")
-    return connection
+def expire(stream: str = CONTEXT) -> None:
+    """As if the stream's holder had been paused for longer than its lease."""
+    rows(Statement("UPDATE strangler_stream SET lease_until = {later:-1}, retry_at = NULL WHERE name = %s"), [stream], SOURCE)
 
 
 def is_waiting_for_a_lock(alias: str, pid: int) -> bool:
@@ -170,17 +154,15 @@ class Estate:
 
     def reset(self) -> None:
         tables = [collection.ddl for collection in collections.for_context(CONTEXT, SOURCE)] + ["people_person"]
+        noted = [f"strangler_{name}" for name in ("outbox", "applied", "quarantine", "backfill", "shape", "round", "sample")]
         for alias in (SOURCE, DESTINATION):
-            with connect(alias) as connection, connection.transaction():
-                connection.execute(
-                    "SELECT set_config('strangler.origin', 'test', true), set_config('session_replication_role', 'replica', true)"
-                )
-                kept = ("outbox", "applied", "quarantine", "backfill", "shape", "round", "sample")
-                noted = [f"strangler_{name}" for name in kept]
+            with port(alias).applying() as cursor:
+                port(alias).enter(cursor, "test", collections.for_context(CONTEXT, alias), [])
                 for table in (*tables, *noted):  # a TRUNCATE of so many small tables takes longer
-                    connection.execute(f"DELETE FROM {table}")
-                connection.execute("UPDATE strangler_ownership SET epoch = 0, owner = 'monolith', operation = ''")
-                connection.execute(
+                    cursor.execute(f"DELETE FROM {table}")
+                cursor.execute("DELETE FROM strangler_outbox")
+                cursor.execute("UPDATE strangler_ownership SET epoch = 0, owner = 'monolith', operation = ''")
+                cursor.execute(
                     "UPDATE strangler_stream SET state = 'live', lease_until = NULL, lease_holder = '', marker = 0, cursor = 0, "
                     "reason = '', last_error = '', failures = 0, retry_at = NULL, "
                     "verified_marker = 0, verified_at = NULL, verified_drift = NULL"
@@ -207,8 +189,7 @@ class Estate:
         """Key → the row as the wire has it."""
         with snapshot(alias) as cursor:
             collection = collections.find(CONTEXT, name, alias)
-            cursor.execute(f"SELECT {collection.key_text('t')}, {collection.row_json('t')} FROM {collection.sql} AS t", [])
-            return dict(cursor.fetchall())
+            return {key: text for key, text, _ in port(alias).rows_in(cursor, collection, "", [])}
 
     def assert_equal(self, *names: str) -> None:
         """Both sides have the same rows, in these collections or all."""
@@ -224,10 +205,12 @@ class Estate:
 
     def forget_pointers(self) -> None:
         for alias in (SOURCE, DESTINATION):
-            rows("TRUNCATE strangler_outbox", using=alias)
+            rows("DELETE FROM strangler_outbox", using=alias)
 
     def stream(self, name: str = CONTEXT) -> dict[str, Any]:
-        return json.loads(value("SELECT to_jsonb(s)::text FROM strangler_stream s WHERE name = %s", [name], SOURCE))
+        with connections[SOURCE].cursor() as cursor:
+            cursor.execute("SELECT * FROM strangler_stream WHERE name = %s", [name])
+            return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
 
     def event(
         self, collection: str, key: str, version: tuple[int, int, int], data: dict[str, Any] | None, stream: str = CONTEXT
@@ -238,7 +221,7 @@ class Estate:
 
 
 @contextmanager
-def closing(*opened: psycopg.Connection[Any]) -> Iterator[None]:
+def closing(*opened: Any) -> Iterator[None]:
     try:
         yield
     finally:
@@ -246,4 +229,4 @@ def closing(*opened: psycopg.Connection[Any]) -> Iterator[None]:
             connection.close()
 
 
-__all__ = ["CONTEXT", "DESTINATION", "SOURCE", "Direct", "Estate", "Threads", "batch", "closing", "connect", "wait_for"]
+__all__ = ["CONTEXT", "DESTINATION", "SOURCE", "Direct", "Estate", "Threads", "act_as", "batch", "closing", "connect", "wait_for"]

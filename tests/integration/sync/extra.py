@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import models
 
 from strangler.sync import capture, collections, fence, install, streams
-from strangler.sync.database import rows
+from strangler.sync.database import connection, rows
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE
 
 TABLE = "bank_extra"
@@ -43,7 +43,9 @@ def model(key: Sequence[str], table: str = TABLE, name: str = "Extra") -> Iterat
 def table(definition: str, key: Sequence[str] = ("id",), *, there: str | None = None, before: str = "") -> Iterator[None]:
     """``CREATE TABLE bank_extra (definition)`` on both sides (``there``: another one at the destination), mirrored."""
     for alias, columns in ((SOURCE, definition), (DESTINATION, there or definition)):
-        rows(f"{before}; CREATE TABLE {TABLE} ({columns})", using=alias)
+        if before:
+            rows(before, using=alias)
+        rows(f"CREATE TABLE {TABLE} ({columns})", using=alias)
     try:
         with model(key):
             guard()
@@ -51,8 +53,9 @@ def table(definition: str, key: Sequence[str] = ("id",), *, there: str | None = 
     finally:
         rows("DELETE FROM strangler_subscription WHERE collection = %s", [NAME], SOURCE)
         for alias in (SOURCE, DESTINATION):
-            capture.drop_function(f"public.strangler_capture_{TABLE}", alias)
-            rows(f"DROP TABLE IF EXISTS {TABLE} CASCADE", using=alias)
+            cascade = " CASCADE" if connection(alias).vendor == "postgresql" else ""
+            rows(f"DROP TABLE IF EXISTS {TABLE}{cascade}", using=alias)
+            capture.prune(alias)
 
 
 def guard() -> None:

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connections
 
 from deploy.local.child import Child, Process
 from deploy.local.readiness import Says
@@ -20,17 +19,16 @@ from strangler.sync.client import ServiceClient
 from strangler.sync.courier import Courier
 from strangler.sync.relay import Destination
 from tests.integration.sync.estate import CONTEXT, DESTINATION, wait_for
+from tests.integration.sync.servers import url
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def environment(alias: str = DESTINATION, **more: str) -> dict[str, str]:
     """Of a process on the service's side, if ``more`` does not say otherwise."""
-    given = connections[alias].settings_dict
-    address = f"{given['HOST']}:{given['PORT']}/{given['NAME']}"
     return {
         **os.environ,
-        "DATABASE_URL": f"postgres://{given['USER']}:{given['PASSWORD']}@{address}",
+        "DATABASE_URL": url(alias),
         "REDIS_URL": settings.STRANGLER["REDIS_URL"],
         "SYNC_SIDE": "service",
         "SYNC_CONTEXT": CONTEXT,

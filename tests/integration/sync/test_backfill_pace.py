@@ -8,6 +8,7 @@ from strangler.sync import backfill, backfill_pace, lease, marker, relay
 from strangler.sync.database import rows
 from tests.integration.sync.bank.models import Code
 from tests.integration.sync.estate import CONTEXT, SOURCE, wait_for
+from tests.integration.sync.servers import age_pointers
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def small(estate, monkeypatch):
 
 def begin(estate, count: int = 100) -> relay.Relay:
     Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:04}") for n in range(count)])
-    rows("TRUNCATE strangler_outbox", using=SOURCE)
+    rows("DELETE FROM strangler_outbox", using=SOURCE)
     backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
     wait_for(lambda: backfill.look(CONTEXT, SOURCE), "the end of older transactions")
     return relay.Relay(lease.take(CONTEXT, SOURCE), estate.service, SOURCE, relay.FIRST)
@@ -49,7 +50,7 @@ def test_p13_it_waits_while_live_changes_wait_for_too_long_says_so_and_goes_on(e
     held.round()
     assert sent() == 10
     Code.objects.using(SOURCE).create(code="live")
-    rows("UPDATE strangler_outbox SET noted_at = noted_at - interval '1.24 seconds'", using=SOURCE)
+    age_pointers(1.24)
     held.round()
     assert sent() == 10, "the live change went alone"
     assert backfill_pace.say(CONTEXT, held.waits, SOURCE), "there is more to do"
@@ -76,7 +77,7 @@ def test_p13_a_holder_that_waits_for_live_changes_comes_back_by_itself(estate, m
     held = begin(estate, 15)
     held.lease.release()
     Code.objects.using(SOURCE).create(code="live")
-    rows("UPDATE strangler_outbox SET noted_at = noted_at - interval '2 seconds'", using=SOURCE)
+    age_pointers(2)
     monkeypatch.setattr("strangler.sync.wake.is_asked", lambda _: False)
     assert estate.relay() >= 3
     assert sent() == 16

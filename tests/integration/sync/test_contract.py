@@ -11,7 +11,7 @@ from strangler.domain.tokens import issue
 from strangler.errors import ServiceUnavailable, StranglerError
 from strangler.sync.client import ServiceClient
 from tests.integration.sync.bank.models import Code
-from tests.integration.sync.estate import CONTEXT, DESTINATION, closing, connect
+from tests.integration.sync.estate import CONTEXT, DESTINATION, act_as, closing, connect
 
 SECRET = "a token that is long enough for the tests"
 
@@ -71,8 +71,9 @@ def test_health_needs_no_token_and_metrics_say_who_owns(service):
 
 def test_digests_cut_the_keys_into_runs_of_equal_length(service, estate):
     with closing(there := connect(DESTINATION)):
-        there.execute("SET strangler.origin = 'bank'")
-        there.execute("INSERT INTO bank_tag (id, word) SELECT n, 'w' FROM generate_series(1, 10) n")
+        act_as(there, "bank")
+        for n in range(1, 11):
+            there.execute("INSERT INTO bank_tag (id, word) VALUES (%s, 'w')", [n])
     client = service.client()
     runs = client.digest("bank.Tag", buckets=4)
     assert [(run["from"], run["to"], run["count"]) for run in runs] == [

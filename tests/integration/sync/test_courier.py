@@ -25,6 +25,8 @@ from strangler.sync.line import CALL_S, CONNECT_S
 from tests.integration.sync.bank.models import Code
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect, wait_for
 
+pytestmark = pytest.mark.only("postgresql", "the transport, which knows no database; it runs once")
+
 SECRET = "a token that is long enough for the tests"
 tokens = itertools.count(1000)
 

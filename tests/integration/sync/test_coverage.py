@@ -11,9 +11,12 @@ from strangler.errors import StranglerError
 from strangler.sync import capture, collections, coverage
 from strangler.sync.coverage import State
 from strangler.sync.database import rows
+from strangler.sync.databases.postgresql.ddl import drop_function
 from tests.integration.sync import extra
 from tests.integration.sync.bank.models import Code, Odd, Pair, SavingsAccount, Tag, Transfer
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect
+
+pytestmark = pytest.mark.only("postgresql", "the proof of coverage, which is written for its kinds of write")
 
 CAPTURED, NONE, UNKNOWN, MISSED = State.CAPTURED, State.NONE, State.UNKNOWN, State.MISSED
 
@@ -71,7 +74,7 @@ def test_the_databases_own_cascade(estate):
         Code.objects.using(SOURCE).create(code="k")
         rows("INSERT INTO bank_extra VALUES (1, 'k')", using=SOURCE)
         assert checked()[extra.NAME]["DB cascade"] == coverage.Finding(CAPTURED)
-        capture.drop_function("public.strangler_capture_bank_extra", SOURCE)
+        drop_function("public.strangler_capture_bank_extra", SOURCE)
         assert checked()[extra.NAME]["DB cascade"].state is MISSED
 
 

@@ -6,6 +6,7 @@ Over HTTP and over Celery alike (``served.destination()``); ``test_rabbitmq`` ha
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
 from typing import Any
 
@@ -15,9 +16,9 @@ from django.db import connections
 
 from strangler.errors import LostLease, ServiceUnavailable, StaleEpoch
 from strangler.sync import drift, marker, outbox, ownership, relay, reverse
-from strangler.sync.database import rows, value
+from strangler.sync.database import connection, rows, value
 from tests.integration.sync.bank.models import Account, Code
-from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect, wait_for
+from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect, expire, wait_for
 
 WRITES = (
     "INSERT INTO bank_code (code, meaning) VALUES (%(key)s, %(value)s) "
@@ -25,15 +26,24 @@ WRITES = (
     "UPDATE bank_code SET meaning = %(value)s WHERE code = %(key)s",
     "DELETE FROM bank_code WHERE code = %(key)s",
     "UPDATE bank_code SET code = %(other)s WHERE code = %(key)s AND NOT EXISTS (SELECT 1 FROM bank_code WHERE code = %(other)s)",
-    "INSERT INTO bank_account (handle, balance, opened_at) VALUES (%(key)s, 1.10, now()) ON CONFLICT DO NOTHING",
+    "INSERT INTO bank_account (handle, balance, opened_at) VALUES (%(key)s, 1.10, '2026-01-01 00:00:00') ON CONFLICT DO NOTHING",
     "UPDATE bank_account SET balance = balance + 0.01 WHERE handle >= %(key)s",
     "DELETE FROM bank_account WHERE handle = %(key)s",
-    "UPDATE bank_account a SET handle = CASE handle WHEN %(key)s THEN %(other)s ELSE %(key)s END || '~' "
+    "UPDATE bank_account SET handle = CASE handle WHEN %(key)s THEN %(other)s ELSE %(key)s END || '~' "
     "WHERE handle IN (%(key)s, %(other)s)",
     "INSERT INTO bank_reading VALUES (%(number)s, 2025 + %(number)s %% 2, %(value)s) ON CONFLICT DO NOTHING",
     "UPDATE bank_reading SET year = 4051 - year WHERE id = %(number)s",
-    "TRUNCATE bank_reading_2025",
-    'INSERT INTO "Odd Table" (small, ratio, data, raw) VALUES (%(number)s, 0.1, \'{"a": [1, null]}\', %(value)s::bytea)',
+    'INSERT INTO "Odd Table" (small, ratio, data, raw) VALUES (%(number)s, 0.1, \'{"a": [1, null]}\', %(bytes)s)',
+)
+ELSEWHERE = {
+    "postgresql": "TRUNCATE bank_reading_2025",
+    "sqlite": "INSERT OR REPLACE INTO bank_account (handle, balance, opened_at) VALUES (%(key)s, 2, '2026-01-01 00:00:00')",
+}
+UNDONE = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.UniqueViolation,
+    sqlite3.IntegrityError,
 )
 
 
@@ -43,20 +53,21 @@ class Workload:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.late = threading.Barrier(3)
+        self.vendor = connection(alias).vendor
         self.acknowledged = 0
 
     def write(self, seed: int, transactions: int) -> None:
         generator = random.Random(seed)
         with closing(program := connect(self.alias, synchronous_commit=generator.choice(("on", "off")))):
             for n in range(transactions):
-                is_late = n % 10 == 5
+                is_late = n % 10 == 5 and self.vendor == "postgresql"  # SQLite has one writer at a time
                 try:
                     with program.transaction(force_rollback=generator.random() < 0.1):
                         for _ in range(generator.randrange(1, 5)):
                             self._one(program, generator, may_truncate=not is_late)
                         if is_late:
                             self._wait_for_the_others()
-                except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.UniqueViolation):
+                except UNDONE:
                     continue
                 self.acknowledged += 1
 
@@ -67,8 +78,8 @@ class Workload:
         except threading.BrokenBarrierError:
             self.late.reset()
 
-    def _one(self, program: psycopg.Connection, generator: random.Random, may_truncate: bool) -> None:
-        statement = generator.choice(WRITES)
+    def _one(self, program: Any, generator: random.Random, may_truncate: bool) -> None:
+        statement = generator.choice((*WRITES, ELSEWHERE[self.vendor]))
         if statement.startswith("TRUNCATE") and (not may_truncate or generator.random() < 0.7):
             return
         program.execute(
@@ -77,6 +88,7 @@ class Workload:
                 "key": f"k{generator.randrange(30):02}",
                 "other": f"k{generator.randrange(30):02}",
                 "value": f"v{generator.randrange(10**6)}",
+                "bytes": generator.randbytes(6),
                 "number": generator.randrange(40),
             },
         )
@@ -85,11 +97,7 @@ class Workload:
 def fights(stop: threading.Event, carry, stream: str) -> None:
     """Takes the stream from whoever has it, and carries it for a moment."""
     while not stop.is_set():
-        rows(
-            "UPDATE strangler_stream SET lease_until = now() - interval '1 second', retry_at = NULL WHERE name = %s",
-            [stream],
-            SOURCE,
-        )
+        expire(stream)
         try:
             carry()
         except (LostLease, ServiceUnavailable):

@@ -18,6 +18,8 @@ from strangler.sync.database import rows
 from tests.integration.sync import extra
 from tests.integration.sync.estate import CONTEXT, SOURCE
 
+pytestmark = pytest.mark.only("postgresql", "views, foreign and unlogged tables, inheritance, row security")
+
 CASES = {
     "a view": (
         "CREATE VIEW bank_extra AS SELECT 1 AS id",
@@ -153,8 +155,8 @@ def test_a_model_that_a_router_writes_elsewhere_is_refused(clean):
 
 
 def test_two_tables_whose_names_look_alike_have_functions_of_their_own(estate):
-    from strangler.sync.capture import function_name
     from strangler.sync.collections import Collection
+    from strangler.sync.databases.postgresql.capture import function_name
 
     names = ["bank_extra", "bank-extra", 'bank"."extra', "bank__extra", "bänk extra"]
     made = {function_name(Collection("x", CONTEXT, name, (), ())) for name in names}

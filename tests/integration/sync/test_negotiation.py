@@ -10,6 +10,8 @@ from strangler.sync.database import rows
 from tests.integration.sync import extra
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, wait_for
 
+pytestmark = pytest.mark.only("postgresql", "ALTER of constraints by hand")
+
 READ = "SELECT * FROM bank_extra ORDER BY id"
 
 

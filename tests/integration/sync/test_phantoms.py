@@ -11,6 +11,8 @@ from strangler.sync.database import connection, snapshot
 from strangler.sync.digest import Range
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE
 
+pytestmark = pytest.mark.only("postgresql", "its types; test_sqlite_values has those of SQLite")
+
 SESSIONS = {
     SOURCE: {"TimeZone": "Asia/Tokyo", "DateStyle": "German, DMY", "IntervalStyle": "iso_8601", "extra_float_digits": "-3"},
     DESTINATION: {"TimeZone": "America/Lima", "DateStyle": "SQL, MDY", "IntervalStyle": "sql_standard", "bytea_output": "escape"},

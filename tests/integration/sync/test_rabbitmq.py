@@ -23,6 +23,8 @@ from tests.integration.sync.bank.models import Code
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, wait_for
 from tests.integration.sync.process import ROOT, environment
 
+pytestmark = pytest.mark.only("postgresql", "the broker, which knows no database; it runs once")
+
 
 @pytest.fixture
 def broker(rabbitmq, monkeypatch) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from strangler.sync import outbox, sampling
 from strangler.sync.database import rows, value
+from strangler.sync.databases.port import Statement
 from tests.integration.sync.bank.models import Code, Tag
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, wait_for
 from tests.integration.sync.test_drift import REVERSE, fill, quietly
@@ -20,7 +22,7 @@ def alone(estate, monkeypatch):
 
 def step(estate, *, is_due: bool = True, **options: object) -> str | None:
     if is_due:
-        rows("UPDATE strangler_sample SET due_at = clock_timestamp()", using=SOURCE)
+        rows(Statement("UPDATE strangler_sample SET due_at = {now}"), [], SOURCE)
     return sampling.step(SOURCE, estate.service, **options)
 
 
@@ -40,7 +42,7 @@ def pass_over(estate) -> int:
 
 def test_a_planted_difference_is_found_within_one_pass_and_is_only_recorded(estate):
     fill(estate, 3500)
-    (victim,) = rows("SELECT id::text FROM bank_tag ORDER BY id OFFSET 2750 LIMIT 1", using=SOURCE)[0]
+    (victim,) = rows("SELECT CAST(id AS text) FROM bank_tag ORDER BY id LIMIT 1 OFFSET 2750", using=SOURCE)[0]
     quietly(DESTINATION, "UPDATE bank_tag SET word = 'other' WHERE id = %s", [victim])
     before = estate.stream()
     steps = pass_over(estate)
@@ -62,7 +64,7 @@ def test_a_difference_that_is_gone_is_forgotten_with_the_next_clean_pass(estate)
     assert seen().drift == 1
     with_it = value("SELECT id FROM bank_tag WHERE word = 'w3'", using=SOURCE)
     quietly(DESTINATION, "INSERT INTO bank_tag (id, word) VALUES (%s, 'w3')", [with_it])
-    began = value("SELECT clock_timestamp()", using=SOURCE)
+    began = timezone.now()
     step(estate)
     assert seen().drift == 1, "until the pass is over it is known of the last one"
     pass_over(estate)
@@ -138,7 +140,7 @@ def test_it_rests_as_long_as_its_budget_says_and_can_be_turned_off(estate):
     fill(estate, 10)
     assert step(estate, share=0) is None
     assert step(estate, share=0.001) == CONTEXT
-    (rest,) = rows("SELECT extract(epoch FROM due_at - sampled_at)::float FROM strangler_sample", using=SOURCE)[0]
+    (rest,) = rows(Statement("SELECT {between:sampled_at; due_at} FROM strangler_sample"), [], SOURCE)[0]
     assert rest > 0.5, "a window takes a millisecond at least"
     assert step(estate, is_due=False) is None
 
@@ -147,7 +149,7 @@ def test_it_rests_as_long_as_its_budget_says_and_can_be_turned_off(estate):
     "trouble",
     [
         "INSERT INTO strangler_outbox (stream, collection, key, noted_at) "
-        "VALUES ('bank', 'bank.Code', 'x', clock_timestamp() - interval '2 seconds')",
+        "VALUES ('bank', 'bank.Code', 'x', '2026-01-01 00:00:00')",
         "INSERT INTO strangler_backfill (stream, collection, waits_for) VALUES ('bank', 'bank.Code', '[]')",
         "UPDATE strangler_stream SET failures = 1 WHERE name = 'bank'",
         "UPDATE strangler_ownership SET owner = 'none' WHERE context = 'bank'",

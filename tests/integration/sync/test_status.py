@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
 from strangler.domain.estate import Budget
 from strangler.sync import budget, status
 from strangler.sync.database import rows, value
+from strangler.sync.databases.port import Statement
 from tests.integration.sync.bank.models import Code
 from tests.integration.sync.estate import CONTEXT, SOURCE, closing, connect
+from tests.integration.sync.servers import age_pointers
 
 
 def seen() -> status.StreamStatus:
     return next(stream for stream in status.streams(CONTEXT, SOURCE) if stream.name == CONTEXT)
 
 
+@pytest.mark.only("postgresql", "clocks and sleeps in SQL")
 def test_lag_counts_from_the_statement_that_wrote_so_it_is_never_less_than_from_the_commit(estate):
     with closing(writer := connect(SOURCE)), writer.transaction():
         writer.execute("SELECT 1")
@@ -28,7 +33,7 @@ def test_lag_counts_from_the_statement_that_wrote_so_it_is_never_less_than_from_
 def test_depth_age_rate_and_total_are_of_the_stream_alone(estate):
     Code.objects.using(SOURCE).bulk_create([Code(code=str(n)) for n in range(30)])
     rows("INSERT INTO strangler_outbox (stream, collection, key) VALUES ('other', 'x', '1')", using=SOURCE)
-    rows("UPDATE strangler_outbox SET noted_at = noted_at - interval '90 seconds' WHERE stream = %s", [CONTEXT], SOURCE)
+    age_pointers(90)
     before = seen()
     assert before.depth == 30
     assert 90 <= before.oldest_s < 120
@@ -39,12 +44,13 @@ def test_depth_age_rate_and_total_are_of_the_stream_alone(estate):
 
 
 def test_many_waiting_changes_are_told_without_being_counted(estate, monkeypatch):
-    monkeypatch.setattr(status, "STREAMS", status.STREAMS.replace(str(status.COUNTED + 1), "11"))
+    monkeypatch.setattr(status, "STREAMS", Statement(status.STREAMS.text.replace(str(status.COUNTED + 1), "11")))
     monkeypatch.setattr(status, "COUNTED", 10)
     Code.objects.using(SOURCE).bulk_create([Code(code=str(n)) for n in range(30)])
     assert seen().depth == 30
 
 
+@pytest.mark.only("postgresql", "sizes of tables")
 def test_p04_the_bytes_of_a_budget_are_what_the_outbox_takes_on_disk(estate):
     count = 20_000
     rows("VACUUM FULL strangler_outbox", using=SOURCE)

@@ -25,6 +25,8 @@ from strangler.sync.relay import UNDER_WAY, Relay, give_up
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, Direct, connect, wait_for
 from tests.integration.sync.taken_out import taken_out
 
+pytestmark = pytest.mark.only("postgresql", "writers side by side")
+
 LONG = bool(os.environ.get("STRANGLER_LONG"))
 EXAMPLES = 1000 if LONG else 10
 FAIR = settings(

@@ -10,6 +10,8 @@ from strangler.sync.database import rows
 from tests.integration.sync import extra
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, closing, connect
 
+pytestmark = pytest.mark.only("postgresql", "types of its own")
+
 MADE = """
 CREATE TYPE extra_mood AS ENUM ('sad', 'it''s "ok"', 'a,b');
 CREATE DOMAIN extra_positive AS int CHECK (value > 0);

@@ -13,6 +13,8 @@ from strangler.sync import broker, tasks, wake
 from tests.integration.sync.bank.models import Code
 from tests.integration.sync.estate import CONTEXT, SOURCE, wait_for
 
+pytestmark = pytest.mark.only("postgresql", "the broker, which knows no database; it runs once")
+
 STREAM = CONTEXT
 
 

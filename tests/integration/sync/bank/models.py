@@ -7,6 +7,25 @@ from django.db import models
 from django.db.models import F
 
 
+class Elsewhere:
+    """A field of PostgreSQL alone; in another database it is a column that stays empty."""
+
+    def db_type(self, connection):
+        return super().db_type(connection) if connection.vendor == "postgresql" else "text"
+
+    def get_placeholder(self, value, compiler, connection):
+        return super().get_placeholder(value, compiler, connection) if connection.vendor == "postgresql" else "%s"
+
+
+class Words(Elsewhere, ArrayField):
+    pass
+
+
+class During(Elsewhere, DateTimeRangeField):
+    def get_placeholder(self, value, compiler, connection):
+        return "%s"
+
+
 class Tag(models.Model):
     word = models.TextField()
 
@@ -78,9 +97,9 @@ class Odd(models.Model):
     token = models.UUIDField(null=True)
     raw = models.BinaryField(null=True)
     data = models.JSONField(null=True)
-    words = ArrayField(models.TextField(), null=True)
-    prices = ArrayField(models.DecimalField(max_digits=8, decimal_places=2), null=True)
-    during = DateTimeRangeField(null=True)
+    words = Words(models.TextField(), null=True)
+    prices = Words(models.DecimalField(max_digits=8, decimal_places=2), null=True)
+    during = During(null=True)
     address = models.GenericIPAddressField(null=True)
     doubled = models.GeneratedField(expression=F("small") * 2, output_field=models.IntegerField(), db_persist=True)
 
