@@ -10,30 +10,33 @@ from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from unittest.mock import patch
 
+from strangler.sync.databases.port import Statement
+
 Change = tuple[ModuleType, str, str, str]
 
 
 def _version() -> list[Change]:
     """P8: the destination applies whatever comes."""
-    from strangler.sync import apply
+    from strangler.sync.databases import postgresql
 
-    return [(apply, "CLAIM", "WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.round)", "")]
+    return [(postgresql, "RAISE", "WHERE (a.epoch, a.token, a.round) < (EXCLUDED.epoch, EXCLUDED.token, EXCLUDED.round)", "")]
 
 
 def _ids() -> list[Change]:
     """P6: an acknowledgement deletes all pointers up to the greatest that was read."""
-    from strangler.sync import relay
+    from strangler.sync.databases import postgresql
 
     greatest = "id <= (SELECT max(i) FROM unnest(%(ids)s::bigint[]) AS i) AND stream = %(stream)s"
-    return [(relay, "ACKNOWLEDGE", "id = ANY(%(ids)s)", greatest)]
+    return [(postgresql, "ACKNOWLEDGE", "id {among:%(ids)s}", greatest)]
 
 
 def _token() -> list[Change]:
     """P6: an acknowledgement deletes whoever holds the stream by now, and versions do not tell holders apart."""
-    from strangler.sync import lease, relay
+    from strangler.sync import lease
+    from strangler.sync.databases import postgresql
 
     return [
-        (relay, "ACKNOWLEDGE", "lease_token = %(token)s", "%(token)s IS NOT NULL"),
+        (postgresql, "ACKNOWLEDGE", "lease_token = %(token)s", "%(token)s IS NOT NULL"),
         (lease, "RENEW", "lease_token = %s", "%s IS NOT NULL"),
         (lease, "TAKE", "lease_token = lease_token + 1", "lease_token = lease_token"),
     ]
@@ -43,7 +46,7 @@ def _flush() -> list[Change]:
     """P7: the renewal does not wait for the disk."""
     from strangler.sync import lease
 
-    return [(lease, "RENEW", "'on', true) = 'on'", "'off', true) = 'off'")]
+    return [(lease, "RENEW", "{durably}", "{lazily}")]
 
 
 RULES: dict[str, Callable[[], list[Change]]] = {"version": _version, "ids": _ids, "token": _token, "flush": _flush}
@@ -55,6 +58,8 @@ def taken_out(rule: str) -> Iterator[None]:
     with ExitStack() as stack:
         for module, name, text, instead in RULES[rule]():
             before = getattr(module, name)
-            assert text in before, f"{module.__name__}.{name} has no {text!r} any more"
-            stack.enter_context(patch.object(module, name, before.replace(text, instead)))
+            sql = before if isinstance(before, str) else before.text
+            assert text in sql, f"{module.__name__}.{name} has no {text!r} any more"
+            without = sql.replace(text, instead)
+            stack.enter_context(patch.object(module, name, without if isinstance(before, str) else Statement(without)))
         yield

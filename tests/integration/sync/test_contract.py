@@ -38,8 +38,10 @@ def test_only_with_a_token_for_this_context(service):
 
 def test_rows_are_told_by_key_as_canonical_text(service, estate):
     with closing(there := connect(DESTINATION)):
-        there.execute("SET strangler.origin = 'bank'")
-        there.execute("INSERT INTO bank_account (id, handle, balance, opened_at) VALUES (7, 'ä', 1.10, '2026-01-02 03:04:05+00')")
+        act_as(there, "bank")
+        there.execute(
+            "INSERT INTO bank_account (id, handle, balance, opened_at) VALUES (7, 'ä', 1.10, '2026-01-02 03:04:05+00:00')"
+        )
     client = service.client()
     assert client.rows("bank.Account", ["7", "8"]) == {
         "7": {"id": "7", "handle": "ä", "balance": "1.1", "opened_at": "2026-01-02T03:04:05.000000Z", "holder_id": None}
