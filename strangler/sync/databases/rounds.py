@@ -1,4 +1,4 @@
 """What an acknowledged round notes of itself."""
 
 # Milliseconds from when the oldest change of the round was noted until now.
-LAG = "{greatest:0; {since:{moment:%(oldest)s}} * 1000}"
+LAG = "CASE WHEN %(oldest)s IS NOT NULL THEN {greatest:0; {since:{moment:%(oldest)s}} * 1000} END"

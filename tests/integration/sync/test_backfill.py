@@ -209,3 +209,13 @@ def test_p23_no_marker_while_a_backfill_is_under_way(estate):
     held_relay(estate).round()
     assert estate.stream()["marker"] == 0
     assert value("SELECT count(*) FROM strangler_round", using=SOURCE) == 0
+
+
+def test_a_round_of_a_backfill_alone_has_no_lag(estate):
+    """Else the stream would look quicker the more of a backfill it carries."""
+    Code.objects.using(SOURCE).create(code="k")
+    estate.forget_pointers()
+    backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+    run_on()
+    held_relay(estate).round()
+    assert rows("SELECT changes, lag_ms FROM strangler_round", using=SOURCE) == [(1, None)]

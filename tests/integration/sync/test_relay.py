@@ -432,6 +432,25 @@ def test_p06_rounds_that_are_under_way_when_one_fails_are_sent_again(estate):
     estate.assert_equal("bank.Code")
 
 
+@pytest.mark.only("postgresql", "transactions that write side by side")
+def test_p23_a_sweep_publishes_the_marker_of_its_first_round(estate):
+    """What commits between its rounds, with a smaller id than those that are left, is seen by the next sweep only."""
+    one = held_relay(estate)
+    one.limit = 4
+    with closing(late := connect(SOURCE)):
+        late.execute("BEGIN")
+        late.execute("INSERT INTO bank_code (code) VALUES ('late')")
+        Code.objects.using(SOURCE).bulk_create([Code(code=str(n)) for n in range(6)])
+        one.round()
+        late.execute("COMMIT")
+    position = marker.position(SOURCE)
+    one.round()
+    assert estate.pointers() == [("bank.Code", "late")], "the sweep is through, and has not read it"
+    assert not marker.published().get(CONTEXT, 0) > position
+    one.round()
+    assert marker.published()[CONTEXT] > position
+
+
 def test_p23_a_quarantined_key_keeps_the_stream_from_being_called_fresh(estate):
     with refusing("bad", DESTINATION):
         Code.objects.using(SOURCE).bulk_create([Code(code="bad"), Code(code="good")])

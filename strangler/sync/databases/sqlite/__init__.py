@@ -62,7 +62,7 @@ GONE = Statement("DELETE FROM strangler_outbox WHERE id {among:%(ids)s}")
 NOTED = Statement(
     """
 INSERT INTO strangler_round (stream, round, changes, lag_ms)
-SELECT %(stream)s, %(round)s, %(changes)s, coalesce({lag}, 0) WHERE %(changes)s > 0
+SELECT %(stream)s, %(round)s, %(changes)s, {lag} WHERE %(changes)s > 0
 """.replace("{lag}", LAG)
 )
 RAISE = Statement("""
