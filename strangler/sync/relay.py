@@ -84,7 +84,7 @@ class Sweep:
     end: int  # that greatest pointer
     floor: int  # what the floor becomes when all is acknowledged
     reached: int  # the greatest pointer that was read
-    failing: dict[str, tuple[str, list[int]]] = field(default_factory=dict)  # subject → reason, pointers that stay
+    failing: dict[str, str] = field(default_factory=dict)  # subject → reason
     is_clean: bool = True
 
 
@@ -122,6 +122,7 @@ class Relay:
     _sweep: Sweep | None = None
     _under_way: deque[tuple[Read, Future[tuple[dict[str, Any], float]]]] = field(default_factory=deque)
     _sent: set[int] = field(default_factory=set)  # pointers of rounds that are under way
+    _kept: dict[str, set[int]] = field(default_factory=dict)  # subject → pointers that an acknowledgement left, because it failed
     _posting: ThreadPoolExecutor | None = None
 
     def __post_init__(self) -> None:
@@ -226,38 +227,40 @@ class Relay:
         if len(done) < len(seen.batch.events):
             failing |= _failing(seen.batch.events, answer, done)
         ids = {pointer.id for pointer in seen.pointers}
-        for subject, reason in failing.items():
-            kept = [pointer.id for pointer in pointers.get(subject, ())]
-            ids.difference_update(kept)
-            earlier = sweep.failing.get(subject, ("", []))[1]
-            sweep.failing[subject] = (reason, earlier + kept)
-        for subject in sweep.failing.keys() & done:
-            ids.update(sweep.failing.pop(subject)[1])
+        for subject in failing.keys() & pointers.keys():
+            kept = {pointer.id for pointer in pointers[subject]}
+            self._kept.setdefault(subject, set()).update(kept)
+            ids -= kept
+        sweep.failing.update(failing)
+        for subject in self._kept.keys() & done:  # by a newer snapshot than that in which it failed
+            ids |= self._kept.pop(subject)
+            sweep.failing.pop(subject, None)
         resets = seen.batch.resets()
         sweep.is_clean &= not (failing or resets or seen.is_unwell or seen.backfills - {"sweeping"})
         poison = self._judge(sweep) if seen.is_whole else {}
         for subject in poison:
-            ids.update(sweep.failing[subject][1])
-        published = sweep.marker if seen.is_whole and sweep.is_clean and not self.failed else 0
+            ids |= self._kept.pop(subject, set())
+        is_good = seen.is_whole and sweep.is_clean and not self.failed and not self._kept
+        published = sweep.marker if is_good else 0
         unnoted = [subject for subject in failing if subject not in pointers]
         is_plain = not (poison or seen.is_quarantined or resets or unnoted or seen.chunk)  # then one statement does it all
         with port(self.using).at_once() if is_plain else port(self.using).writing() as cursor:
             self._write(cursor, seen, list(ids), published, len(done))
             if not is_plain:
-                self._tidy(cursor, seen, done, resets, unnoted, {subject: sweep.failing[subject][0] for subject in poison})
+                self._tidy(cursor, seen, done, resets, unnoted, poison)
         if published:
             marker.publish(self.lease.stream, published)
         if seen.is_whole:
-            kept = [id_ for subject, (_, listed) in sweep.failing.items() if subject not in poison for id_ in listed]
-            self._floor.at = max(self._floor.at, min([sweep.floor, *(id_ - 1 for id_ in kept)]))
+            self._floor.at = max(self._floor.at, min([sweep.floor, *(min(kept) - 1 for kept in self._kept.values())]))
         self._adapt(seen, seconds)
         return not seen.is_whole or bool(self.failed) or bool(resets) or bool(unnoted)
 
-    def _judge(self, sweep: Sweep) -> list[str]:
-        """At the end of a sweep: which of its failing subjects are poison now. The others are tried in the next one."""
+    def _judge(self, sweep: Sweep) -> dict[str, str]:
+        """At the end of a sweep: which of its failing subjects are poison now, and why. The others are tried in the next one."""
         counts = {subject: self.failed.get(subject, 0) + 1 for subject in sweep.failing}
-        self.failed = {subject: count for subject, count in counts.items() if count < TRIES}
-        return [subject for subject in counts if subject not in self.failed]
+        untried = {subject: count for subject, count in self.failed.items() if subject in self._kept}
+        self.failed = {subject: count for subject, count in {**untried, **counts}.items() if count < TRIES}
+        return {subject: reason for subject, reason in sweep.failing.items() if counts[subject] >= TRIES}
 
     def _write(self, cursor: Any, seen: Read, ids: list[int], published: int, changes: int) -> None:
         stream = self.lease.stream

@@ -432,6 +432,27 @@ def test_p06_rounds_that_are_under_way_when_one_fails_are_sent_again(estate):
     estate.assert_equal("bank.Code")
 
 
+def test_p14_p23_what_fails_while_the_next_sweep_is_read_is_tried_again_and_nothing_is_called_fresh(estate):
+    """Beside a backfill each round is a sweep, so one begins while the former is under way: it leaves out what that one has."""
+    with refusing("bad", DESTINATION):
+        Code.objects.using(SOURCE).bulk_create([Code(code=f"{n:02}") for n in range(12)])
+        estate.forget_pointers()
+        Code.objects.using(SOURCE).create(code="bad")
+        backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+        rows("UPDATE strangler_backfill SET state = 'running'", using=SOURCE)
+        one = held_relay(estate)
+        first = one.read()
+        one._sent.update(pointer.id for pointer in first.pointers)
+        second = one.read()
+        one._acknowledge(first, estate.service.post_changes(first.batch.events))
+        one._sent.clear()
+        one._acknowledge(second, estate.service.post_changes(second.batch.events) if second.batch.events else {})
+        rows("UPDATE strangler_backfill SET state = 'done'", using=SOURCE)
+        one.round()
+        assert marker.published().get(CONTEXT, 0) == 0
+        assert ("bank.Code", "bad") in [(event.collection, event.key) for event in estate.service.posted[-1]]
+
+
 @pytest.mark.only("postgresql", "transactions that write side by side")
 def test_p23_a_sweep_publishes_the_marker_of_its_first_round(estate):
     """What commits between its rounds, with a smaller id than those that are left, is seen by the next sweep only."""
