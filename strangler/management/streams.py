@@ -128,7 +128,8 @@ def _backfill(total: Total | None) -> str:
 def _checked(stream: StreamStatus) -> str:
     if stream.verified_drift:
         return f"{stream.verified_drift} differ"
-    return stream.verified_at.strftime("%H:%M:%S") if stream.verified_at else "never"
+    clean = [at for at in (stream.verified_at, stream.clean_since) if at]  # a whole pass of the sampling verifier counts as well
+    return max(clean).strftime("%H:%M:%S") if clean else "never"
 
 
 def share(total: Total) -> float:

@@ -227,9 +227,12 @@ def _narrow(seen: StreamStatus, _: Around) -> Finding | None:
 
 
 def _differing(seen: StreamStatus, _: Around) -> Finding | None:
-    if not seen.verified_drift:
+    if seen.verified_drift:
+        why = f"{seen.verified_drift:,} rows differed at the last check"
+    elif seen.sampled_drift:
+        why = f"{seen.sampled_drift:,} rows were found to differ by the verifier that samples all the time"
+    else:
         return None
-    why = f"{seen.verified_drift:,} rows differed at the last check"
     return Finding(Severity.LOOK, "differs", why, f"strangler sync verify {seen.context}")
 
 

@@ -37,6 +37,7 @@ METRICS = (
     Metric("strangler_stream_discarded", "gauge", "Rows that could not be applied and are let be.", lambda s: s.discarded),
     Metric("strangler_stream_budget_ratio", "gauge", "Share of the outbox budget that is used.", lambda s: s.budget),
     Metric("strangler_stream_drift", "gauge", "Rows that differed at the last check.", lambda s: s.verified_drift),
+    Metric("strangler_stream_sampled_drift", "gauge", "Rows that the sampling found to differ.", lambda s: s.sampled_drift),
     Metric(
         "strangler_stream_verified_timestamp_seconds",
         "gauge",

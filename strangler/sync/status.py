@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from strangler.sync import backfill, budget, pace, shape
+from strangler.sync import backfill, budget, pace, sampling, shape
 from strangler.sync.backfill import Progress, Total
 from strangler.sync.database import rows
 from strangler.sync.databases.port import Statement
@@ -58,6 +59,9 @@ class StreamStatus:
     lease_holder: str = ""
     lease_left_s: float = 0.0
     budget: float = 0.0
+    sampled_at: dt.datetime | None = None  # the sampling verifier (``sampling.Sampled``)
+    sampled_drift: int = 0
+    clean_since: dt.datetime | None = None
     left_out: str = ""  # columns that the destination has no place for
     finding: Finding = LIVE
 
@@ -70,13 +74,24 @@ def streams(context: str | None = None, using: str | None = None, around: Around
     asked = around or Unasked()
     left_out = {name: _listed(columns) for name, columns in shape.ignored(using).items()}
     paces = pace.of_streams(using)
+    samples = {sample.stream: sample for sample in sampling.sampled(using)}
     seen = [
-        replace(_status(row, paces.get(row[0], Pace()), using), left_out=left_out.get(row[0], ""))
+        replace(
+            _status(row, paces.get(row[0], Pace()), using),
+            left_out=left_out.get(row[0], ""),
+            **_sampled(samples.get(row[0])),
+        )
         for row in rows(STREAMS, [], using)
         if context in (None, row[1])
     ]
     judged = [replace(one, finding=judge(one, asked)) for one in seen]
     return sorted(judged, key=lambda one: (-one.finding.severity, one.state != "broken"))
+
+
+def _sampled(sample: sampling.Sampled | None) -> dict[str, Any]:
+    if sample is None:
+        return {}
+    return {"sampled_at": sample.sampled_at, "sampled_drift": sample.drift, "clean_since": sample.clean_at}
 
 
 def _listed(columns: dict[str, list[str]]) -> str:

@@ -103,6 +103,7 @@ def test_a_failing_stream_names_the_service_that_is_away():
         ),
         (replace(LIVE, backfilled=Total("cancelled", 2, 1, 5, 9, 1, None)), "partial", "rows may be missing"),
         (replace(LIVE, verified_drift=4), "differs", "4 rows differed"),
+        (replace(LIVE, sampled_drift=2), "differs", "2 rows were found to differ by the verifier"),
         (replace(LIVE, depth=1, oldest_s=1.24), "behind", "1,240 ms behind, more than the 500 ms"),
         (replace(LIVE, budget=0.83), "filling", "at 83% of its budget"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from strangler.sync import outbox, sampling
+from strangler.sync import outbox, sampling, status
 from strangler.sync.database import rows, value
 from strangler.sync.databases.port import Statement
 from tests.integration.sync.bank.models import Code, Tag
@@ -196,3 +196,13 @@ def test_a_stream_that_starts_anew_was_seen_by_nobody(estate):
     streams.stop(CONTEXT, using=SOURCE)
     streams.start(CONTEXT, using=SOURCE)
     assert sampling.sampled(SOURCE) == []
+
+
+def test_what_it_found_stands_in_the_streams_status(estate):
+    rows(
+        "INSERT INTO strangler_sample (stream, sampled_at, drift, found) VALUES (%s, %s, 3, '[]')",
+        [CONTEXT, "2026-11-26T03:00:00.000000Z"],
+        SOURCE,
+    )
+    (seen,) = [stream for stream in status.streams(using=SOURCE) if stream.name == CONTEXT]
+    assert (seen.sampled_drift, seen.sampled_at.hour, seen.finding.word) == (3, 3, "differs")
