@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.db.utils import OperationalError
 
 from strangler.errors import LostLease, ServiceUnavailable
@@ -14,6 +14,7 @@ from strangler.sync.database import rows, value
 from strangler.sync.relay import Relay
 from tests.integration.sync.bank.models import Code
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, Direct, closing, connect, expire, wait_for
+from tests.integration.sync.people.models import Person
 from tests.integration.sync.servers import refusing
 
 
@@ -234,6 +235,48 @@ def test_p06_a_crash_between_post_and_delete_is_a_redelivery(estate):
     expire()
     estate.relay()
     estate.assert_equal("bank.Code")
+
+
+@pytest.mark.only("postgresql", "locks that are seen from another session")
+def test_nothing_is_locked_and_no_transaction_is_open_while_the_destination_answers(estate):
+    """django-outbox-pattern waits within its row lock; here writers and vacuum take no notice of a slow service."""
+    Code.objects.using(SOURCE).create(code="k", meaning="1")
+    pid = value("SELECT pg_backend_pid()", using=SOURCE)
+    seen: list[tuple[str, int]] = []
+
+    def look(_: object) -> None:
+        with closing(watcher := connect(SOURCE)):
+            (state,) = watcher.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone()
+            (locks,) = watcher.execute("SELECT count(*) FROM pg_locks WHERE pid = %s", [pid]).fetchone()
+            watcher.execute("SET lock_timeout = '1s'")
+            watcher.execute("UPDATE bank_code SET meaning = '2' WHERE code = 'k'")
+            watcher.execute("DELETE FROM strangler_outbox WHERE false")
+            seen.append((state, locks))
+        estate.service.before = lambda _: None
+
+    estate.service.before = look
+    assert estate.relay()
+    assert seen == [("idle", 0)]
+    estate.drain()
+    estate.assert_equal("bank.Code")
+
+
+def test_a_change_is_told_by_the_commit_of_its_own_database_whatever_the_others_do(estate):
+    """django-cqrs publishes at the commit of the default database; here the pointer is a row beside the change."""
+    with transaction.atomic(using=DESTINATION):
+        Person.objects.using(DESTINATION).create(email="other@database.example")
+        with transaction.atomic(using=SOURCE):
+            Code.objects.using(SOURCE).create(code="k")
+            with closing(watcher := connect(SOURCE)):
+                count = "SELECT count(*) FROM strangler_outbox WHERE collection = 'bank.Code'"
+                assert watcher.execute(count).fetchone() == (0,), "not before its own commit"
+        with closing(watcher := connect(SOURCE)):
+            assert watcher.execute(count).fetchone() == (1,), "and not only when the other one commits"
+        transaction.set_rollback(True, using=DESTINATION)
+    with transaction.atomic(using=SOURCE):
+        Code.objects.using(SOURCE).create(code="never was")
+        transaction.set_rollback(True, using=SOURCE)
+    assert estate.pointers() == [("bank.Code", "k")]
 
 
 @pytest.mark.only("postgresql", "positions in the log; test_sqlite has the rule for SQLite")
