@@ -19,15 +19,22 @@ Interleavings: *two holders*: the acknowledgement checks the token. *A crash bef
 from __future__ import annotations
 
 import json
+import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.db import connections
+from django.db.utils import Error
+
 from strangler.errors import StranglerError
-from strangler.sync import backfill_pace, batch, collections, databases, shape
+from strangler.sync import backfill_pace, batch, collections, databases, shape, wake
 from strangler.sync.collections import Collection
-from strangler.sync.database import execute, port, rows, value
+from strangler.sync.database import execute, message, port, rows, value
 from strangler.sync.databases.port import Statement
+
+log = logging.getLogger("strangler.sync")
 
 BEGIN = Statement("""
 INSERT INTO strangler_backfill AS b (stream, collection, state, waits_for, estimate)
@@ -144,6 +151,27 @@ def sweep(stream: str, using: str | None = None) -> bool:
             rows("DELETE FROM strangler_backfill WHERE id = %s", [id_], using)
             shape.forget(stream, [name], using)
     return bool(found)
+
+
+_sweeping: set[str] = set()
+
+
+def sweep_beside(stream: str, using: str | None) -> None:
+    """``sweep`` in a thread, for the relay: it takes as long as a drift check, and changes must not queue behind it."""
+
+    def body() -> None:
+        try:
+            if sweep(stream, using):
+                wake.wake(stream)
+        except (StranglerError, Error) as error:  # stands on the stream; the next run tries again
+            log.warning("backfill.unswept stream=%s error=%s", stream, message(error))
+        finally:
+            connections.close_all()
+            _sweeping.discard(stream)
+
+    if stream not in _sweeping:
+        _sweeping.add(stream)
+        threading.Thread(target=body, name=f"sweep-{stream}", daemon=True).start()
 
 
 @dataclass(frozen=True)

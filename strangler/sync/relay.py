@@ -28,8 +28,6 @@ nothing happened. *A row that changes after the snapshot* has a new pointer, whi
 from __future__ import annotations
 
 import json
-import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -37,11 +35,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from django.db import connections
 from django.db.utils import Error
 
 from strangler.domain.envelope import Event
-from strangler.errors import LostLease, StranglerError
+from strangler.errors import LostLease
 from strangler.sync import backfill, backfill_pace, batch, collections, lease, marker, outbox, quarantine, shape, wake
 from strangler.sync.backfill import Chunk
 from strangler.sync.database import discard_broken, execute, message, port, rows, snapshot
@@ -49,8 +46,6 @@ from strangler.sync.databases.port import Statement
 from strangler.sync.garbage import uncollected
 from strangler.sync.lease import Lease
 from strangler.sync.outbox import Pointer
-
-log = logging.getLogger("strangler.sync")
 
 FIRST, LIMIT = 500, 8000  # changes in the first round of a run, and in any
 ANSWER_S = 0.5  # a destination that takes longer than this for a round gets a smaller one next
@@ -350,7 +345,7 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
             more = ("waiting" in relay.backfills and backfill.look(held.stream, using)) or more
             more = backfill_pace.say(held.stream, relay.waits, using) or more
             if "sweeping" in relay.backfills:
-                _sweep_beside(held.stream, using)
+                backfill.sweep_beside(held.stream, using)
             if time.monotonic() >= end or not (more or asked(held.stream)):
                 relay.land_all()
                 held.release()
@@ -367,27 +362,6 @@ def _hold(held: Lease, destination: Destination | None, using: str | None, end: 
     finally:
         relay.close()
         wake.leave(held.stream)
-
-
-_sweeping: set[str] = set()
-
-
-def _sweep_beside(stream: str, using: str | None) -> None:
-    """The sweep at a backfill's end, in a thread: it takes as long as a drift check, and changes must not queue behind it."""
-
-    def sweep() -> None:
-        try:
-            if backfill.sweep(stream, using):
-                wake.wake(stream)
-        except (StranglerError, Error) as error:  # stands on the stream; the next run tries again
-            log.warning("backfill.unswept stream=%s error=%s", stream, message(error))
-        finally:
-            connections.close_all()
-            _sweeping.discard(stream)
-
-    if stream not in _sweeping:
-        _sweeping.add(stream)
-        threading.Thread(target=sweep, name=f"sweep-{stream}", daemon=True).start()
 
 
 def give_up(held: Lease, error: Exception, using: str | None) -> None:
