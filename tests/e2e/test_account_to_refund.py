@@ -93,4 +93,5 @@ def see_the_refund(page: Page) -> None:
 
 def assert_fits(page: Page) -> None:
     """Nothing sticks out to the right."""
+    page.wait_for_load_state()  # between two pages there is no document
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), page.url
