@@ -24,6 +24,7 @@ from tests.faults.sync.faults import STREAMS, Faults
 from tests.faults.sync.journal import Journal, Outcome
 from tests.faults.sync.verdict import Check
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, build
+from tests.integration.sync.servers import PARTITIONED
 
 ROUND_S = 75.0
 DRAIN_S = 120.0
@@ -55,7 +56,7 @@ class Run:
         """Both databases with their tables and triggers, the streams live, and the processes."""
         for alias in (SOURCE, DESTINATION):
             call_command("migrate", "strangler", database=alias, verbosity=0)
-            build(alias)
+            build(alias, [PARTITIONED])
         install.install(CONTEXT, using=SOURCE)
         install.install_replica(CONTEXT, using=DESTINATION)
         audit.install()
