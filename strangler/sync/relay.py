@@ -323,7 +323,7 @@ def run(
             return rounds
         rounds += _hold(held, destination, using, end, linger)
         if time.monotonic() >= end:
-            wake.wake(stream)
+            wake.pass_on(stream)
             return rounds
         if not wake.is_asked(stream):  # after the release: who asked just before it found the key, not the lease
             return rounds

@@ -140,7 +140,7 @@ def pull(
             return events, sizes
         _hold(held, feed, using, end, events, sizes, linger)
         if time.monotonic() >= end:
-            wake.wake(stream)
+            wake.pass_on(stream)
             return events, sizes
         if not wake.is_asked(stream):
             return events, sizes

@@ -128,6 +128,15 @@ def leave(stream: str) -> None:
         log.debug("wake.unleft stream=%s error=%s", stream, error)
 
 
+def pass_on(stream: str) -> None:
+    """The holder's time is over, and there may be more. Who asked meanwhile has told it alone, so the next one gets a message."""
+    try:
+        client().delete(KEY + stream)
+    except redis.RedisError as error:
+        log.debug("wake.unpassed stream=%s error=%s", stream, error)
+    wake(stream)
+
+
 def _patient() -> redis.Redis:
     """A client that may wait as long as a holder lingers."""
     return long_client(LINGER_S + 1.0)

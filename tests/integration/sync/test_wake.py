@@ -9,7 +9,7 @@ from celery import current_app
 from django.conf import settings
 from django.test import override_settings
 
-from strangler.sync import broker, tasks, wake
+from strangler.sync import broker, relay, reverse, tasks, wake
 from tests.integration.sync.bank.models import Code
 from tests.integration.sync.estate import CONTEXT, SOURCE, wait_for
 
@@ -158,6 +158,23 @@ def test_p12_who_asks_a_holder_that_works_sends_no_message(estate, sent):
     assert estate.relay() == 4
     assert (asked, sent) == ([True] * 3, [])
     estate.assert_equal("bank.Code")
+
+
+@pytest.mark.parametrize("run", [relay.run, reverse.run], ids=["relay", "puller"])
+def test_p12_a_holder_whose_time_is_over_passes_on_what_it_was_asked(estate, sent, run):
+    """Who asked has told the holder alone, and asks nobody else for a second: without a message all would wait for that long."""
+    stream = STREAM if run is relay.run else f"{STREAM}-reverse"
+    Code.objects.using(SOURCE).create(code="a")
+    estate.service.before = lambda _: wake.wake(stream)
+    changes = estate.service.changes
+
+    def asked_meanwhile(*page: int) -> dict:
+        wake.wake(stream)
+        return changes(*page)
+
+    estate.service.changes = asked_meanwhile
+    assert run(stream, SOURCE, estate.service, 0.0) == 1
+    assert sent == [stream]
 
 
 def test_p12_a_holder_that_fails_is_no_longer_asked(estate, sent):
