@@ -93,6 +93,7 @@ def _become_django(estate) -> None:
         "FAULTS_DESTINATION": estate.urls["destination"],
         "FAULTS_DATABASE": "source",
         "REDIS_URL": estate.urls["valkey"],
+        "CELERY_BROKER_URL": estate.urls["valkey"],
     }
     os.environ.update(estate.environment() | own)
     from tests.faults.sync import application  # noqa: F401  (sets Django up)

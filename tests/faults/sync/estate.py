@@ -153,6 +153,7 @@ class Estate:
             **self.environment(),
             "DATABASE_URL": self.by_way(database),
             "REDIS_URL": self.by_way("valkey"),
+            "CELERY_BROKER_URL": self.by_way("valkey"),  # Celery believes the environment, not the settings
             "SYNC_SIDE": "service" if name == "service" else "monolith",
             "SYNC_CONTEXT": "bank" if name == "service" else "",
             "FAULTS_DATABASE": "default",
