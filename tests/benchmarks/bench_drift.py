@@ -32,7 +32,7 @@ ROWS = int(os.environ.get("ROWS", "1000000"))
 SETTINGS = "tests.integration.sync.settings"
 TABLE, COLUMNS = "bank_account", ("id", "handle", "balance", "opened_at", "holder_id")
 TARGET = 2.0  # µs a row: 500,000 rows/s
-BUILD = "from tests.integration.sync import estate; estate.build('default')"
+BUILD = "from tests.integration.sync import estate, servers; estate.build('default', [servers.PARTITIONED])"
 INSTALL = "from strangler.sync import install; install.{}('bank')"
 HOLDERS = """
 INSERT INTO people_person (id, email, password, note) SELECT n, n || '@example.com', '', '' FROM generate_series(1, 999) AS n
