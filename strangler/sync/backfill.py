@@ -53,10 +53,13 @@ WHERE id = (SELECT id FROM strangler_backfill
             WHERE stream = %s AND state = 'sweeping' AND paused_at IS NULL
                   AND coalesce(swept_at < {later:-60}, true)
             ORDER BY id LIMIT 1{skip_locked})
-RETURNING id, collection
+RETURNING id, collection, {on_wire:started_at}
 """)
 AGAIN = "UPDATE strangler_backfill SET swept_at = NULL WHERE id = %s"
-DONE = Statement("UPDATE strangler_backfill SET state = 'done', finished_at = {now} WHERE id = %s AND state = 'sweeping'")
+DONE = Statement("""
+UPDATE strangler_backfill SET state = 'done', finished_at = {now}
+WHERE id = %s AND state = 'sweeping' AND {on_wire:started_at} = %s
+""")
 FAILED = "UPDATE strangler_stream SET reason = %s WHERE name = %s"
 # The chunk that a round may read next; for its snapshot.
 NEXT = Statement("""
@@ -144,9 +147,9 @@ def sweep(stream: str, using: str | None = None) -> bool:
     """
     known = collections.for_stream(stream, using)
     found = rows(CLAIM, [stream], using)
-    for id_, name in found:
+    for id_, name, started_at in found:
         if name in known:
-            _sweep(stream, id_, name, using)
+            _sweep(stream, id_, name, started_at, using)
         else:
             rows("DELETE FROM strangler_backfill WHERE id = %s", [id_], using)
             shape.forget(stream, [name], using)
@@ -262,7 +265,8 @@ def _look(cursor: Any, stream: str, id_: int, waits_for: list[str]) -> bool:
     return True
 
 
-def _sweep(stream: str, id_: int, name: str, using: str | None) -> None:
+def _sweep(stream: str, id_: int, name: str, started_at: str, using: str | None) -> None:
+    """Of a backfill that was asked for anew meanwhile it ends nothing: that one has a sweep of its own."""
     from strangler.sync import drift
 
     try:
@@ -276,5 +280,5 @@ def _sweep(stream: str, id_: int, name: str, using: str | None) -> None:
     if report.is_cut:
         rows(AGAIN, [id_], using)
         return  # there is more than it lists; the next sweep goes on
-    rows(DONE, [id_], using)
+    rows(DONE, [id_, started_at], using)
     rows("UPDATE strangler_stream SET reason = '' WHERE name = %s AND reason <> ''", [stream], using)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from strangler.errors import LostLease
-from strangler.sync import backfill, lease, relay
+from strangler.sync import backfill, drift, lease, relay
 from strangler.sync.database import rows, value
 from tests.integration.sync.bank.models import Account, Code
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, act_as, closing, connect, wait_for
@@ -219,3 +219,22 @@ def test_a_round_of_a_backfill_alone_has_no_lag(estate):
     run_on()
     held_relay(estate).round()
     assert rows("SELECT changes, lag_ms FROM strangler_round", using=SOURCE) == [(1, None)]
+
+
+def test_p13_a_sweep_of_before_does_not_end_a_backfill_that_was_asked_for_anew(estate, monkeypatch):
+    """Two workers: one sweeps for long; meanwhile it is asked for anew, and all rows are sent a second time."""
+    Code.objects.using(SOURCE).create(code="k")
+    backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+    rows("UPDATE strangler_backfill SET state = 'sweeping'", using=SOURCE)
+    check = drift.check
+
+    def and_meanwhile(*args, **options):
+        report = check(*args, **options)
+        backfill.start(CONTEXT, ["bank.Code"], using=SOURCE)
+        rows("UPDATE strangler_backfill SET state = 'sweeping'", using=SOURCE)
+        return report
+
+    monkeypatch.setattr(drift, "check", and_meanwhile)
+    backfill.sweep(CONTEXT, SOURCE)
+    (progress,) = backfill.progress(CONTEXT, SOURCE)
+    assert progress.state == "sweeping"
