@@ -54,13 +54,14 @@ def build(
     pointers: Iterable[Pointer],
     collections: Mapping[str, Collection],
     row_bytes: float = math.inf,
+    room: int | None = None,
 ) -> Batch:
-    """One event per key among ``pointers``, in their order, resets first, until ``BYTES`` are full. Pointers of unknown
-    collections are left out, and rows of more than ``row_bytes``.
+    """One event per key among ``pointers``, in their order, resets first, until ``room`` bytes (``BYTES``, if none is told) are
+    full. Pointers of unknown collections are left out, and rows of more than ``row_bytes``.
 
     Rows are read in parts that grow, so that a table of large ones does not come into memory whole.
     """
-    batch = Batch()
+    batch, room = Batch(), room or BYTES
     for pointer in pointers:
         _, name, key, _, _ = pointer
         if name in collections:
@@ -76,7 +77,7 @@ def build(
         op, data = Op.RESET, None
         if key is not None:
             if n == read:
-                read += _part(read, batch.bytes)
+                read += _part(read, batch.bytes, room)
                 rows = databases.of(cursor.db).rows_of(cursor, _wanted(batch, subjects[n:read], collections))
             found = rows.get((name, key))
             op = Op.DELETE if found is None else Op.UPSERT
@@ -85,7 +86,7 @@ def build(
                 if size > row_bytes:
                     batch.too_large[subject] = _too_large(size)
                     continue
-                if batch.bytes and batch.bytes + size > BYTES:
+                if batch.bytes and batch.bytes + size > room:
                     batch.left = [pointer for left in subjects[n:] for pointer in batch.pointers.pop(left)]
                     break
                 batch.bytes += size
@@ -108,7 +109,7 @@ def add(
     stream, source, _, _, marker = origin
     count = 0
     while count < limit:
-        part = min(limit - count, _part(count, batch.bytes))
+        part = min(limit - count, _part(count, batch.bytes, BYTES))
         found = databases.of(cursor.db).rows_after(cursor, collection, after, part)
         for key, text, nulls in found:
             if batch.bytes and batch.bytes + len(text) > BYTES:
@@ -125,10 +126,10 @@ def add(
     return after, count, False
 
 
-def _part(read: int, bytes_: int) -> int:
+def _part(read: int, bytes_: int, room: int) -> int:
     """How many rows to read next: few at first, then as many as there will be room for if they are as large as those so far."""
-    room = (BYTES - bytes_) * read // bytes_ + 1 if bytes_ else GROWTH * max(read, 1)
-    return max(1, min(room, GROWTH * max(read, 1)))
+    fitting = (room - bytes_) * read // bytes_ + 1 if bytes_ else GROWTH * max(read, 1)
+    return max(1, min(fitting, GROWTH * max(read, 1)))
 
 
 def _too_large(size: int) -> str:

@@ -58,7 +58,8 @@ def read(context: str, after: int, limit: int = LIMIT, using: str | None = None)
         _assign(db, cursor, context, known)
         pointers = list(map(Pointer._make, execute(cursor, READ, [context, after, limit]).fetchall()))
         origin = batch.Origin(context, "strangler/service", epochs, token=0, marker=marker)
-        made = batch.build(cursor, origin, pointers, known)
+        # A puller whose keys wait for others asks for more, and gets it in bytes too: rows that swap a value must come together.
+        made = batch.build(cursor, origin, pointers, known, room=batch.BYTES * max(1, limit // LIMIT))
     until = pointers[-1].pos if pointers else after
     if made.left:  # what is larger than an answer comes in the next one
         until = min(pointer.pos or 0 for pointer in made.left) - 1

@@ -6,7 +6,7 @@ import pytest
 
 from strangler.domain import wire
 from strangler.errors import LostLease, StaleEpoch
-from strangler.sync import feed, lease, marker
+from strangler.sync import batch, feed, lease, marker
 from strangler.sync.database import rows, value
 from strangler.sync.reverse import Puller
 from tests.integration.sync.bank.models import Account, Code
@@ -175,6 +175,17 @@ def test_p11_a_swap_that_is_cut_by_the_end_of_an_answer_waits_for_its_other_half
     assert more
     assert live.stream(REVERSE)["cursor"] == before, "the key that waits is asked for again"
     puller.round()
+    live.assert_equal("bank.Account")
+    assert value("SELECT count(*) FROM strangler_quarantine", using=SOURCE) == 0
+
+
+def test_p11_a_swap_that_is_cut_by_the_bytes_of_an_answer_waits_for_its_other_half(live, monkeypatch):
+    monkeypatch.setattr(batch, "BYTES", 100)  # one account
+    accounts = [Account.objects.using(DESTINATION).create(handle=handle) for handle in ("a", "b")]
+    live.pull()
+    for account, handle in ((accounts[1], "tmp"), (accounts[0], "b"), (accounts[1], "a")):
+        rows("UPDATE bank_account SET handle = %s WHERE id = %s", [handle, account.pk], DESTINATION)
+    live.pull()
     live.assert_equal("bank.Account")
     assert value("SELECT count(*) FROM strangler_quarantine", using=SOURCE) == 0
 
