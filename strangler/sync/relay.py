@@ -81,6 +81,7 @@ class Sweep:
     reached: int  # the greatest pointer that was read
     failing: dict[str, str] = field(default_factory=dict)  # subject → reason
     is_clean: bool = True
+    is_full: bool = True  # no round was under way when it began, so it sees every pointer that is there
 
 
 @dataclass
@@ -128,11 +129,8 @@ class Relay:
 
         Raises ``LostLease``, ``ServiceUnavailable``, ``StaleEpoch``.
         """
-        seen = self.read()
-        self.lease.renew()
-        if not seen.batch.events:
-            return self._acknowledge(seen, {})
-        return self._acknowledge(seen, *self._post(seen.batch.events))
+        has_more = self.push()
+        return self.land_all() or has_more
 
     def push(self) -> bool:
         """One round read and sent, and acknowledged unless the next one can be read at once. True if there is more to do."""
@@ -194,13 +192,15 @@ class Relay:
             epochs, listed, is_quarantined, is_unwell, newest, oldest_running = seen
             backfills = db.unlisted(listed)
             if self._sweep is None:
-                self._sweep = Sweep(drawn, newest, self._floor.reached(oldest_running), after)
+                self._sweep = Sweep(drawn, newest, self._floor.reached(oldest_running), after, is_full=not self._sent)
             pointers = [pointer for pointer in found if pointer.id not in self._sent] if self._sent else found
             origin = batch.Origin(stream, "strangler/monolith", _epochs(epochs), self.lease.token, drawn)
-            made = batch.build(cursor, origin, pointers, known, batch.ROW_BYTES)
-            room = self.limit - len(made.events)
-            is_due = "running" in backfills and room > 0 and not made.left
-            chunk = self._filling.read(cursor, made, origin, known, room) if is_due else None
+            # What waits for another row is tried together with it, however large the two are.
+            room = batch.ROW_BYTES if self.failed else batch.BYTES
+            made = batch.build(cursor, origin, pointers, known, batch.ROW_BYTES, room)
+            places = self.limit - len(made.events)
+            is_due = "running" in backfills and places > 0 and not made.left
+            chunk = self._filling.read(cursor, made, origin, known, places) if is_due else None
         sweep = self._sweep
         if made.left:
             left = {pointer.id for pointer in made.left}
@@ -252,6 +252,8 @@ class Relay:
 
     def _judge(self, sweep: Sweep) -> dict[str, str]:
         """At the end of a sweep: which of its failing subjects are poison now, and why. The others are tried in the next one."""
+        if sweep.is_full:  # what it has not seen is gone: discarded, or the stream was given up
+            self._kept = {subject: kept for subject, kept in self._kept.items() if subject in sweep.failing}
         counts = {subject: self.failed.get(subject, 0) + 1 for subject in sweep.failing}
         untried = {subject: count for subject, count in self.failed.items() if subject in self._kept}
         self.failed = {subject: count for subject, count in {**untried, **counts}.items() if count < TRIES}

@@ -12,7 +12,7 @@ from strangler.errors import LostLease, ServiceUnavailable
 from strangler.sync import backfill, batch, lease, marker, outbox, relay
 from strangler.sync.database import rows, value
 from strangler.sync.relay import Relay
-from tests.integration.sync.bank.models import Code
+from tests.integration.sync.bank.models import Account, Code
 from tests.integration.sync.estate import CONTEXT, DESTINATION, SOURCE, Direct, closing, connect, expire, wait_for
 from tests.integration.sync.people.models import Person
 from tests.integration.sync.servers import refusing
@@ -588,6 +588,28 @@ def test_a_round_is_bounded_in_bytes_whatever_the_rows(estate, monkeypatch):
     assert max(sizes) <= 1200
     assert len(sizes) < 40
     assert marker.published()[CONTEXT] > position
+
+
+def test_p09_a_swap_of_rows_that_have_no_room_together_is_not_poison(estate, monkeypatch):
+    monkeypatch.setattr(batch, "BYTES", 100)  # one account
+    accounts = [Account.objects.using(SOURCE).create(handle=handle) for handle in ("a", "b")]
+    estate.drain()
+    for account, handle in ((accounts[1], "tmp"), (accounts[0], "b"), (accounts[1], "a")):
+        Account.objects.using(SOURCE).filter(pk=account.pk).update(handle=handle)
+    estate.drain()
+    assert quarantine_of(CONTEXT) == []
+    estate.assert_equal("bank.Account")
+
+
+def test_a_pointer_that_somebody_took_away_is_not_waited_for(estate):
+    """A key failed and was kept; then it was discarded, or its stream given up. The holder has no more to do."""
+    one = held_relay(estate)
+    with refusing("bad", DESTINATION):
+        Code.objects.using(SOURCE).create(code="bad")
+        assert one.round()
+    rows("DELETE FROM strangler_outbox", using=SOURCE)
+    assert not one.round()
+    assert marker.published()[CONTEXT] > 0
 
 
 def test_a_backfills_chunk_is_bounded_in_bytes_too(estate, monkeypatch):
