@@ -76,6 +76,10 @@ def _float(text: str) -> float | Decimal:
     return number if repr(number) == text else Decimal(text)
 
 
+def _constant(text: str) -> Json:
+    raise ValueError(f"{text} has no place in JSON")
+
+
 def _refuse(value: object) -> Json:
     if isinstance(value, Decimal):
         raise _Inexact
@@ -110,8 +114,8 @@ class Written(Mapping[str, Json]):
 
 
 def loads(text: str | bytes) -> Json:
-    """Parsed JSON; a number that a float would change comes as ``Decimal``. Raises ``ValueError``."""
-    return json.loads(text, parse_float=_float)
+    """Parsed JSON; a number that a float would change comes as ``Decimal``. Raises ``ValueError``, also for a bare ``NaN``."""
+    return json.loads(text, parse_float=_float, parse_constant=_constant)
 
 
 def dumps(value: Json) -> str:

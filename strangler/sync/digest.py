@@ -222,7 +222,7 @@ def _pieces(cursor: Any, collection: Collection) -> list[Piece]:
 
 def _row_digest(cursor: Any, collection: Collection) -> str:
     """SQL: the row's digest as a signed number; congruent to the unsigned one modulo 2^64, so sums agree."""
-    hashed = f"sha256(convert_to({canonical.joined(_pieces(cursor, collection))}, 'UTF8'))"
+    hashed = f"sha256(textsend({canonical.joined(_pieces(cursor, collection))}))"
     if cursor.db.pg_version >= 18_00_00:
         return f"substr({hashed}, 1, 8)::bigint"
     return f"('x' || left(encode({hashed}, 'hex'), 16))::bit(64)::bigint"

@@ -12,7 +12,7 @@ from strangler.sync.collections import Collection
 from strangler.sync.database import port, snapshot
 from strangler.sync.digest import Range
 
-SLICE = 50_000  # rows that are digested at once
+SLICE = 25_000  # rows that are digested at once
 
 
 class Walk:

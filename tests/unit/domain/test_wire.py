@@ -76,6 +76,13 @@ def test_what_is_not_json_is_refused(value):
         dumps([value])
 
 
+@pytest.mark.parametrize("text", ["NaN", '{"x": [Infinity]}', "-Infinity"])
+def test_a_number_that_is_none_is_not_read(text):
+    """Else it would be a null, once orjson has written it."""
+    with pytest.raises(ValueError, match="no place in JSON"):
+        loads(text)
+
+
 def test_the_json_null_is_false_and_names_itself():
     assert not JSON_NULL
     assert repr(JSON_NULL) == "JSON_NULL"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from strangler.domain import wire
 from strangler.domain.wire import Kind
 from strangler.sync.collections import Collection
@@ -17,7 +19,7 @@ NULLS = "strangler:null"  # names the columns of a record that hold a JSON null,
 def upsert(cursor: Any, collection: Collection, columns: Sequence[Column], records: Sequence[Mapping[str, wire.Json]]) -> None:
     if collection.json_columns:
         records = [_record(row) for row in records]
-    cursor.execute(statement(collection, columns), [wire.dumps(records)])
+    cursor.execute(statement(collection, columns), [_array(records)])
 
 
 def statement(collection: Collection, columns: Sequence[Column]) -> str:
@@ -43,6 +45,14 @@ def _value(column: Column) -> str:
         name = column.name.replace("'", "''").replace("%", "%%")
         return f"CASE WHEN jsonb_exists(r.{quoted(NULLS)}, '{name}') THEN 'null'::{column.sql_type} ELSE {value} END"
     return value
+
+
+def _array(records: Sequence[Mapping[str, wire.Json]]) -> str:
+    """The rows as a JSON array. What orjson does not write (exact and large numbers, halves of characters) goes the slow way."""
+    try:
+        return orjson.dumps(records).decode()
+    except TypeError:
+        return wire.dumps(records)
 
 
 def _record(row: Mapping[str, wire.Json]) -> Mapping[str, wire.Json]:
