@@ -108,13 +108,13 @@ def test_sides_that_name_a_row_by_other_columns_wait_for_each_other(mirrored):
         assert rows(READ, using=DESTINATION) == [(1, 1), (2, 4)]
 
 
-def test_over_http_the_reason_arrives(estate, service):
+def test_the_reason_arrives(estate, served):
     rows("ALTER TABLE bank_code ADD COLUMN demanded int NOT NULL", using=DESTINATION)
     try:
         event = estate.event("bank.Code", "k", (0, 1, 1), {"code": "k"})
         with pytest.raises(StranglerError, match=r"422: bank\.Code: column demanded is NOT NULL without a default .*service"):
-            service.client().post_changes([event])
+            served.destination().post_changes([event])
     finally:
         rows("ALTER TABLE bank_code DROP COLUMN demanded", using=DESTINATION)
         collections.forget()
-    assert service.client().ownership()["schemas"]["bank.Account"] == collections.find(CONTEXT, "bank.Account", SOURCE).schema
+    assert served.client().ownership()["schemas"]["bank.Account"] == collections.find(CONTEXT, "bank.Account", SOURCE).schema
