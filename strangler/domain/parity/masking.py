@@ -29,7 +29,7 @@ LOOKS = re.compile(
     r"|(?<![0-9A-Za-z])(?:sk|pk|rk|ghp|gho|xox[abp]|AKIA)[_-]?[A-Za-z0-9_-]{16,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*-----)?"
 )
-CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.])")
+CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?!\d|\.\d)")
 PAIR = re.compile(
     rf"""(["']?[\w.-]{{0,40}}?(?:{_NAMES})[\w.-]{{0,40}}["']?\s*[=:]\s*)("[^"]*"?|'[^']*'?|[^\s,;&<>"'}}\]]+)""", re.I
 )

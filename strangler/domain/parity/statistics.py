@@ -6,8 +6,7 @@ noise for a fault. It is small because gates look again and again. Fields that a
 hundred noisy fields raise no more alarms than one.
 
 **Errors** need no noise sample: each sample shows how the owner answered. A field of their own that is rare, grave and the same
-everywhere: first all endpoints together, and once they prove that the service fails more often, each by itself (a fixed sequence
-of tests needs no sharing).
+everywhere, judged over all endpoints together; one is named by itself where it fails more often than the others do.
 
 **Parity** is careful the other way about. A difference that is not proven is still a difference there; only what is explained by
 noise that was seen is left out. So neither is an alarm raised nor a gate opened by what is not known.
@@ -27,7 +26,7 @@ NOISE_SHARE = 0.5
 """Of the samples, how many should ask the owner twice. A tenth leaves rare faults and rare noise indistinguishable."""
 FAMILY = 2e-4
 FAMILY_OF_ERRORS = 3e-3
-FAMILY_OF_LATENCIES = 0.01
+FAMILY_OF_LATENCIES = 0.05
 Z95 = 1.96
 EXPLAINED = 0.005
 """A difference rate that noise passes more often than this is what the noise makes of it."""
@@ -53,6 +52,14 @@ class Tally:
     noise_samples: int = 0
     noise_differing: int = 0
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.samples + other.samples,
+            self.differing + other.differing,
+            self.noise_samples + other.noise_samples,
+            self.noise_differing + other.noise_differing,
+        )
+
     def rate(self, z: float = Z95) -> Interval:
         return wilson(self.differing, self.samples, z)
 
@@ -63,8 +70,7 @@ class Tally:
         """Whether the rate's interval lies above the noise's, where chance alone brings that about as rarely as ``level``."""
         if not self.samples or not self.noise_samples:
             return False
-        one, other = 1 / math.sqrt(self.samples), 1 / math.sqrt(self.noise_samples)
-        z = quantile(level) * math.hypot(one, other) / (one + other)
+        z = apart(level, self.samples, self.noise_samples)
         return self.rate(z).low > self.noise(z).high
 
 
@@ -89,7 +95,7 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A field that differs beyond its noise. ``endpoint`` is ``*`` where only all of them (or all others) together prove it."""
+    """A field that differs beyond its noise. ``endpoint`` is ``*`` for errors at all of them, or at all that are not named."""
 
     endpoint: str
     field: str
@@ -149,6 +155,12 @@ def quantile(level: float) -> float:
     return NormalDist().inv_cdf(1 - level)
 
 
+def apart(level: float, count: int, other: int) -> float:
+    """The width at which intervals of so many samples each fail to overlap by chance as rarely as ``level``."""
+    one, two = 1 / math.sqrt(count), 1 / math.sqrt(other)
+    return quantile(level) * math.hypot(one, two) / (one + two)
+
+
 def tallies(outcomes: Outcomes) -> dict[str, Tally]:
     """By field. Fields that never differed are not in it."""
     differing, noise = _by_field(outcomes.samples), _by_field(outcomes.noise)
@@ -188,21 +200,26 @@ def findings(endpoints: Mapping[str, Outcomes]) -> list[Finding]:
 
 
 def errors(endpoints: Mapping[str, Outcomes]) -> list[Finding]:
-    """Where the service fails more often than the owner: endpoints that prove it, and ``*`` for the rest if they do together."""
-    if not _together(endpoints.values()).above_noise(FAMILY_OF_ERRORS):
+    """Where the service fails more often than the owner: endpoints that stand out, and ``*`` for the rest if it does as well."""
+    every = {name: seen.errors for name, seen in endpoints.items()}
+    if not together(every.values()).above_noise(FAMILY_OF_ERRORS):
         return []
-    found = [Finding(name, STATUS, seen.errors) for name, seen in endpoints.items() if seen.errors.above_noise(FAMILY_OF_ERRORS)]
-    named = {one.endpoint for one in found}
-    rest = _together(seen for name, seen in endpoints.items() if name not in named)
+    found = [Finding(name, STATUS, tally) for name, tally in every.items() if _stands_out(name, every)]
+    rest = together(tally for name, tally in every.items() if name not in {one.endpoint for one in found})
     if not found or rest.above_noise(FAMILY_OF_ERRORS):
         found.append(Finding(EVERYWHERE, STATUS, rest))
     return found
 
 
-def _together(endpoints: Iterable[Outcomes]) -> Tally:
-    of = [seen.errors for seen in endpoints]
-    asked = sum(one.samples for one in of)
-    return Tally(asked, sum(one.differing for one in of), asked, sum(one.noise_differing for one in of))
+def _stands_out(name: str, every: Mapping[str, Tally]) -> bool:
+    """Whether an endpoint fails more often than the owner, and than the others: else it has its part of what all have."""
+    own, others = every[name], together(tally for other, tally in every.items() if other != name)
+    against = Tally(own.samples, own.differing, others.samples, others.differing)
+    return own.above_noise(FAMILY_OF_ERRORS) and (not others.samples or against.above_noise(FAMILY))
+
+
+def together(tallies: Iterable[Tally]) -> Tally:
+    return sum(tallies, Tally(0, 0))
 
 
 def parity(outcomes: Outcomes) -> Parity:
@@ -243,10 +260,10 @@ def needed(found: Parity, threshold: float) -> int | None:
 def slower(old_ms: Sequence[float], new_ms: Sequence[float], among: int = 1) -> Slower:
     """Whether the new side is slower beyond doubt, by more than a quarter and two milliseconds. ``among``: endpoints judged.
 
-    The intervals are by order statistics, so they hold for any distribution: two outliers do not move them.
+    The intervals are by order statistics, so they hold for any distribution, and a few outliers do not move them.
     """
     old, new = sorted(old_ms), sorted(new_ms)
-    z = quantile(FAMILY_OF_LATENCIES / (2 * max(1, among)))
+    z = apart(FAMILY_OF_LATENCIES / (2 * max(1, among)), max(1, len(old)), max(1, len(new)))
     median, median_interval, by_median = _ratio(old, new, 0.5, z)
     p95, p95_interval, by_p95 = _ratio(old, new, 0.95, z)
     return Slower(min(len(old), len(new)), median, median_interval, p95, p95_interval, by_median or by_p95)
