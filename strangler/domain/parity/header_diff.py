@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from strangler.domain.parity.difference import Found, Kind
 from strangler.domain.parity.rules import Ruleset
@@ -20,35 +20,37 @@ HEADERS = (
 )
 """Compared unless others are asked for; ``etag``, ``last-modified`` and their like follow from how an answer is made."""
 LISTS = frozenset({"allow", "cache-control", "vary"})
+Meaning = Callable[[str], object]
 
 
 def header_differences(
     old: Mapping[str, str], new: Mapping[str, str], names: tuple[str, ...], rules: Ruleset, found: Found
 ) -> None:
     for name in names:
+        if old.get(name) == new.get(name):
+            continue
         if name == "set-cookie":
             _cookies(old.get(name, ""), new.get(name, ""), rules, found)
-        elif old.get(name) != new.get(name):
+        else:
             field = f"header {name}"
             shown = [rules.text(field, side[name]) if name in side else None for side in (old, new)]
             _one(field, shown[0], shown[1], rules, found, _meaning(name))
 
 
-def _meaning(name: str) -> object:
+def _meaning(name: str) -> Meaning:
     if name in LISTS:
         return _members
     return _media_type if name == "content-type" else str
 
 
-def _one(field: str, old: str | None, new: str | None, rules: Ruleset, found: Found, meaning: object) -> None:
+def _one(field: str, old: str | None, new: str | None, rules: Ruleset, found: Found, meaning: Meaning) -> None:
     if rules.ignores(field):
         return
-    if old is None or new is None:
-        if old is not None:
-            found.add(field, Kind.MISSING, old, None)
-        elif new is not None:
-            found.add(field, Kind.EXTRA, None, new)
-    elif callable(meaning) and meaning(old) != meaning(new):
+    if old is None:
+        found.add(field, Kind.EXTRA, None, new)
+    elif new is None:
+        found.add(field, Kind.MISSING, old, None)
+    elif meaning(old) != meaning(new):
         found.add(field, Kind.VALUE, old, new)
 
 

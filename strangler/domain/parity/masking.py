@@ -25,13 +25,13 @@ LOOKS = re.compile(
     r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}"  # a JSON Web Token
     r"|(?i:bearer|basic|digest|token) +[\w.~+/=-]{8,}"
     r"|(?<![0-9A-Za-z])[0-9a-fA-F]{32,}(?![0-9A-Za-z])"
-    r"|(?<![0-9A-Za-z])(?=[a-z0-9_-]{0,40}\d)(?=[a-z0-9_-]{0,40}[A-Z])[A-Za-z0-9_-]{40,}"
     r"|(?<![0-9A-Za-z])(?:sk|pk|rk|ghp|gho|xox[abp]|AKIA)[_-]?[A-Za-z0-9_-]{16,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*-----)?"
 )
 CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?!\d|\.\d)")
+LONG = re.compile(r"[A-Za-z0-9_-]{40,}")
 PAIR = re.compile(
-    rf"""(["']?[\w.-]{{0,40}}?(?:{_NAMES})[\w.-]{{0,40}}["']?\s*[=:]\s*)("[^"]*"?|'[^']*'?|[^\s,;&<>"'}}\]]+)""", re.I
+    rf"""((?:{_NAMES})[\w.-]{{0,40}}["']?\s{{0,8}}[=:]\s{{0,8}})("[^"]*"?|'[^']*'?|[^\s,;&<>"'}}\]]+)""", re.IGNORECASE
 )
 TAG = re.compile(r"<[^<>]*>")
 VALUE = re.compile(r"""(\b(?:value|content)\s*=\s*)("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
@@ -43,7 +43,13 @@ def text(found: str) -> str:
 
 
 def values(found: str) -> str:
-    return CARD.sub(_card, LOOKS.sub(MASK, found))
+    return CARD.sub(_card, LONG.sub(_random, LOOKS.sub(MASK, found)))
+
+
+def _random(match: re.Match[str]) -> str:
+    """A long word of small and capital letters and digits was drawn by lot; one of words and a number is a name."""
+    kinds = (str.islower, str.isupper, str.isdigit)
+    return MASK if all(any(map(kind, match[0])) for kind in kinds) else match[0]
 
 
 def _card(match: re.Match[str]) -> str:

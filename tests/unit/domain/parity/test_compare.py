@@ -285,7 +285,7 @@ ANSWERS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ANSWERS, ANSWERS)
 def test_no_bytes_raise_and_the_other_way_about_says_the_same(old, new):
     there, back = compare(old, new), compare(new, old)
@@ -295,7 +295,7 @@ def test_no_bytes_raise_and_the_other_way_about_says_the_same(old, new):
     assert len(there) <= MOST
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(DOCUMENTS, DOCUMENTS)
 def test_json_is_equal_exactly_if_it_says_the_same(old, new):
     """Against the text in a fixed order of names: whatever differs there is found, and nothing else."""
