@@ -29,12 +29,14 @@ def proposals(endpoints: Mapping[str, Outcomes], now: dt.datetime) -> list[Propo
         Proposal(Rule(name, place, How.IGNORE, reason(tally), AUTHOR, now + LASTS), tally)
         for name, outcomes in sorted(endpoints.items())
         for place, tally in tallies(outcomes).items()
-        if tally.noise_differing >= LEAST and is_noise(tally)
+        if tally.noise_differing + (tally.unsteady or 0) >= LEAST and is_noise(tally)
     ]
 
 
 def reason(tally: Tally) -> str:
-    return (
-        f"the owner asked twice differed from itself in {tally.noise_differing} of {tally.noise_samples} samples;"
-        f" old and new in {tally.differing} of {tally.samples}"
-    )
+    told = []
+    if tally.noise_samples:
+        told.append(f"the owner asked twice differed from itself in {tally.noise_differing} of {tally.noise_samples} samples")
+    if tally.unsteady is not None:
+        told.append(f"asked again after a difference, in {tally.unsteady} of {tally.unsteady + tally.differing}")
+    return "; ".join([*told, f"old and new differ in {tally.differing} of {tally.samples}"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from strangler.domain.parity import json_paths, spellings
 from strangler.domain.parity.json_values import Repeated, Value, number
@@ -45,20 +45,23 @@ class Ruleset:
 
     rules: tuple[Rule, ...] = ()
     origins: frozenset[str] = frozenset()
-    _of: Callable[[str], frozenset[How]] = field(init=False, repr=False, compare=False)
-    _origins: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _of(self) -> Callable[[str], frozenset[How]]:
         patterns = [(_pattern(rule.field), rule.how) for rule in self.rules]
 
         @lru_cache(4096)
         def of(place: str) -> frozenset[How]:
             return frozenset(how for pattern, how in patterns if pattern.fullmatch(place))
 
-        object.__setattr__(self, "_of", of)
-        if self.origins:
-            listed = "|".join(re.escape(origin) for origin in sorted(self.origins, key=len, reverse=True))
-            object.__setattr__(self, "_origins", re.compile(rf"(?:{listed})(?=[/?#\s\"'<>)\\]|$)", re.IGNORECASE))
+        return of
+
+    @cached_property
+    def _origin(self) -> re.Pattern[str] | None:
+        if not self.origins:
+            return None
+        listed = "|".join(re.escape(origin) for origin in sorted(self.origins, key=len, reverse=True))
+        return re.compile(rf"(?:{listed})(?=[/?#\s\"'<>)\\]|$)", re.IGNORECASE)
 
     def ignores(self, place: str) -> bool:
         return bool(self.rules) and How.IGNORE in self._of(place)
@@ -85,8 +88,8 @@ class Ruleset:
         return self._spelt(hows, value) if hows else value
 
     def _spelt(self, hows: frozenset[How], value: str | tuple[str] | None) -> Value:
-        if isinstance(value, str) and How.HOST in hows and self._origins is not None:
-            value = self._origins.sub(ORIGIN, value)
+        if isinstance(value, str) and How.HOST in hows and self._origin is not None:
+            value = self._origin.sub(ORIGIN, value)
         written = value if isinstance(value, str) else value[0] if isinstance(value, tuple) else None
         if written is not None and How.DECIMAL in hows and (spelt := spellings.decimal(written)) is not None:
             return number(spelt)

@@ -5,6 +5,11 @@ wide as makes their not overlapping have the wanted level (Goldstein & Healy 199
 noise for a fault. It is small because gates look again and again. Fields that are judged together share it (Holm 1979), so a
 hundred noisy fields raise no more alarms than one.
 
+**Asked again.** Where each sample that differs asks the owner once more, nothing is guessed from a share. Three answers that only
+noise makes differ are alike in law, so the odd one out is the service's as often as the owner's first: a difference to two equal
+answers of the owner is no more frequent than one to two unequal ones. Half as many differences prove a fault then, and the owner
+is asked less. The two ways to a proof have half the level each.
+
 **Errors** need no noise sample: each sample shows how the owner answered. A field of their own that is rare, grave and the same
 everywhere, judged over all endpoints together; one is named by itself where it fails more often than the others do.
 
@@ -23,7 +28,7 @@ from statistics import NormalDist
 from strangler.domain.parity.difference import Shape
 
 NOISE_SHARE = 0.5
-"""Of the samples, how many should ask the owner twice. A tenth leaves rare faults and rare noise indistinguishable."""
+"""Of the samples, how many should ask the owner twice where it is not asked again: a tenth can't tell rare faults from noise."""
 FAMILY = 2e-4
 FAMILY_OF_ERRORS = 3e-3
 FAMILY_OF_LATENCIES = 0.05
@@ -45,20 +50,17 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """In ``differing`` of ``samples`` this field differed between old and new; noise: between old and old, asked twice."""
+    """In ``differing`` of ``samples`` this field differed between old and new; noise: between old and old, asked twice.
+
+    ``unsteady``: the samples in which it differed, and the owner, asked again for that reason, differed from itself in it too.
+    They are not in ``differing``. None where the owner is not asked again.
+    """
 
     samples: int
     differing: int
     noise_samples: int = 0
     noise_differing: int = 0
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            self.samples + other.samples,
-            self.differing + other.differing,
-            self.noise_samples + other.noise_samples,
-            self.noise_differing + other.noise_differing,
-        )
+    unsteady: int | None = None
 
     def rate(self, z: float = Z95) -> Interval:
         return wilson(self.differing, self.samples, z)
@@ -73,18 +75,28 @@ class Tally:
         z = apart(level, self.samples, self.noise_samples)
         return self.rate(z).low > self.noise(z).high
 
+    def beyond_noise(self, level: float) -> bool:
+        """By the noise samples, or by the owner's second answers: of what is noise at least as much is unsteady as differs."""
+        if self.unsteady is None:
+            return self.above_noise(level)
+        again = Tally(self.samples, self.differing, self.samples, self.unsteady)
+        return self.above_noise(level / 2) or again.above_noise(level / 2)
+
 
 @dataclass
 class Outcomes:
     """The samples of one endpoint, counted by shape: old against new, and (of a share of them) old against old.
 
-    ``old_errors``, ``new_errors``: samples in which that side alone answered 5xx, or not at all.
+    ``unsteady``: where each sample that differs asks the owner again, what it differed in and the owner from itself as well. Then
+    ``samples`` holds only the rest of a sample's shape. ``old_errors``, ``new_errors``: samples in which that side alone answered
+    5xx, or not at all.
     """
 
     samples: Counter[Shape] = field(default_factory=Counter)
     noise: Counter[Shape] = field(default_factory=Counter)
     old_errors: int = 0
     new_errors: int = 0
+    unsteady: Counter[Shape] | None = None
 
     @property
     def errors(self) -> Tally:
@@ -163,9 +175,12 @@ def apart(level: float, count: int, other: int) -> float:
 
 def tallies(outcomes: Outcomes) -> dict[str, Tally]:
     """By field. Fields that never differed are not in it."""
-    differing, noise = _by_field(outcomes.samples), _by_field(outcomes.noise)
-    asked, asked_twice = outcomes.samples.total(), outcomes.noise.total()
-    return {name: Tally(asked, differing[name], asked_twice, noise[name]) for name in sorted({*differing, *noise})}
+    differing, noise, unsteady = _by_field(outcomes.samples), _by_field(outcomes.noise), _by_field(outcomes.unsteady or Counter())
+    asked, twice, again = outcomes.samples.total(), outcomes.noise.total(), outcomes.unsteady is not None
+    return {
+        name: Tally(asked, differing[name], twice, noise[name], unsteady[name] if again else None)
+        for name in sorted({*differing, *noise, *unsteady})
+    }
 
 
 def _by_field(shapes: Counter[Shape]) -> Counter[str]:
@@ -178,12 +193,12 @@ def _by_field(shapes: Counter[Shape]) -> Counter[str]:
 
 def is_different(tally: Tally, among: int = 1) -> bool:
     """Whether the interval of the difference rate lies above that of the noise. ``among``: fields that are judged together."""
-    return tally.above_noise(FAMILY / max(1, among))
+    return tally.beyond_noise(FAMILY / max(1, among))
 
 
 def is_noise(tally: Tally) -> bool:
     """Whether the field was seen to differ from itself, often enough to explain what it differs by."""
-    return tally.noise_differing > 0 and not tally.above_noise(EXPLAINED)
+    return tally.noise_differing + (tally.unsteady or 0) > 0 and not tally.beyond_noise(EXPLAINED)
 
 
 def findings(endpoints: Mapping[str, Outcomes]) -> list[Finding]:
@@ -219,7 +234,9 @@ def _stands_out(name: str, every: Mapping[str, Tally]) -> bool:
 
 
 def together(tallies: Iterable[Tally]) -> Tally:
-    return sum(tallies, Tally(0, 0))
+    each = list(tallies)
+    samples = sum(one.samples for one in each)
+    return Tally(samples, sum(one.differing for one in each), samples, sum(one.noise_differing for one in each))
 
 
 def parity(outcomes: Outcomes) -> Parity:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
@@ -15,7 +16,7 @@ from typing import Any
 
 from strangler.domain.parity.answers import Answer
 from strangler.domain.parity.compare import compare
-from strangler.domain.parity.difference import shape
+from strangler.domain.parity.difference import Shape, shape
 from strangler.domain.parity.rules import NO_RULES, Ruleset
 from strangler.domain.parity.statistics import NOISE_SHARE, Finding, Outcomes, findings, slower
 
@@ -70,12 +71,15 @@ def answer(body: Any, headers: dict[str, str] = JSON, status: int = 200, ms: flo
 
 
 class ParallelRun:
-    """Draws requests by ``seed``. ``faults``: whether the service has them; its latency and the owner's are log-normal."""
+    """Draws requests by ``seed``. ``faults``: whether the service has them; its latency and the owner's are log-normal.
 
-    def __init__(self, seed: int, *, faults: bool = True, noise_share: float = NOISE_SHARE, rules: Ruleset = NO_RULES) -> None:
+    ``again``: each sample that differs asks the owner once more, and a tenth are noise samples; else half of them are.
+    """
+
+    def __init__(self, seed: int, *, faults: bool = True, again: bool = False, rules: Ruleset = NO_RULES) -> None:
         self.random = random.Random(seed)
         self.faults = faults
-        self.noise_share = noise_share
+        self.again = again
         self.rules = rules
         self.seen = Seen()
 
@@ -88,14 +92,23 @@ class ParallelRun:
     def request(self, endpoint: str) -> None:
         facts = self.random.getrandbits(64)
         old, new = self.owner(endpoint, facts), self.service(endpoint, facts)
-        outcomes = self.seen.endpoints.setdefault(endpoint, Outcomes())
-        outcomes.samples[shape(compare(old, new, self.rules))] += 1
+        outcomes = self.seen.endpoints.setdefault(endpoint, Outcomes(unsteady=Counter() if self.again else None))
+        differs = shape(compare(old, new, self.rules))
         outcomes.old_errors += old.status >= 500 > new.status
         outcomes.new_errors += new.status >= 500 > old.status
-        if self.random.random() < self.noise_share:
-            outcomes.noise[shape(compare(old, self.owner(endpoint, facts), self.rules))] += 1
+        if self.random.random() < (0.1 if self.again else NOISE_SHARE):
+            outcomes.noise[self.itself(endpoint, facts, old)] += 1
+        if differs and outcomes.unsteady is not None:
+            unsteady = set(differs) & set(self.itself(endpoint, facts, old))
+            outcomes.unsteady[tuple(sorted(unsteady))] += 1
+            differs = tuple(name for name in differs if name not in unsteady)
+        outcomes.samples[differs] += 1
         self.seen.old_ms.setdefault(endpoint, []).append(old.ms)
         self.seen.new_ms.setdefault(endpoint, []).append(new.ms)
+
+    def itself(self, endpoint: str, facts: int, old: Answer) -> Shape:
+        """What the owner differs from itself in, asked once more."""
+        return shape(compare(old, self.owner(endpoint, facts), self.rules))
 
     def latency(self, factor: float = 1.0) -> float:
         return factor * self.random.lognormvariate(3.0, 0.5)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from strangler.domain.parity import masking
-from strangler.domain.parity.answers import Answer
+from strangler.domain.parity.answers import MOST_BODY, Answer
 from strangler.domain.parity.difference import Difference, Kind
 from strangler.domain.parity.masking import MASK
 
@@ -107,6 +108,17 @@ def test_a_difference_of_a_secret_is_told_without_it():
     assert (told.old, told.new) == (MASK, MASK)
     cookie = Difference("header set-cookie sid", Kind.VALUE, "httponly; path=/", "path=/")
     assert masking.difference(cookie) == cookie
+
+
+@pytest.mark.parametrize(
+    "part", ["token", "a1-", "1 ", "eyJ", 'token="', "<a value=token ", "bearer ", "//@", "A_-", "-----BEGIN PRIVATE KEY-----"]
+)
+def test_no_text_takes_long(part):
+    """Processor time; each takes a third of a second at most, where a pattern that starts over at each letter takes ten."""
+    started = time.process_time()
+    masking.body("text/html", (part * (MOST_BODY // len(part))).encode())
+    masking.url(part * (MOST_BODY // len(part)))
+    assert time.process_time() - started < 5
 
 
 @given(st.text(), st.sampled_from(["application/json", "text/html", "application/x-www-form-urlencoded", "image/png"]))

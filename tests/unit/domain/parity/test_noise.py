@@ -23,9 +23,18 @@ def proposed(differing: int, noise_differing: int) -> list:
 def test_a_field_that_differs_from_itself_is_proposed_with_its_evidence():
     (found,) = proposed(600, 300)
     assert (found.rule.endpoint, found.rule.field, found.rule.how, found.rule.author) == (HERE, "n", How.IGNORE, AUTHOR)
-    assert found.rule.reason == "the owner asked twice differed from itself in 300 of 500 samples; old and new in 600 of 1000"
+    assert (
+        found.rule.reason == "the owner asked twice differed from itself in 300 of 500 samples; old and new differ in 600 of 1000"
+    )
     assert found.rule.expires is not None
     assert found.evidence.noise_differing == 300
+
+
+def test_what_the_owner_was_asked_again_is_evidence_too():
+    seen = Outcomes(Counter({(): 1000}), Counter({(): 100}), unsteady=Counter({("n",): 40, ("f",): 1}))
+    (found,) = proposals({HERE: seen}, NOW)
+    assert found.rule.field == "n"
+    assert "asked again after a difference, in 40 of 40" in found.rule.reason
 
 
 def test_a_fault_is_never_proposed_nor_what_was_hardly_seen():

@@ -127,6 +127,24 @@ def test_errors_are_proven_together_and_named_where_they_can_be():
     assert findings(alike) == []
 
 
+def test_asked_again_half_as_many_differences_prove_a_fault():
+    assert not is_different(Tally(250, 20, 125, 0))
+    assert not is_different(Tally(250, 20, 25, 0))
+    assert is_different(Tally(250, 20, 25, 0, unsteady=0))
+    assert not is_different(Tally(250, 20, 25, 2, unsteady=10))
+    assert is_noise(Tally(250, 20, 25, 0, unsteady=18))
+
+
+@given(st.lists(st.floats(0.05, 1), min_size=1, max_size=4), st.integers(0, 2**32))
+def test_noise_is_unsteady_at_least_as_often_as_it_differs(weights, seed):
+    """What the second way to a proof rests on, by simulation: three answers drawn alike, whatever the values' weights."""
+    draw = random.Random(seed)
+    triples = [draw.choices(range(len(weights)), weights, k=3) for _ in range(400)]
+    confirmed = sum(old == again != new for old, new, again in triples)
+    unsteady = sum(old not in (new, again) for old, new, again in triples)
+    assert not Tally(400, confirmed, 400, unsteady).above_noise(1e-7)
+
+
 def test_what_is_proven_shares_the_level_no_more():
     """Alone it is proven; among 60 that are as strong as can be as well, since those are proven first."""
     weak = Tally(240, 32, 120, 0)
