@@ -26,7 +26,7 @@ Meaning = Callable[[str], object]
 def header_differences(
     old: Mapping[str, str], new: Mapping[str, str], names: tuple[str, ...], rules: Ruleset, found: Found
 ) -> None:
-    for name in names:
+    for name in names if old != new else ():
         if old.get(name) == new.get(name):
             continue
         if name == "set-cookie":

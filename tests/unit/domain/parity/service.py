@@ -143,7 +143,7 @@ class ParallelRun:
         }
 
     def receipt(self, data: random.Random) -> str:
-        token = "".join(self.random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789", k=64))
+        token = f"{self.random.getrandbits(256):064x}"
         return (
             f'<form action="/pay/"><input type="hidden" name="csrfmiddlewaretoken" value="{token}"></form>'
             f"<main id=receipt><h1>Receipt {data.randint(1, 999)}</h1><p>Paid {amount(data)} EUR</main>"
@@ -151,7 +151,7 @@ class ParallelRun:
 
 
 def amount(data: random.Random) -> str:
-    return f"{data.randint(100, 99999) / 100:.2f}"
+    return f"{data.random() * 1000:.2f}"
 
 
 def payments(data: random.Random, faulty: bool) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_a_service_without_faults_raises_no_alarm_at_any_look(seed):
 
 def test_without_the_noise_samples_the_nondeterministic_field_would_be_an_alarm():
     """The look at the noise is what keeps it quiet, not its rate."""
-    seen = ParallelRun(1, faults=False).sample(500)
+    seen = ParallelRun(1, faults=False).sample(1500)
     outcomes = seen.endpoints[QUOTE]
     deaf = Outcomes(outcomes.samples, type(outcomes.noise)({(): outcomes.noise.total()}))
     assert {one.field for one in findings({QUOTE: deaf})} >= {"body $.quote_id", "body $.estimate", "body $.served_by"}
