@@ -221,7 +221,7 @@ def errors(endpoints: Mapping[str, Outcomes]) -> list[Finding]:
         return []
     found = [Finding(name, STATUS, tally) for name, tally in every.items() if _stands_out(name, every)]
     rest = together(tally for name, tally in every.items() if name not in {one.endpoint for one in found})
-    if not found or rest.above_noise(FAMILY_OF_ERRORS):
+    if rest.above_noise(FAMILY_OF_ERRORS):
         found.append(Finding(EVERYWHERE, STATUS, rest))
     return found
 
