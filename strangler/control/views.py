@@ -13,8 +13,10 @@ from django.views.decorators.http import require_GET
 from strangler import conf
 from strangler.domain import tokens
 from strangler.problems import problem
+from strangler.sync import marker
 from strangler.sync import metrics as stream_metrics
 from strangler.sync import ownership as owners
+from strangler.sync.models import Outbox
 
 View = Callable[[HttpRequest], HttpResponse]
 AUDIENCE = "monolith"
@@ -52,6 +54,18 @@ def ownership(request: HttpRequest) -> HttpResponse:
         return problem(404, "No such context", f"{name!r} is not declared in strangler.toml")
     record = owners.get(name)
     return JsonResponse({"context": name, "epoch": record.epoch, "owner": record.owner, "operation": record.operation})
+
+
+@require_GET
+@bearer
+def flight(request: HttpRequest) -> HttpResponse:
+    """``?context=payments`` → ``{position, waiting}``: whether rows wait for the service, and the position read after looking."""
+    context = conf.estate().contexts.get(request.GET.get("context", ""))
+    if context is None:
+        return problem(404, "No such context", f"{request.GET.get('context', '')!r} is not declared in strangler.toml")
+    streams = (context.mirror_stream, context.copies_stream)
+    waiting = Outbox.objects.using(conf.setting("DATABASE")).filter(stream__in=streams).exists()
+    return JsonResponse({"waiting": waiting, "position": marker.position()})
 
 
 @require_GET
