@@ -102,9 +102,7 @@ class Reports:
         while (batch := self._pending or self._take(worker)) is not None:
             self._pending = batch
             async with asyncio.timeout(_WITHIN):
-                taken: Any = await redis.eval(  # type: ignore[no-untyped-call]
-                    PUT, 2, PARITY, PARITY_BYTES, batch.size, MOST_HELD, *batch.fields
-                )
+                taken: Any = await redis.eval(PUT, 2, PARITY, PARITY_BYTES, batch.size, MOST_HELD, *batch.fields)
             self._pending = None
             if not taken:
                 for context, count in batch.contexts.items():

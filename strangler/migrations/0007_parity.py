@@ -73,7 +73,10 @@ class Migration(migrations.Migration):
             name="ParityShape",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("noise", models.BooleanField(help_text="the owner compared with itself")),
+                (
+                    "of",
+                    models.TextField(help_text="service, or noise: the owner compared with itself, or unsteady: both at once"),
+                ),
                 ("fields", models.JSONField(help_text="sorted; an empty list is an equal sample")),
                 ("count", models.BigIntegerField(default=0)),
                 (

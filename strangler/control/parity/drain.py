@@ -13,7 +13,6 @@ import datetime as dt
 import functools
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -26,7 +25,7 @@ from strangler.control.parity import batches, tallies, window
 from strangler.control.parity.batches import Batch, Sample
 from strangler.control.parity.endpoints import OTHER, named
 from strangler.control.parity.examples import Example, storable
-from strangler.control.parity.judging import Judgement, judge
+from strangler.control.parity.judging import Compare, Judgement, judge
 from strangler.control.parity.models import ParityBucket, ParityPair, ParityProxy
 from strangler.control.parity.tallies import Added, Key
 from strangler.domain.estate import Context
@@ -136,10 +135,10 @@ def origins(context: Context) -> list[str]:
     return [*conf.estate().monolith_urls, *context.service_urls, *sites]
 
 
-def _judged(sample: Sample, comparing: Callable[..., list[object]]) -> Judgement:
+def _judged(sample: Sample, comparing: Compare) -> Judgement:
     """One that can't be judged, by a bug of ours, holds up no other one."""
     try:
-        return judge(sample, comparing)  # type: ignore[arg-type]
+        return judge(sample, comparing)
     except Exception:
         log.exception("parity.unjudged context=%s", sample.context)
         return Judgement("failed")
@@ -148,13 +147,15 @@ def _judged(sample: Sample, comparing: Callable[..., list[object]]) -> Judgement
 def _note(bucket: Added, at: dt.datetime, sample: Sample, judgement: Judgement) -> None:
     bucket.first, bucket.last = min(bucket.first, at), max(bucket.last, at)
     if judgement.noise is not None:
-        bucket.shapes[True, storable(judgement.noise)] += 1
+        bucket.shapes[tallies.NOISE, storable(judgement.noise)] += 1
     if sample.ms is not None:
         bucket.ms.append(sample.ms)
     if judgement.outcome == "in flight":
         bucket.in_flight += 1
     elif judgement.outcome in ("equal", "different"):
-        bucket.shapes[False, storable(judgement.shape)] += 1
+        bucket.shapes[tallies.SERVICE, storable(judgement.shape)] += 1
+        if judgement.unsteady:
+            bucket.shapes[tallies.UNSTEADY, storable(judgement.unsteady)] += 1
         _note_errors(bucket, sample)
     else:
         bucket.unjudged[judgement.outcome] += 1

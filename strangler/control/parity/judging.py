@@ -22,12 +22,13 @@ UNJUDGED = ("stale", "unreachable", "unidentified", "large", "failed", "dropped"
 class Judgement:
     """``outcome``: ``equal``, ``different``, ``in flight``, or one of ``UNJUDGED``. ``noise``: None where it was not asked for.
 
-    ``differences`` are those of the pair ``old`` and ``new``, the one to show.
+    ``unsteady``: what differed at first, and the owner from itself as well. ``differences`` are those of ``pair``, to be shown.
     """
 
     outcome: str
     shape: Shape = ()
     noise: Shape | None = None
+    unsteady: Shape = ()
     differences: tuple[Difference, ...] = ()
     pair: tuple[Answer, Answer] | None = None
 
@@ -41,33 +42,33 @@ def judge(sample: Sample, compare: Compare) -> Judgement:
         noise = shape(compare(answers["old"], answers["again"]))
     if sample.outcome == "equal":
         return Judgement("equal", noise=noise)
-    outcome, differences, pair = _difference(sample, answers, compare)
-    return Judgement(outcome, shape(differences), noise, tuple(differences), pair)
+    outcome, differences, unsteady, pair = _difference(sample, answers, compare)
+    return Judgement(outcome, shape(differences), noise, tuple(sorted(unsteady)), tuple(differences), pair)
 
 
 def _difference(
     sample: Sample, answers: Mapping[str, Answer], compare: Compare
-) -> tuple[str, list[Difference], tuple[Answer, Answer] | None]:
+) -> tuple[str, list[Difference], set[str], tuple[Answer, Answer] | None]:
     old, new = answers["old"], answers["new"]
     again = answers.get("again", old)
     first = compare(old, new)
     if not first:
-        return "equal", [], None
+        return "equal", [], set(), None
     if new.status >= 500 > old.status:
-        return "different", first, (old, new)
+        return "different", first, set(), (old, new)
     met = {one.field for one in first}
-    unsteady, then = _fields(compare(old, again)), _fields(compare(again, new))
+    unsteady, then = met & _fields(compare(old, again)), _fields(compare(again, new))
     lasting = (met & then) - unsteady
     if sample.settled is False:
-        return ("stale" if lasting else "in flight" if met - then else "equal"), [], None
+        return ("stale" if lasting else "in flight" if met - then else "equal"), [], unsteady, None
     if "old later" not in answers:
-        return ("different" if lasting else "equal"), [one for one in first if one.field in lasting], (old, new)
+        return ("different" if lasting else "equal"), [one for one in first if one.field in lasting], unsteady, (old, new)
     old_later, new_later = answers["old later"], answers["new later"]
     in_the_end, moved = compare(old_later, new_later), _fields(compare(again, old_later))
     lasting &= _fields(in_the_end) & _fields(compare(again, new_later)) - moved
     if lasting:
-        return "different", [one for one in in_the_end if one.field in lasting], (old_later, new_later)
-    return ("in flight" if met - _fields(in_the_end) - moved else "equal"), [], None
+        return "different", [one for one in in_the_end if one.field in lasting], unsteady, (old_later, new_later)
+    return ("in flight" if met - _fields(in_the_end) - moved else "equal"), [], unsteady, None
 
 
 def _fields(differences: list[Difference]) -> set[str]:

@@ -30,7 +30,7 @@ class ParityShape(models.Model):
     """How many samples of a bucket differed in exactly these fields."""
 
     bucket = models.ForeignKey(ParityBucket, on_delete=models.CASCADE, related_name="shapes")
-    noise = models.BooleanField(help_text="the owner compared with itself")
+    of = models.TextField(help_text="service, or noise: the owner compared with itself, or unsteady: both at once")
     fields = models.JSONField(help_text="sorted; an empty list is an equal sample")
     count = models.BigIntegerField(default=0)
 

@@ -26,13 +26,17 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class FieldSeen:
-    """``different``: beyond its noise. ``rate``, ``noise``: share and 95 % interval; None where the owner was not asked twice."""
+    """``different``: beyond its noise. ``rate``, ``noise``: share and 95 % interval; None where the owner was not asked twice.
+
+    ``unsteady``: samples in which the owner, asked again, differed from itself in it too; they are not in ``differing``.
+    """
 
     field: str
     differing: int
     samples: int
     rate: tuple[float, float, float]
     noise: tuple[float, float, float] | None
+    unsteady: int
     different: bool
     kinds: tuple[str, ...]
     examples: tuple[int, ...]
@@ -116,6 +120,7 @@ def _field(name: str, tally: Tally, different: bool, pairs: list[tuple[int, dict
         samples=tally.samples,
         rate=_share(tally.differing, tally.samples),
         noise=_share(tally.noise_differing, tally.noise_samples) if tally.noise_samples else None,
+        unsteady=tally.unsteady or 0,
         different=different,
         kinds=tuple(sorted({kinds[name] for _, kinds in pairs if name in kinds})),
         examples=tuple([pk for pk, kinds in pairs if name in kinds][:EXAMPLES]),

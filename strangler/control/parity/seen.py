@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from strangler import conf
 from strangler.control.engine import context_named
-from strangler.control.parity import window
+from strangler.control.parity import tallies, window
 from strangler.control.parity.drain import rules_of
 from strangler.control.parity.endpoints import OTHER
 from strangler.control.parity.models import ParityBucket
 from strangler.domain.parity import statistics
+from strangler.domain.parity.difference import Shape
 from strangler.domain.parity.seen import ParitySeen
 from strangler.domain.parity.statistics import Outcomes
 
@@ -30,7 +31,9 @@ Times = list[tuple[float, float, float]]
 class Measured:
     """One endpoint, under the rules that hold now."""
 
-    outcomes: Outcomes = field(default_factory=Outcomes)
+    counts: defaultdict[str, Counter[Shape]] = field(default_factory=lambda: defaultdict(Counter))
+    old_errors: int = 0
+    new_errors: int = 0
     in_flight: int = 0
     unjudged: Counter[str] = field(default_factory=Counter)
     times: Times = field(default_factory=list)
@@ -38,21 +41,25 @@ class Measured:
     lately: int = 0
 
     @property
+    def outcomes(self) -> Outcomes:
+        service, noise, unsteady = (self.counts[of] for of in (tallies.SERVICE, tallies.NOISE, tallies.UNSTEADY))
+        return Outcomes(service, noise, self.old_errors, self.new_errors, unsteady)
+
+    @property
     def samples(self) -> int:
-        return sum(self.outcomes.samples.values())
+        return self.counts[tallies.SERVICE].total()
 
     def add(self, bucket: ParityBucket, since: dt.datetime) -> None:
         for row in bucket.shapes.all():
-            counts = self.outcomes.noise if row.noise else self.outcomes.samples
-            counts[tuple(row.fields)] += row.count
-            self.lately += 0 if row.noise or bucket.last < since else row.count
-        self.outcomes.old_errors += bucket.old_errors
-        self.outcomes.new_errors += bucket.new_errors
+            self.counts[row.of][tuple(row.fields)] += row.count
+        if bucket.last >= since:
+            self.lately += sum(row.count for row in bucket.shapes.all() if row.of == tallies.SERVICE)
+            self.first = min(self.first or bucket.first, bucket.first)
+        self.old_errors += bucket.old_errors
+        self.new_errors += bucket.new_errors
         self.in_flight += bucket.in_flight
         self.unjudged.update(bucket.unjudged)
         self.times += [(old, new, bucket.timed / len(bucket.ms)) for old, new in bucket.ms]
-        if bucket.last >= since:
-            self.first = min(self.first or bucket.first, bucket.first)
 
 
 def measured(context: str, *, window_s: float = WINDOW_S, now: dt.datetime | None = None) -> dict[str, Measured]:

@@ -20,6 +20,7 @@ Key = tuple[str, str, str, dt.datetime]
 """Context, endpoint, rules, start."""
 TIMES = 300
 MOST_SHAPES = 200
+SERVICE, NOISE, UNSTEADY = "service", "noise", "unsteady"
 REST: Shape = ("…",)
 """Of a bucket with more shapes than are kept."""
 
@@ -31,7 +32,7 @@ class Added:
     first: dt.datetime
     last: dt.datetime
     began: dt.datetime
-    shapes: Counter[tuple[bool, Shape]] = field(default_factory=Counter)
+    shapes: Counter[tuple[str, Shape]] = field(default_factory=Counter)
     in_flight: int = 0
     unjudged: Counter[str] = field(default_factory=Counter)
     old_errors: int = 0
@@ -84,14 +85,14 @@ def _draw(kept: list[Any], seen: int, value: Any) -> None:
         kept[place] = value
 
 
-def _add_shapes(bucket: ParityBucket, shapes: Counter[tuple[bool, Shape]], using: str) -> None:
+def _add_shapes(bucket: ParityBucket, shapes: Counter[tuple[str, Shape]], using: str) -> None:
     rows = ParityShape.objects.using(using).filter(bucket=bucket)
-    known = {(row.noise, tuple(row.fields)): row.pk for row in rows}
-    for (noise, fields), count in shapes.items():
-        if (noise, fields) not in known and len(known) >= MOST_SHAPES:
+    known = {(row.of, tuple(row.fields)): row.pk for row in rows}
+    for (of, fields), count in shapes.items():
+        if (of, fields) not in known and len(known) >= MOST_SHAPES:
             fields = REST
-        if (noise, fields) in known:
-            rows.filter(pk=known[noise, fields]).update(count=F("count") + count)
+        if (of, fields) in known:
+            rows.filter(pk=known[of, fields]).update(count=F("count") + count)
         else:
-            made = ParityShape.objects.using(using).create(bucket=bucket, noise=noise, fields=list(fields), count=count)
-            known[noise, fields] = made.pk
+            made = ParityShape.objects.using(using).create(bucket=bucket, of=of, fields=list(fields), count=count)
+            known[of, fields] = made.pk

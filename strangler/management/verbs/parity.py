@@ -75,7 +75,9 @@ def _shown(one: Report) -> list[Any]:
     more = [f"{count:,} {what}" for count, what in ((seen.in_flight, "in flight"), (seen.unjudged, "not judged")) if count]
     counted = f"{_percent(seen.rate)} of {seen.samples:,} samples equal ({_percent(seen.low)} to {_percent(seen.high)})"
     head = f"{render.heading(one.context)} {escape(', '.join([counted, *more]))}"
-    rows = [("", "endpoint, field", "differ", "of", "share", "interval", "noise", "p50/p95 owner", "service", "pairs")]
+    rows: list[tuple[str, ...]] = [
+        ("", "endpoint, field", "differ", "of", "share", "interval", "noise", "p50/p95 owner", "service", "pairs")
+    ]
     for endpoint in one.endpoints:
         rows += _rows(endpoint)
     last = [f"one pair side by side: strangler parity show {number}" for number in _first_pair(one)]
@@ -88,8 +90,9 @@ def _rows(one: reporting.EndpointSeen) -> list[tuple[str, ...]]:
     share, low, high = one.rate
     interval = f"{_percent(1 - high)} to {_percent(1 - low)}"
     differing = round((1 - share) * one.samples) if one.samples else 0
-    rows = [(sign, one.endpoint, f"{differing:,}", f"{one.samples:,}", _percent(1 - share) if one.samples else "–", interval)]
-    rows[0] += (f"of {one.noise_samples:,}" if one.noise_samples else "–", _ms(one.old_ms), service, "")
+    counts = (f"{differing:,}", f"{one.samples:,}", _percent(1 - share) if one.samples else "–", interval)
+    noise = f"of {one.noise_samples:,}" if one.noise_samples else "–"
+    rows: list[tuple[str, ...]] = [(sign, one.endpoint, *counts, noise, _ms(one.old_ms), service, "")]
     for each in one.fields:
         share, low, high = each.rate
         noise = f"{_percent(each.noise[0])} (to {_percent(each.noise[2])})" if each.noise else "not known"
