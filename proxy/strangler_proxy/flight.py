@@ -1,10 +1,9 @@
 """Whether what a service was asked may have been on its way to it: the difference of a row in flight is none (P29).
 
-``before`` and ``now`` are the published markers when the owner's first answer came and after its second one. Between the two no
-round of the context's streams ended, no pointer waits on the monolith, and the monolith's sequence (``position``, read after
-looking for pointers) has not gone beyond the greatest published marker, so no round is under way that nobody heard of: then all
-that the owner's answers show had been applied by the service before it was asked, and a difference is one. In any other case the
-service is asked again after its watermark has passed the position.
+The monolith is asked after the owner's second answer. Where none of its pointers waits for the context's streams, and their
+markers (of the same snapshot) are those that were published before the owner's first answer came, nothing has arrived at the
+service since (``strangler.control.parity.flight``): all that the owner's answers show had been applied before the service was
+asked, and a difference is one. In any other case the service is asked again after its watermark has passed the position.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from urllib.parse import quote
 from strangler.domain import tokens
 from strangler.domain.decision import ContextState
 from strangler.domain.freshness import Awaited
-from strangler.domain.table import RouteTable
 from strangler_proxy.fetch import fetch
 from strangler_proxy.pool import Pool
 
@@ -27,10 +25,11 @@ _WITHIN = 1.0
 
 
 class Flight(NamedTuple):
-    """What the monolith says: its position, and whether a pointer waits for one of the context's streams."""
+    """What the monolith says: its position, whether anything waits for the context's streams, the markers of those."""
 
     position: int
     waiting: bool
+    markers: Mapping[str, int]
 
 
 def streams(context: ContextState) -> tuple[str, ...]:
@@ -42,12 +41,10 @@ def awaited(context: ContextState, flight: Flight) -> Awaited:
     return tuple((stream, flight.position) for stream in streams(context))
 
 
-def settled(table: RouteTable, context: ContextState, flight: Flight, before: Mapping[str, int], now: Mapping[str, int]) -> bool:
-    """Whether nothing was in flight."""
-    if flight.waiting or any(before.get(stream) != now.get(stream) for stream in streams(context)):
-        return False
-    drawn = [now.get(stream, 0) for other in table.contexts.values() for stream in streams(other)]
-    return flight.position <= max(drawn, default=0)
+def settled(context: ContextState, flight: Flight, before: Mapping[str, int]) -> bool:
+    """Whether nothing was in flight. ``before``: the published markers when the owner's first answer came."""
+    named = streams(context)
+    return bool(named) and not flight.waiting and all(flight.markers.get(name, -1) == before.get(name) for name in named)
 
 
 async def ask(pool: Pool, context: ContextState, token: str) -> Flight | None:
@@ -62,6 +59,9 @@ async def ask(pool: Pool, context: ContextState, token: str) -> Flight | None:
         async with asyncio.timeout(_WITHIN):
             status, body = await fetch(target, head.encode(), fresh=False)
         said = json.loads(body) if status == 200 else None
-        return Flight(int(said["position"]), bool(said["waiting"])) if isinstance(said, dict) else None
-    except (OSError, TimeoutError, ValueError, KeyError, TypeError):
+        if not isinstance(said, dict):
+            return None
+        markers = {str(name): int(at) for name, at in said["markers"].items()}
+        return Flight(int(said["position"]), said["waiting"] is not False, markers)
+    except (OSError, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
         return None

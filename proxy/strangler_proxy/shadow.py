@@ -82,11 +82,11 @@ class Copy:
 
     async def _settle(self, plane: Plane) -> bool | None:
         """Whether it is sure that nothing was in flight, if need be by asking again later. None: nobody could say."""
-        table, context = plane.tables.current, self.context
+        context = self.context
         said = await flight.ask(plane.pool, context, plane.settings.token)
-        if said is None or table is None:
+        if said is None:
             return None
-        if flight.settled(table, context, said, self._markers, plane.markers.known):
+        if flight.settled(context, said, self._markers):
             return True
         if not await plane.markers.passed(flight.awaited(context, said), plane.limits.shadow_watermark):
             return False

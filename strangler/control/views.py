@@ -11,12 +11,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from strangler import conf
+from strangler.control.parity import flight as parity_flight
 from strangler.domain import tokens
 from strangler.problems import problem
-from strangler.sync import marker
 from strangler.sync import metrics as stream_metrics
 from strangler.sync import ownership as owners
-from strangler.sync.models import Outbox
 
 View = Callable[[HttpRequest], HttpResponse]
 AUDIENCE = "monolith"
@@ -59,13 +58,11 @@ def ownership(request: HttpRequest) -> HttpResponse:
 @require_GET
 @bearer
 def flight(request: HttpRequest) -> HttpResponse:
-    """``?context=payments`` → ``{position, waiting}``: whether rows wait for the service, and the position read after looking."""
+    """``?context=payments`` → ``{markers, waiting, position}``, see ``parity.flight``."""
     context = conf.estate().contexts.get(request.GET.get("context", ""))
     if context is None:
         return problem(404, "No such context", f"{request.GET.get('context', '')!r} is not declared in strangler.toml")
-    streams = (context.mirror_stream, context.copies_stream)
-    waiting = Outbox.objects.using(conf.setting("DATABASE")).filter(stream__in=streams).exists()
-    return JsonResponse({"waiting": waiting, "position": marker.position()})
+    return JsonResponse(parity_flight.look(context))
 
 
 @require_GET

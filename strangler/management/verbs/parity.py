@@ -19,6 +19,7 @@ from strangler.errors import Misuse
 from strangler.management import pairs, render
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Whole, verb
 
+HEAD: tuple[str, ...] = ("", "endpoint, field", "differ", "of", "share", "interval", "noise", "owner p50/p95", "service", "pairs")
 USAGE = "%(prog)s [CONTEXT | show ID | proposals [CONTEXT] | reset CONTEXT --why TEXT] [--json]"
 
 
@@ -75,9 +76,7 @@ def _shown(one: Report) -> list[Any]:
     more = [f"{count:,} {what}" for count, what in ((seen.in_flight, "in flight"), (seen.unjudged, "not judged")) if count]
     counted = f"{_percent(seen.rate)} of {seen.samples:,} samples equal ({_percent(seen.low)} to {_percent(seen.high)})"
     head = f"{render.heading(one.context)} {escape(', '.join([counted, *more]))}"
-    rows: list[tuple[str, ...]] = [
-        ("", "endpoint, field", "differ", "of", "share", "interval", "noise", "p50/p95 owner", "service", "pairs")
-    ]
+    rows = [HEAD]
     for endpoint in one.endpoints:
         rows += _rows(endpoint)
     last = [f"one pair side by side: strangler parity show {number}" for number in _first_pair(one)]

@@ -38,7 +38,7 @@ def as_json(value: object, status: int = 200) -> bytes:
 
 
 class Shadowed:
-    """Two sides in stage shadow. ``position`` and ``waiting``: what the monolith says of its outbox (``/_strangler/flight``)."""
+    """Two sides in stage shadow. ``position``, ``waiting`` and ``arrived``: what the monolith says (``/_strangler/flight``)."""
 
     def __init__(self, directory: Path, url: str, proxy: Proxy, monolith: Application, service: Application) -> None:
         self.directory, self.url, self.proxy, self.monolith, self.service = directory, url, proxy, monolith, service
@@ -54,15 +54,17 @@ class Shadowed:
             application.asked.clear()
         self.old: Answering = lambda asked: as_json({})
         self.service.handler = lambda asked: as_json({})
-        self.position, self.waiting = 0, False
+        self.position, self.waiting = self.marker, False
+        self.mark()
 
     def _monolith(self, asked: Asked) -> bytes:
         if asked.target.startswith("/_strangler/flight"):
-            return as_json({"position": self.position, "waiting": self.waiting})
+            markers = {} if self.waiting else {"payments": self.arrived}
+            return as_json({"markers": markers, "waiting": self.waiting, "position": self.position})
         return self.old(asked)
 
     def declare(self, settings, rules: str = "", noise: float = 0.0) -> None:
-        """Writes ``strangler.toml``, publishes, and waits until the proxy has it."""
+        """Writes ``strangler.toml``, publishes, and waits until the proxy has it; and the markers, which came before it."""
         from strangler.control import publish
         from strangler.control.models import Migration
 
@@ -81,7 +83,7 @@ class Shadowed:
 
     def mark(self) -> None:
         """A round ends that saw all that the monolith has."""
-        self.marker = max(self.marker, self.position) + 1
+        self.marker = self.arrived = max(self.marker, self.position) + 1
         self.redis.hset("strangler:markers", "payments", self.marker)
         self.redis.publish("strangler:markers", f"payments {self.marker}")
 

@@ -11,7 +11,7 @@ PATH, ENDPOINT = "/api/payments/17/", "GET /api/payments/<int:payment_id>/"
 OLD, NEW = as_json({"state": "captured"}), as_json({"state": "pending"})
 
 
-def test_a_row_that_arrives_with_the_watermark_was_in_flight(shadowed: Shadowed) -> None:
+def test_p29_a_row_that_arrives_with_the_watermark_was_in_flight(shadowed: Shadowed) -> None:
     shadowed.unsettle()
     arrived = threading.Event()
     shadowed.old = lambda asked: OLD
@@ -25,7 +25,7 @@ def test_a_row_that_arrives_with_the_watermark_was_in_flight(shadowed: Shadowed)
     assert (found.in_flight, found.samples, dict(found.unjudged)) == (1, 0, {})
 
 
-def test_what_still_differs_behind_the_watermark_is_different(shadowed: Shadowed) -> None:
+def test_p29_what_still_differs_behind_the_watermark_is_different(shadowed: Shadowed) -> None:
     shadowed.unsettle()
     shadowed.old, shadowed.service.handler = (lambda asked: OLD), (lambda asked: NEW)
     shadowed.ask(PATH)
@@ -44,10 +44,9 @@ def test_a_watermark_that_does_not_come_leaves_it_unjudged(shadowed: Shadowed) -
     assert (found.in_flight, found.samples, dict(found.unjudged)) == (0, 0, {"stale": 1})
 
 
-def test_a_round_that_nobody_heard_of_yet_is_waited_for_though_no_pointer_waits(shadowed: Shadowed) -> None:
+def test_p29_a_round_that_nobody_heard_of_yet_is_waited_for_though_no_pointer_waits(shadowed: Shadowed) -> None:
     """The relay has deleted the pointers and not yet published its marker."""
-    shadowed.mark()
-    shadowed.position = shadowed.marker + 1
+    shadowed.arrived = shadowed.position = shadowed.marker + 1
     arrived = threading.Event()
     shadowed.old = lambda asked: OLD
     shadowed.service.handler = lambda asked: OLD if arrived.is_set() else NEW
@@ -58,7 +57,7 @@ def test_a_round_that_nobody_heard_of_yet_is_waited_for_though_no_pointer_waits(
     assert shadowed.counted(1)[ENDPOINT].in_flight == 1
 
 
-def test_where_nothing_is_in_flight_a_fault_that_comes_and_goes_is_one(shadowed: Shadowed) -> None:
+def test_p29_where_nothing_is_in_flight_a_fault_that_comes_and_goes_is_one(shadowed: Shadowed) -> None:
     """Asked again it would be gone, and would be taken for a row in flight."""
     answers = [NEW, OLD, OLD]
     shadowed.old, shadowed.service.handler = (lambda asked: OLD), (lambda asked: answers.pop(0))
