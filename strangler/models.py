@@ -1,6 +1,7 @@
 """Where Django looks for the models of the app ``strangler``."""
 
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
+from strangler.control.parity.models import ParityBucket, ParityPair, ParityProxy, ParityShape
 from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Shape, Stream, Subscription
 
 __all__ = [
@@ -11,6 +12,10 @@ __all__ = [
     "Operation",
     "Outbox",
     "Ownership",
+    "ParityBucket",
+    "ParityPair",
+    "ParityProxy",
+    "ParityShape",
     "Quarantine",
     "Receipt",
     "Round",

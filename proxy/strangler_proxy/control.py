@@ -81,7 +81,7 @@ class Control:
                 await self._poll(redis)
             self._plane.credentials.redis = self._plane.limiter.redis = redis
             self._plane.touched.set()
-            works = (self._listen(redis, pubsub), self._acknowledge(redis), self._beat(redis))
+            works = (self._listen(redis, pubsub), self._acknowledge(redis), self._beat(redis), self._report(redis))
             tasks = [asyncio.create_task(work) for work in works]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -144,11 +144,16 @@ class Control:
             await pipe.execute()
         self._predecessors = ()
 
+    async def _report(self, redis: Redis) -> None:
+        """What the parallel run found."""
+        await self._plane.reports.run(redis, self.identity)
+
     async def leave(self) -> None:
         """A worker that stops cleanly takes its field along, so that nobody waits for its acknowledgement."""
         redis = Redis.from_url(self._plane.settings.redis, socket_connect_timeout=0.5, socket_timeout=0.5)
         try:
             await redis.hdel(PROXIES, self.identity)
+            await self._plane.reports.flush(redis, self.identity)
         except _TROUBLE as error:
             event("control.not_left", reason=error)
         finally:

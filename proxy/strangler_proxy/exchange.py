@@ -42,7 +42,9 @@ class Exchange(Dispatching):
         if not self.body_done or self._plane.draining:
             self.closes = True
         if way.shadowed and not self._body_size:
-            self._shadow = self._plane.shadow.sample(self.request, way.decision, connection, self._known or NOWHERE)
+            self._shadow = self._plane.shadow.sample(
+                self.request, way.decision, connection, self._known or NOWHERE, self._started
+            )
         extra = self._after_write(connection) if head.position else b""
         if self._cookie:
             extra += forwarding.own_cookie(self._cookie)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from strangler.domain.decision import Decision, Why
 from strangler.domain.stages import Side
 from strangler.domain.table import RouteTable
-from strangler_proxy import nested
+from strangler_proxy import grammar, nested
 from strangler_proxy.headers import OWN_COOKIE
 from strangler_proxy.request import Request
 from strangler_proxy.response import BODILESS, Head
@@ -70,13 +70,24 @@ def _host_line(request: Request, decision: Decision) -> bytes:
     return b"Host: %b\r\n" % (request.asked or (decision.urls[0].partition("://")[2] or "localhost").encode())
 
 
+CONDITIONS = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range"))
+
+
+def is_conditional(request: Request) -> bool:
+    """Whether the answer may be less than the whole, by what the client has already."""
+    lower = request.fields.kept.lower()
+    return b"\nif-" in lower or b"\nrange:" in lower
+
+
 def copy_head(request: Request, way: Way, identity: bytes) -> bytes:
-    """The head of a shadow copy: as the original's, marked as a copy, with the service's stamp and the identity."""
-    fields = request.fields
+    """The head of a copy: as the original's, marked as a copy, with a side's stamp and the identity, always for the whole."""
+    fields, kept = request.fields, request.fields.kept
+    if is_conditional(request):
+        kept = grammar.block(grammar.without_named(grammar.lines(kept), CONDITIONS))
     return b"%b %b HTTP/1.1%b%b%bX-Forwarded-Host: %b\r\nX-Request-ID: %b\r\nX-Strangler-Shadow: 1\r\n%b\r\n" % (
         request.verb,
         request.target,
-        fields.kept,
+        kept,
         b"" if fields.hosts else _host_line(request, way.decision),
         request.forwarded,
         request.host,

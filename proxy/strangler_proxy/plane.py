@@ -27,6 +27,7 @@ from strangler_proxy.markers import Markers
 from strangler_proxy.metrics import Metrics
 from strangler_proxy.pool import Pool
 from strangler_proxy.positions import CredentialPositions
+from strangler_proxy.reports import Reports
 from strangler_proxy.request import Request
 from strangler_proxy.routing import Router, Way
 from strangler_proxy.server import ClientConnection
@@ -88,6 +89,7 @@ class Plane:
         self.identities = Identities(self)
         self._inherited: tuple[str, ...] = ()
         self.shadow = Shadow(self)
+        self.reports = Reports(self.metrics, wanted=bool(settings.redis))
         self.tunnels: set[Tunnel] = set()
         self.admission = Admission(self)
         self._request_prefix = f"{os.getpid():x}-{os.urandom(6).hex()}-".encode()

@@ -42,6 +42,7 @@ class Limits:
     waiting_per_target: int = 1024
     queue: float = 10.0
     shadow_copies: int = 16
+    shadow_watermark: float = 3.0
     header_time: float = 10.0
     keep_alive: float = 75.0
     body_idle: float = 30.0

@@ -1,22 +1,28 @@
-"""Copies of reads to the service that is not live yet, after the user has the answer; both answers go to a comparer.
+"""The parallel run, as far as it is the proxy's: reads that are answered by the owner and, afterwards, by the service too.
 
 The user's answer never waits for a copy and never suffers from one: copies are bounded in number and time, and what does not
 fit is dropped and counted. Only GET and HEAD without a body, never what a rule declares as writing.
+
+Bodies are not compared here. Equal by status, headers and digest is a count; anything else is a pair that the engine judges.
+Before it goes there it is made sure that nothing was in flight: the owner is asked once more, so that the engine sees what the
+owner did not answer twice alike, and where a row may have been on its way (see ``flight``) both sides are asked again after the
+watermark has passed. A share of samples asks the owner twice in any case: from these, and from no others, noise is learned.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+import time
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from strangler.domain.decision import Access, ContextState, Decision
 from strangler.domain.freshness import Positions, unmet
 from strangler.domain.stages import Side, Stage
 from strangler.domain.table import until_fresh
-from strangler_proxy import forwarding
+from strangler_proxy import asking, flight, forwarding
+from strangler_proxy.answers import Answer, Recorder, TooLarge
 from strangler_proxy.identity import Unidentified
 from strangler_proxy.request import Request
 
@@ -24,145 +30,103 @@ if TYPE_CHECKING:
     from strangler_proxy.plane import Plane
     from strangler_proxy.upstream import UpstreamConnection
 
-KEPT_BODY = 256 * 1024
-_WITHIN = 5.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """``body`` is None where it was too large to keep; the digest (SHA-256) is always of the whole."""
-
-    status: int
-    content_type: bytes
-    digest: bytes
-    length: int
-    body: bytes | None
-
-
-class Comparer(Protocol):
-    """Judges a pair of answers to the same request; True means equal."""
-
-    def __call__(self, request: Request, monolith: Answer, service: Answer) -> bool: ...
-
-
-def same_status_and_body(request: Request, monolith: Answer, service: Answer) -> bool:
-    """The comparer of this stage of the product: status and digest."""
-    return monolith.status == service.status and monolith.digest == service.digest
-
-
-class _Recorder:
-    """Takes an answer in pieces."""
-
-    __slots__ = ("_body", "_content_type", "_hash", "_length", "_status")
-
-    def __init__(self, connection: UpstreamConnection) -> None:
-        self._status = connection.head.status
-        self._content_type = connection.head.get(b"content-type")
-        self._hash = hashlib.sha256()
-        self._length = 0
-        self._body: bytearray | None = bytearray()
-
-    def add(self, data: bytes) -> None:
-        self._hash.update(data)
-        self._length += len(data)
-        if self._body is not None:
-            self._body += data
-            if len(self._body) > KEPT_BODY:
-                self._body = None
-
-    def answer(self) -> Answer:
-        body = None if self._body is None else bytes(self._body)
-        return Answer(self._status, self._content_type, self._hash.digest(), self._length, body)
+_LONGEST_TARGET = 2048
 
 
 class Copy:
-    """One read that was sampled: while its answer passes, then as the sink of the service's answer."""
+    """One read that was sampled: while its answer passes, then as what becomes of it."""
 
-    def __init__(self, request: Request, context: ContextState, decision: Decision, connection: UpstreamConnection) -> None:
+    def __init__(
+        self, request: Request, decision: Decision, connection: UpstreamConnection, seconds: float, markers: dict[str, int]
+    ) -> None:
+        context = decision.context
+        assert context is not None
         self.request, self.context, self.decision = request, context, decision
-        self._original = _Recorder(connection)
-        self._service: _Recorder | None = None
-        self._done: asyncio.Future[bool] | None = None
+        self.noisy = random.random() < context.shadow_noise
+        self._markers = markers
+        self._original: Recorder | None = None
+        if not forwarding.is_conditional(request):
+            self._original = Recorder(connection.head, seconds)
+        self.answers: dict[str, Answer] = {}
+        self.settled: bool | None = None
 
     def original(self, data: bytes) -> None:
-        self._original.add(data)
+        if self._original is not None:
+            self._original.add(data)
 
-    async def run(self, plane: Plane) -> tuple[Answer, Answer]:
-        """Sends the copy. Raises ``OSError``, ``TimeoutError`` or ``Unidentified``."""
-        loop = asyncio.get_running_loop()
-        self._done = loop.create_future()
-        decision = self.decision._replace(side=Side.SERVICE, urls=self.context.service, epoch=self.context.epoch)
-        connection = None
+    async def run(self, plane: Plane) -> str:
+        """The outcome. Raises what ``asking.ask`` raises for the service."""
+        answers = self.answers
+        original = self._original.answer() if self._original is not None else await self._ask(plane, Side.MONOLITH)
+        answers["old"] = original
+        if self.noisy:
+            answers["new"], _ = await asyncio.gather(self._ask(plane, Side.SERVICE), self._ask_owner(plane, "again"))
+        else:
+            answers["new"] = await self._ask(plane, Side.SERVICE)
+        if answers["new"].same(original):
+            return "equal"
+        if "again" in answers or await self._ask_owner(plane, "again"):
+            self.settled = await self._settle(plane)
+        return "different"
+
+    async def _ask(self, plane: Plane, side: Side) -> Answer:
+        return await asking.ask(plane, self.request, self.decision, side)
+
+    async def _ask_owner(self, plane: Plane, name: str) -> bool:
+        """Whether it answered; that it did not is no fault of the service."""
         try:
-            async with asyncio.timeout(_WITHIN):
-                identity = await plane.identities.of_copy(self.request, self.context) if self.context.identity else b""
-                head = forwarding.copy_head(self.request, plane.router.way(decision), identity)
-                connection = await plane.pool.order(self.context.service)[0].acquire()
-                connection.begin(self, head, head_only=self.request.method == "HEAD", deadline=0.0)
-                connection.sent()
-                complete = await self._done
-        except BaseException:
-            if connection is not None and not self._done.done():
-                connection.abort()
-            raise
-        if not complete or self._service is None:
-            raise ConnectionResetError("the service broke its answer off")
-        return self._original.answer(), self._service.answer()
+            self.answers[name] = await self._ask(plane, Side.MONOLITH)
+        except (OSError, TimeoutError, TooLarge):
+            return False
+        return True
 
-    def upstream_interim(self, connection: UpstreamConnection) -> None: ...
-
-    def upstream_head(self, connection: UpstreamConnection) -> None:
-        self._service = _Recorder(connection)
-
-    def upstream_body(self, data: bytes) -> None:
-        if self._service is not None:
-            self._service.add(data)
-
-    def upstream_flush(self) -> None: ...
-
-    def upstream_end(self, trailers: bytes) -> None:
-        if self._done is not None and not self._done.done():
-            self._done.set_result(True)
-
-    def upstream_lost(self, began: bool, reused: bool) -> None:
-        if self._done is not None and not self._done.done():
-            self._done.set_result(False)
-
-    def upstream_switched(self, connection: UpstreamConnection, rest: bytes) -> None: ...
-
-    def upstream_timeout(self, connection: UpstreamConnection) -> None:
-        connection.abort()
-        self.upstream_lost(True, False)
-
-    def upstream_full(self, full: bool) -> None: ...
+    async def _settle(self, plane: Plane) -> bool | None:
+        """Whether it is sure that nothing was in flight, if need be by asking again later. None: nobody could say."""
+        context = self.context
+        said = await flight.ask(plane.pool, context, plane.settings.token)
+        if said is None:
+            return None
+        if flight.settled(context, said, self._markers):
+            return True
+        if not await plane.markers.passed(flight.awaited(context, said), plane.limits.shadow_watermark):
+            return False
+        later = await self._ask(plane, Side.SERVICE)
+        if not await self._ask_owner(plane, "old later"):
+            return False
+        self.answers["new later"] = later
+        return True
 
 
 class Shadow:
-    def __init__(self, plane: Plane, comparer: Comparer = same_status_and_body) -> None:
-        self._plane, self._comparer = plane, comparer
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
         self._running: set[asyncio.Task[None]] = set()
 
-    def sample(self, request: Request, decision: Decision, connection: UpstreamConnection, known: Positions) -> Copy | None:
-        """A copy to be made of this read, if its context is watched, it is safe, and chance wants it."""
+    def sample(
+        self, request: Request, decision: Decision, connection: UpstreamConnection, known: Positions, started: float
+    ) -> Copy | None:
+        """A copy to be made of this read, if its context is watched, it is safe, and chance wants it.
+
+        ``started``: when it came, on ``perf_counter``.
+        """
         context = decision.context
-        if context is None or context.shadow_share <= 0.0 or context.stage not in (Stage.SHADOW, Stage.CANARY):
+        if context is None or random.random() >= context.shadow_share or context.stage not in (Stage.SHADOW, Stage.CANARY):
             return None
         if decision.side is not Side.MONOLITH or decision.access is not Access.READ or request.method not in ("GET", "HEAD"):
             return None
-        if random.random() >= context.shadow_share:
+        plane = self._plane
+        if plane.reports.full or len(self._running) >= plane.limits.shadow_copies:
+            plane.reports.lose(context.name)
             return None
-        if unmet(until_fresh(context, known), self._plane.markers.known):
-            self._plane.metrics.shadow.add(context.name, "stale")
+        if unmet(until_fresh(context, known), plane.markers.known):
+            self._tell(request, context, "stale")
             return None
-        if len(self._running) >= self._plane.limits.shadow_copies:
-            self._plane.metrics.shadow.add(context.name, "dropped")
-            return None
-        return Copy(request, context, decision, connection)
+        return Copy(request, decision, connection, perf_counter() - started, dict(plane.markers.known))
 
     def submit(self, copy: Copy) -> None:
         """The user has the answer: now the copy may leave."""
         if len(self._running) >= self._plane.limits.shadow_copies:
-            self._plane.metrics.shadow.add(copy.context.name, "dropped")
+            self._plane.reports.lose(copy.context.name)
             return
         task = self._plane.loop.create_task(self._compare(copy))
         self._running.add(task)
@@ -172,12 +136,32 @@ class Shadow:
         """An error in here, whatever it is, ends in a counter."""
         outcome = "failed"
         try:
-            monolith, service = await copy.run(self._plane)
-            outcome = "equal" if self._comparer(copy.request, monolith, service) else "different"
+            outcome = await copy.run(self._plane)
         except Unidentified:
             outcome = "unidentified"
         except (OSError, TimeoutError):
             outcome = "unreachable"
+        except TooLarge:
+            outcome = "large"
         except Exception as error:
             self._plane.unexpected(error)
-        self._plane.metrics.shadow.add(copy.context.name, outcome)
+        self._tell(copy.request, copy.context, outcome, copy)
+
+    def _tell(self, request: Request, context: ContextState, outcome: str, copy: Copy | None = None) -> None:
+        """Counts it here, and tells the engine. Of the request only method and target go there."""
+        self._plane.metrics.shadow.add(context.name, outcome)
+        said: dict[str, Any] = {
+            "method": request.method,
+            "target": request.target[:_LONGEST_TARGET].decode("latin-1"),
+            "outcome": outcome,
+            "at": round(time.time(), 3),
+        }
+        answers = copy.answers if copy is not None else {}
+        if "old" in answers and "new" in answers:
+            said["ms"] = [round(answers["old"].ms, 2), round(answers["new"].ms, 2)]
+        if copy is not None and copy.noisy and "again" in answers:
+            said["noise"] = True
+        if copy is not None and outcome == "different":
+            said["settled"] = copy.settled
+        noisy = "again" in answers and not answers["again"].same(answers["old"])
+        self._plane.reports.add(context.name, said, answers if noisy or outcome == "different" else None)

@@ -76,7 +76,7 @@ def _context(
             "copies": context.copies_stream if context.read_copies else None,
             "reverse": context.reverse_stream,
         },
-        "shadow": {"share": context.shadow_share},
+        "shadow": {"share": context.shadow_share, "noise": context.shadow_noise},
         "health": context.health,
         "hold": parked.get("hold"),
         "pause": parked.get("pause"),

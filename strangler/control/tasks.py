@@ -11,6 +11,7 @@ from celery.signals import worker_ready
 
 from strangler import conf
 from strangler.control import engine, publish, reconcile, retreat
+from strangler.control.parity import drain as parity
 from strangler.errors import LostLease, StranglerError
 from strangler.sync import budget, follow, ownership
 from strangler.sync import tasks as streams
@@ -55,6 +56,7 @@ def _parts() -> list[Callable[[], object]]:
         streams.floor,
         follow.now_and_then,
         streams.sample,
+        parity.drain,
     ]
 
 

@@ -6,6 +6,7 @@ from strangler.control import identity, views
 
 urlpatterns = [
     path("ownership", views.ownership, name="strangler-ownership"),
+    path("flight", views.flight, name="strangler-flight"),
     path("identity", identity.identity, name="strangler-identity"),
     path("metrics", views.metrics, name="strangler-metrics"),
     path("livez", views.livez, name="strangler-livez"),

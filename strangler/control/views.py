@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from strangler import conf
+from strangler.control.parity import flight as parity_flight
 from strangler.domain import tokens
 from strangler.problems import problem
 from strangler.sync import metrics as stream_metrics
@@ -52,6 +53,16 @@ def ownership(request: HttpRequest) -> HttpResponse:
         return problem(404, "No such context", f"{name!r} is not declared in strangler.toml")
     record = owners.get(name)
     return JsonResponse({"context": name, "epoch": record.epoch, "owner": record.owner, "operation": record.operation})
+
+
+@require_GET
+@bearer
+def flight(request: HttpRequest) -> HttpResponse:
+    """``?context=payments`` → ``{markers, waiting, position}``, see ``parity.flight``."""
+    context = conf.estate().contexts.get(request.GET.get("context", ""))
+    if context is None:
+        return problem(404, "No such context", f"{request.GET.get('context', '')!r} is not declared in strangler.toml")
+    return JsonResponse(parity_flight.look(context))
 
 
 @require_GET

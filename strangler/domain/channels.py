@@ -5,3 +5,5 @@ MARKERS = "strangler:markers"  # hash: stream → marker; channel: "stream marke
 PROXIES = "strangler:proxies"  # hash: worker of a proxy → its report as JSON
 ACKS = "strangler:acks"  # channel: the same reports
 WORKERS = "strangler:workers"  # hash: Celery worker → its report as JSON; channel: the same
+PARITY = "strangler:parity"  # stream: batches of samples of a parallel run, see ``strangler_proxy.reports``
+PARITY_BYTES = "strangler:parity:bytes"  # key: what that stream holds

@@ -55,6 +55,8 @@ class ContextState:
     """Whether the service is told who asks, by a signed header."""
     streams: Streams = Streams()
     shadow_share: float = 0.0
+    shadow_noise: float = 0.0
+    """Of the copies, the share that asks the owner twice."""
     hold: Hold | None = None
     health: str = ""
     """The service's health page, for active checks. None: a connection is all that is tried."""

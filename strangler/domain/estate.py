@@ -6,12 +6,14 @@ key, what is wrong and the fix, so that Django's system checks, the CLI and the 
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from strangler.domain import ratelimit
+from strangler.domain.parity.rules import How, Rule
 from strangler.domain.ratelimit import Limit
 from strangler.domain.snapshot import PAGE
 
@@ -109,6 +111,10 @@ class Context:
     """The service is told who asks; one that reads the monolith's sessions itself need not be."""
     health: str = ""
     shadow_share: float = 0.1
+    shadow_noise: float = 0.1
+    """Of the samples, the share that asks the owner twice: from these noise is learned."""
+    parity: tuple[Rule, ...] = ()
+    """What of a comparison is let be, or read as the same value; each with reason and author."""
     receivers: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = Gates()
     ramp: Ramp = Ramp()
@@ -258,7 +264,7 @@ class _Reader:
     def context(self, name: str, raw: Mapping[str, Any]) -> Context:
         key = f"contexts.{name}"
         known = {"apps", "routes", "also_written_by", "read_copies", "not_mirrored", "service", "receivers", "gates", "ramp"}
-        known |= {"shadow", "outbox"}
+        known |= {"shadow", "outbox", "parity"}
         self.unknown(raw, known, key)
         apps = self.strings(raw, "apps", key)
         if not apps:
@@ -280,7 +286,7 @@ class _Reader:
             self.problem(47, f"{key}.service.transport", f"is {transport!r}", hint)
             transport = "http"
         shadow = self.table(raw, "shadow", f"{key}.shadow")
-        self.unknown(shadow, {"share"}, f"{key}.shadow")
+        self.unknown(shadow, {"share", "noise"}, f"{key}.shadow")
         receivers = self.table(raw, "receivers", f"{key}.receivers")
         for receiver, where in receivers.items():
             if where not in ("service", "monolith", "drop"):
@@ -298,11 +304,51 @@ class _Reader:
             identity=self.flag(service, "identity", f"{key}.service", True),
             health=self.page(service, f"{key}.service"),
             shadow_share=self.number(shadow, "share", f"{key}.shadow", 0.1, 0, 1),
+            shadow_noise=self.number(shadow, "noise", f"{key}.shadow", 0.1, 0, 1),
+            parity=self.parity(raw, f"{key}.parity"),
             receivers=dict(receivers),
             gates=self.gates(raw, f"{key}.gates"),
             ramp=self.ramp(raw, f"{key}.ramp"),
             outbox=self.budget(raw, f"{key}.outbox"),
         )
+
+    def parity(self, context: Mapping[str, Any], key: str) -> tuple[Rule, ...]:
+        listed = context.get("parity", [])
+        if not isinstance(listed, list):
+            self.problem(70, key, f"is {listed!r}, not a list of rules", f"Write each as [[{key}]].")
+            return ()
+        rules = [self.rule(item, f"{key}[{index}]") for index, item in enumerate(listed)]
+        return tuple(rule for rule in rules if rule)
+
+    def rule(self, raw: Any, key: str) -> Rule | None:
+        """One rule of comparison; half of one would let more be than was meant, so it is whole or none."""
+        if not isinstance(raw, Mapping):
+            self.problem(70, key, f"is {raw!r}, not a table", 'Write endpoint = "…", field = "…", how = "…", reason = "…".')
+            return None
+        self.unknown(raw, {"endpoint", "field", "how", "reason", "author", "expires"}, key)
+        before = len(self.problems)
+        for name in ("endpoint", "field", "reason", "author"):
+            if not isinstance(raw.get(name), str) or not raw[name].strip():
+                said = f"is {raw[name]!r}" if name in raw else "is missing"
+                self.problem(71, f"{key}.{name}", said, f'Write {name} = "…"; `strangler parity proposals` shows whole rules.')
+        how = raw.get("how")
+        if how not in list(How):
+            self.problem(72, f"{key}.how", f"is {how!r}", f"It is one of {', '.join(How)}.")
+        expires = self.moment(raw.get("expires"), f"{key}.expires")
+        if len(self.problems) > before:
+            return None
+        return Rule(raw["endpoint"], raw["field"], How(str(how)), raw["reason"], raw["author"], expires)
+
+    def moment(self, value: Any, key: str) -> dt.datetime | None:
+        """A date of TOML, at the end of which it is over, in UTC; or a moment with its offset."""
+        if value is None:
+            return None
+        if isinstance(value, dt.datetime) and value.tzinfo is not None:
+            return value
+        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            return dt.datetime.combine(value, dt.time.max, dt.UTC)
+        self.problem(73, key, f"is {value!r}, not a date", "Write expires = 2027-03-31, without quotes.")
+        return None
 
     def copies(self, raw: Mapping[str, Any], key: str) -> tuple[ReadCopy, ...]:
         found = []

@@ -252,6 +252,7 @@ def _context(name: str, raw: Any) -> ContextState:
         identity=snapshot.flag(body.get("identity", False), f"{place}.identity"),
         streams=_streams(body.get("streams") or {}, f"{place}.streams"),
         shadow_share=snapshot.number(shadow.get("share", 0.0), f"{place}.shadow.share", 0, 1),
+        shadow_noise=snapshot.number(shadow.get("noise", 0.0), f"{place}.shadow.noise", 0, 1),
         hold=_hold(body.get("hold"), f"{place}.hold"),
         health=snapshot.page(body.get("health"), f"{place}.health"),
     )

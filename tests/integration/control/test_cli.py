@@ -30,6 +30,7 @@ VERBS = (
     "reconcile",
     "publish",
     "override",
+    "parity",
     "sync status",
     "sync install",
     "sync backfill",

@@ -27,9 +27,10 @@ def test_the_owner_is_told_to_who_holds_the_secret(valkey, settings) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer x.y.z"}])
 def test_without_a_good_token_it_is_401(valkey, headers: dict[str, str]) -> None:
-    answer = Client(headers=headers).get("/ownership?context=payments")
-    assert answer.status_code == 401
-    assert answer["Content-Type"] == "application/problem+json"
+    for path in ("/ownership?context=payments", "/flight?context=payments"):
+        answer = Client(headers=headers).get(path)
+        assert answer.status_code == 401
+        assert answer["Content-Type"] == "application/problem+json"
 
 
 def test_a_token_for_a_service_or_of_another_secret_is_401(valkey, settings) -> None:
@@ -40,6 +41,7 @@ def test_a_token_for_a_service_or_of_another_secret_is_401(valkey, settings) -> 
 def test_an_unknown_context_is_404_and_a_write_405(valkey, settings) -> None:
     client = Client(headers=bearer(settings))
     assert client.get("/ownership?context=nothing").status_code == 404
+    assert client.get("/flight?context=nothing").status_code == 404
     assert client.put("/ownership").status_code == 405
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strangler.domain.estate import parse, seconds
+from strangler.domain.parity.rules import How
 from strangler.domain.ratelimit import Limit
 
 GOOD = """
@@ -138,6 +140,44 @@ def test_a_wrong_limit_is_named_with_its_fix(wrong: str, said: str) -> None:
     assert found[0].startswith(f"contexts.payments.routes[0].{said}")
 
 
+RULE = """
+[[contexts.payments.parity]]
+endpoint = "GET /api/payments/*"
+field = "body $.at"
+how = "ignore"
+reason = "the service stamps it anew"
+author = "ada"
+expires = 2027-03-31
+"""
+
+
+def test_a_rule_of_comparison_holds_to_the_end_of_its_last_day() -> None:
+    estate, wrong = parse(tomllib.loads(GOOD + RULE))
+    assert wrong == []
+    (rule,) = estate.contexts["payments"].parity
+    assert (rule.field, rule.how, rule.author) == ("body $.at", How.IGNORE, "ada")
+    assert rule.expires == dt.datetime(2027, 3, 31, 23, 59, 59, 999999, dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('how = "ignore"', 'how = "guess"'), "[0].how: is 'guess' (strangler.E072)"),
+        (('how = "ignore"', 'how = ["ignore"]'), "[0].how: is ['ignore'] (strangler.E072)"),
+        (('author = "ada"', ""), "[0].author: is missing (strangler.E071)"),
+        (('reason = "the service stamps it anew"', "reason = 3"), "[0].reason: is 3 (strangler.E071)"),
+        (("2027-03-31", '"soon"'), "[0].expires: is 'soon', not a date (strangler.E073)"),
+        (("2027-03-31", "2027-03-31T00:00:00"), "[0].expires: is datetime"),
+        (('author = "ada"', 'author = "ada"\nwho = "eve"'), "[0].who: is not a known key"),
+    ],
+)
+def test_a_rule_of_comparison_that_is_wrong_is_named_and_does_not_hold(change: tuple[str, str], said: str) -> None:
+    estate, wrong = parse(tomllib.loads(GOOD + RULE.replace(*change)))
+    (problem,) = map(str, wrong)
+    assert problem.startswith(f"contexts.payments.parity{said}")
+    assert len(estate.contexts["payments"].parity) == ("known" in problem)
+
+
 def test_an_app_has_one_context_and_platform_is_implicit() -> None:
     text = '[contexts.a]\napps = ["x"]\n[contexts.platform]\napps = ["x"]\n'
     found = "\n".join(problems(text))
@@ -150,7 +190,8 @@ json_like = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=10,
 )
-KNOWN = ["apps", "routes", "service", "ramp", "gates", "shadow", "receivers", "read_copies", "also_written_by", "outbox"]
+KNOWN = ["apps", "routes", "service", "ramp", "gates", "shadow", "receivers", "read_copies", "also_written_by"]
+KNOWN += ["outbox", "parity"]
 
 
 @given(st.dictionaries(st.sampled_from(KNOWN), json_like))
