@@ -5,3 +5,6 @@ MARKERS = "strangler:markers"  # hash: stream → marker; channel: "stream marke
 PROXIES = "strangler:proxies"  # hash: worker of a proxy → its report as JSON
 ACKS = "strangler:acks"  # channel: the same reports
 WORKERS = "strangler:workers"  # hash: Celery worker → its report as JSON; channel: the same
+SERVED = "strangler:served:"  # + minute since 1970: hash: worker of a proxy → what it served in it, as JSON; for a day
+SERVED_S = 86_400.0
+COMPARED = "compared"  # in such a report beside the sides: pairs of answers, and those that differ

@@ -57,9 +57,7 @@ def errors(context: str, service: ServedSeen, monolith: ServedSeen, *, allowed: 
     return gate.passes(observed, f"{percent(found)} {against}")
 
 
-def latency(
-    context: str, service: ServedSeen, monolith: ServedSeen, *, ratio: float, slack_ms: float, least: int
-) -> Verdict:
+def latency(context: str, service: ServedSeen, monolith: ServedSeen, *, ratio: float, slack_ms: float, least: int) -> Verdict:
     """The time that 95 of 100 reads stay below, of the service against the monolith. Up to ``slack_ms`` more is no matter."""
     gate = _Gate("latency", f"p95 ≤ {ratio:g} × monolith, or {slack_ms:g} ms more, of {least:,} reads")
     if not service.requests:
@@ -75,7 +73,9 @@ def latency(
     said = f"95 of 100 reads take the service up to {found:.0f} ms, {_against(monolith, f'{known:.0f} ms')}"
     low = 1000 * confidence.quantile_bounds(service.times, service.bounds, QUANTILE)[0]
     high = 1000 * confidence.quantile_bounds(monolith.times, monolith.bounds, QUANTILE)[1]
-    if service.requests >= max(least, CERTAIN) and low > max(ratio * high, high + slack_ms):
+    if min(service.requests, monolith.requests) < CERTAIN:
+        return gate.passes(observed, f"{said}; fewer than {CERTAIN} show no more")
+    if low > max(ratio * high, high + slack_ms):
         return gate.fails(observed, said)
     if found > max(ratio * known, known + slack_ms):
         return gate.unknown(observed, f"{said}, too few to be sure; {_wait(service.requests, 'reads', service.per_s)}")
@@ -97,7 +97,7 @@ def percent(share: float) -> str:
 def duration(seconds: float) -> str:
     """``240`` → ``4 min``, never less than a second."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 1.5 * size or (seconds >= size and not seconds % size):
+        if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(1.0, seconds):.0f} s"
 
@@ -143,9 +143,10 @@ def _needs(context: str, least: int, have: int, what: str, per_s: float, window_
     if per_s * window_s >= least:
         return said
     window = "parity_window" if setting == "min_samples" else "window"
+    come = f"at this rate only {per_s * window_s:,.0f} come in {duration(window_s)}"
     return (
-        f"needs {least - have:,} more {what}, but at this rate only {per_s * window_s:,.0f} come in {duration(window_s)}: wait for"
-        f" more traffic, or set {setting} or {window} below contexts.{context}.gates"
+        f"needs {least - have:,} more {what}, but {come}: wait for more traffic,"
+        f" or set {setting} or {window} below contexts.{context}.gates"
     )
 
 
