@@ -40,6 +40,7 @@ OLDEST_HOLDER = """
 HANDOVER_FRESH_S = 1.0  # what changed since is compared while writes are parked, so it should be little
 TRY_AGAIN_FRESH_S = 30.0  # for a further try a moment later: what changed since is compared before writes are parked
 LOOK_AGAIN_S = 3.0
+ANEW = ("rollback", "parity reset")
 PAUSE_S = 0.05
 
 
@@ -112,7 +113,7 @@ class Observer:
             "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
             "ownership": lambda: self.ownership(at.stage.owner),
             "reverse mirror": lambda: self._steadily(self.context.reverse_stream, self.reverse_mirror),
-            "parity": lambda: self._shown("parity", self.parity),
+            "parity": lambda: self._shown("parity", lambda served: self.parity(served, over=at.percent == 100)),
             "errors": lambda: self._shown("errors", self.errors),
             "latency": lambda: self._shown("latency", self.latency),
         }
@@ -148,18 +149,25 @@ class Observer:
     # ---- live traffic ----------------------------------------------------------------------------------------------
 
     def _shown(self, name: str, look: Callable[[Served], Verdict]) -> Verdict:
-        """What traffic showed since the last way back, after which everything is judged anew."""
-        back = Receipt.objects.using(conf.setting("DATABASE")).filter(context=self.context.name, verb="rollback", outcome=DONE)
-        newest = back.order_by("-id").values_list("at", flat=True).first()
+        """What traffic showed since the last way back, or since the service was deployed anew: then everything is judged anew."""
+        done = Receipt.objects.using(conf.setting("DATABASE")).filter(context=self.context.name, outcome=DONE)
+        newest = done.filter(verb__in=ANEW).order_by("-id").values_list("at", flat=True).first()
         try:
             return look(Served(self.proxies.client, self.context.name, since=newest.timestamp() if newest else 0.0))
         except StranglerError as error:
             return Verdict(name, gates.State.UNKNOWN, "unknown", "live traffic", str(error))
 
-    def parity(self, served: Served) -> Verdict:
+    def parity(self, served: Served, *, over: bool) -> Verdict:
         limits = self.context.gates
-        seen = served.compared(limits.parity_window_s, self.context.shadow_share)
-        return traffic.parity(self.context.name, seen, threshold=limits.parity, least=limits.min_samples)
+        return traffic.parity(
+            self.context.name,
+            served.compared(limits.parity_window_s),
+            threshold=limits.parity,
+            least=limits.min_samples,
+            share=self.context.shadow_share,
+            window_s=limits.parity_window_s,
+            over=over,
+        )
 
     def errors(self, served: Served) -> Verdict:
         limits = self.context.gates

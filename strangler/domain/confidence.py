@@ -7,7 +7,7 @@ https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8%3C873::AID-SIM779%3E3.0.CO
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, sqrt
+from math import sqrt
 
 Z = 2.326  # 99 % on one side
 
@@ -35,11 +35,6 @@ def excess(count: int, of: int, base: int, base_of: int, z: float = Z) -> Interv
         found - known - sqrt((found - low) ** 2 + (base_high - known) ** 2),
         found - known + sqrt((high - found) ** 2 + (known - base_low) ** 2),
     )
-
-
-def samples_to_tell(found: float, allowed: float, z: float = Z) -> int:
-    """How many it takes in all until a share of ``found`` is surely above ``allowed``."""
-    return ceil(z * z * max(found * (1 - found), allowed) / max(found - allowed, 1e-6) ** 2)
 
 
 def quantile(counts: Sequence[int], bounds: Sequence[float], q: float) -> float:

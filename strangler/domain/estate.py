@@ -354,11 +354,11 @@ class _Reader:
         try:
             found = seconds(str(raw[name])) if name in raw else default
         except ValueError as error:
-            self.problem(60, f"{key}.{name}", str(error), hint)
+            self.problem(80, f"{key}.{name}", str(error), hint)
             return default
         if 60 <= found <= 86_400:
             return found
-        self.problem(60, f"{key}.{name}", f"is {raw[name]!r}, out of reach", hint)
+        self.problem(80, f"{key}.{name}", f"is {raw[name]!r}, out of reach", hint)
         return default
 
     def budget(self, context: Mapping[str, Any], key: str) -> Budget:

@@ -74,22 +74,6 @@ class DriftSeen:
 
 
 @dataclass(frozen=True)
-class ParitySeen:
-    """What the parallel run found: pairs of answers that were compared, and those that differ.
-
-    Noise that was learned and rows still in flight are taken out before. ``per_s``: pairs a second, lately. ``share``: of the
-    reads that is copied. ``worst`` names endpoint and field that differ most. ``window_s``: how far back was looked.
-    """
-
-    samples: int
-    different: int
-    per_s: float = 0.0
-    share: float = 0.0
-    worst: str = ""
-    window_s: float = 86_400.0
-
-
-@dataclass(frozen=True)
 class ServedSeen:
     """Reads of a context that one side answered. ``times``: a histogram of their seconds with the upper ``bounds``.
 

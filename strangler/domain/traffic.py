@@ -9,57 +9,98 @@ More errors, or more differences, never turn a ``fail`` into anything better.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
 from strangler.domain import confidence
-from strangler.domain.gates import ParitySeen, ServedSeen, Verdict, _Gate
+from strangler.domain.gates import ServedSeen, Verdict, _Gate
 
 CERTAIN = 100  # requests come in bursts, and a burst is one event: fewer than this are no proof that the rest is as bad
 RUIN = 0.1  # surely more than this share is wrong: that needs no least number
 QUANTILE = 0.95
 
 
-def parity(context: str, seen: ParitySeen, *, threshold: float, least: int) -> Verdict:
-    """How often the service's answer equals the monolith's."""
-    gate, allowed = _Gate("parity", f"≥ {percent(threshold)} of {least:,} samples"), 1 - threshold
-    if not seen.samples:
-        return _nothing(gate, _no_samples(context, seen), least)
-    equal = 1 - seen.different / seen.samples
+class ParitySeen(Protocol):
+    """What the parallel run found: ``samples`` were judged, ``differing`` of them differ in more than noise and lag.
+
+    ``samples_per_s``: lately. ``worst`` names endpoint and field that differ most; empty where that is not known.
+    """
+
+    @property
+    def samples(self) -> int: ...
+    @property
+    def differing(self) -> int: ...
+    @property
+    def samples_per_s(self) -> float: ...
+    @property
+    def worst(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A ``ParitySeen`` that knows nothing of endpoints."""
+
+    samples: int
+    differing: int
+    samples_per_s: float = 0.0
+    worst: str = ""
+
+
+def parity(
+    context: str, seen: ParitySeen, *, threshold: float, least: int, share: float, window_s: float, over: bool = False
+) -> Verdict:
+    """How often the service's answer equals the monolith's. ``share`` of the reads is sampled, in the last ``window_s``.
+
+    ``over``: the service answers all reads itself, so that there is nothing left to sample; the step to here passed this gate.
+    """
+    gate, allowed = _Gate("parity", _wants(f"≥ {percent(threshold)}", least, "samples")), 1 - threshold
+    rate = seen.samples_per_s
+    if not seen.samples and not over:
+        return _nothing(gate, _no_samples(context, share, window_s), least)
+    equal = 1 - seen.differing / max(1, seen.samples)
     observed = f"{percent(equal)} of {seen.samples:,}"
-    worst = f", worst {seen.worst}" if seen.worst and seen.different else ""
-    over = f"over {seen.samples:,} samples{worst}"
-    surely = confidence.share(seen.different, seen.samples)[0]
+    worst = f", worst {seen.worst}" if seen.worst and seen.differing else ""
+    basis = f"over {seen.samples:,} samples{worst}"
+    surely = confidence.share(seen.differing, seen.samples)[0]
     if surely > max(allowed, RUIN) or (seen.samples >= max(least, CERTAIN) and surely > allowed):
-        return gate.fails(observed, f"{percent(equal)} < {percent(threshold)} {over}")
+        return gate.fails(observed, f"{percent(equal)} < {percent(threshold)} {basis}")
+    if seen.samples < least and over:
+        return gate.passes(
+            observed, f"{seen.samples:,} samples and no more to come at 100 %; the step to it has passed this gate"
+        )
     if seen.samples < least:
-        return gate.unknown(observed, _needs(context, least, seen.samples, "samples", seen.per_s, seen.window_s, "min_samples"))
-    if seen.different / seen.samples > allowed:
-        told = _wait(_more(seen.different / seen.samples, allowed, seen.samples), "samples", seen.per_s)
-        return gate.unknown(observed, f"{percent(equal)} < {percent(threshold)} {over}, too few to be sure; {told}")
-    return gate.passes(observed, f"{percent(equal)} of the answers are equal {over}")
+        return gate.unknown(observed, _needs(context, least, seen.samples, "samples", rate, window_s, "min_samples"))
+    if seen.differing / seen.samples > allowed:
+        told = _without(seen.differing, allowed, seen.samples, "samples without a difference", rate)
+        return gate.unknown(observed, f"{percent(equal)} < {percent(threshold)} {basis}, too few to be sure; {told}")
+    return gate.passes(observed, f"{percent(equal)} of the answers are equal {basis}")
 
 
 def errors(context: str, service: ServedSeen, monolith: ServedSeen, *, allowed: float, least: int) -> Verdict:
     """Reads that the service fails to answer, against those that the monolith fails to."""
-    gate = _Gate("errors", f"≤ monolith + {percent(allowed)}, of {least:,} reads")
+    gate = _Gate("errors", _wants(f"≤ monolith + {percent(allowed)}", least, "reads"))
     if not service.requests:
         return _nothing(gate, _no_reads(context, "service", service), least)
     found = service.failed / service.requests
     known = monolith.failed / monolith.requests if monolith.requests else 0.0
     against = f"of the service's {service.requests:,} reads failed, {_against(monolith, percent(known))}"
-    observed = f"{percent(found)} of {service.requests:,}, {percent(known)} of {monolith.requests:,}"
+    base = f", {percent(known)} of {monolith.requests:,}" if monolith.requests else ""
+    observed = f"{percent(found)} of {service.requests:,}{base}"
     surely = confidence.excess(service.failed, service.requests, monolith.failed, monolith.requests)[0]
     if surely > max(allowed, RUIN) or (service.requests >= max(least, CERTAIN) and surely > allowed):
         return gate.fails(observed, f"{percent(found)} {against}")
     if service.requests < least:
         return gate.unknown(observed, _needs_reads(context, "service", service, least))
     if found - known > allowed:
-        told = _wait(_more(found, known + allowed, service.requests), "reads", service.per_s)
+        told = _without(service.failed, known + allowed, service.requests, "reads without a failure", service.per_s)
         return gate.unknown(observed, f"{percent(found)} {against}, too few to be sure; {told}")
     return gate.passes(observed, f"{percent(found)} {against}")
 
 
 def latency(context: str, service: ServedSeen, monolith: ServedSeen, *, ratio: float, slack_ms: float, least: int) -> Verdict:
     """The time that 95 of 100 reads stay below, of the service against the monolith. Up to ``slack_ms`` more is no matter."""
-    gate = _Gate("latency", f"p95 ≤ {ratio:g} × monolith, or {slack_ms:g} ms more, of {least:,} reads")
+    gate = _Gate("latency", _wants(f"p95 ≤ {ratio:g} × monolith, or {slack_ms:g} ms more", least, "reads"))
     if not service.requests:
         return _nothing(gate, _no_reads(context, "service", service), least)
     if service.requests < least:
@@ -70,7 +111,8 @@ def latency(context: str, service: ServedSeen, monolith: ServedSeen, *, ratio: f
         return gate.unknown(f"{monolith.requests:,} reads", f"{_needs_reads(context, 'monolith', monolith, least)}")
     found, known = _ms(service, QUANTILE), _ms(monolith, QUANTILE)
     observed = f"{found:.0f} ms, {known:.0f} ms"
-    said = f"95 of 100 reads take the service up to {found:.0f} ms, {_against(monolith, f'{known:.0f} ms')}"
+    when = f", in its {monolith.requests:,} earlier ones" if monolith.earlier else ""
+    said = f"95 of 100 reads take up to {found:.0f} ms by the service, {known:.0f} ms by the monolith{when}"
     low = 1000 * confidence.quantile_bounds(service.times, service.bounds, QUANTILE)[0]
     high = 1000 * confidence.quantile_bounds(monolith.times, monolith.bounds, QUANTILE)[1]
     if min(service.requests, monolith.requests) < CERTAIN:
@@ -78,7 +120,8 @@ def latency(context: str, service: ServedSeen, monolith: ServedSeen, *, ratio: f
     if low > max(ratio * high, high + slack_ms):
         return gate.fails(observed, said)
     if found > max(ratio * known, known + slack_ms):
-        return gate.unknown(observed, f"{said}, too few to be sure; {_wait(service.requests, 'reads', service.per_s)}")
+        more = min(service.requests, monolith.requests)  # twice as many bring the bounds nearer by a third
+        return gate.unknown(observed, f"{said}, too few to be sure; needs about {_wait(more, 'reads', service.per_s)}")
     return gate.passes(observed, said)
 
 
@@ -116,10 +159,10 @@ def _nothing(gate: _Gate, said: str, least: int) -> Verdict:
     return gate.passes("none, none asked for", f"nothing was seen, and strangler.toml asks for no least number: {said}")
 
 
-def _no_samples(context: str, seen: ParitySeen) -> str:
-    if not seen.share:
+def _no_samples(context: str, share: float, window_s: float) -> str:
+    if not share:
         return f"no reads of {context} are sampled: set contexts.{context}.shadow.share in strangler.toml above 0"
-    return f"no reads of {context} were compared in the last {duration(seen.window_s)}: is there traffic, and does a proxy run?"
+    return f"no reads of {context} were compared in the last {duration(window_s)}: is there traffic, and does a proxy run?"
 
 
 def _no_reads(context: str, side: str, seen: ServedSeen) -> str:
@@ -154,8 +197,14 @@ def _wait(more: int, what: str, per_s: float) -> str:
     return f"{more:,} more {what}" + (f"; at this rate {duration(more / per_s)}" if per_s else "; none come just now")
 
 
-def _more(found: float, allowed: float, have: int) -> int:
-    return max(1, confidence.samples_to_tell(found, allowed) - have)
+def _without(count: int, allowed: float, have: int, what: str, per_s: float) -> str:
+    """What it takes for the count to be within what is allowed; if it rises meanwhile, the gate fails."""
+    total = math.ceil(count / allowed) if allowed else CERTAIN
+    return f"needs {_wait(max(1, total - have), what, per_s)}"
+
+
+def _wants(what: str, least: int, of: str) -> str:
+    return f"{what}, {least:,} {of}" if least else what
 
 
 def _ms(seen: ServedSeen, q: float) -> float:

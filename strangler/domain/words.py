@@ -14,7 +14,7 @@ def standing(context: str, reads: str, writes: str, next_: str) -> str:
 
 
 def following(to: Position | None, shut: Sequence[Verdict], said: str = "") -> str:
-    """What comes next and what holds it back: a failed gate blocks, an unknown one is waited for. ``said``: another obstacle."""
+    """What comes next and what holds it back: a failed gate blocks, an unknown one holds. ``said``: another obstacle."""
     if to is None:
         return f"nothing, {said}" if said else "nothing"
     where = f"{to.percent} %" if to.stage is Stage.CANARY else str(to.stage)
@@ -22,11 +22,10 @@ def following(to: Position | None, shut: Sequence[Verdict], said: str = "") -> s
         return f"{where}, not now: {said}"
     failed = [held_by(verdict) for verdict in shut if verdict.state is State.FAIL]
     unknown = [held_by(verdict) for verdict in shut if verdict.state is State.UNKNOWN]
-    held = [f"{word}: {'; '.join(parts)}" for word, parts in (("blocked", failed), ("unknown", unknown)) if parts]
+    held = [f"{word}: {'; '.join(parts)}" for word, parts in (("blocked", failed), ("held", unknown)) if parts]
     return f"{where}, {'; '.join(held)}" if held else f"{where}, nothing holds it back"
 
 
 def held_by(verdict: Verdict) -> str:
-    """``parity 98.7 % < 99.9 % …``, ``parity needs 312 more samples …``, ``health: the service is not ready …``."""
-    goes_on = verdict.reason[:1].isdigit() or verdict.reason.startswith("needs ")
-    return f"{verdict.gate}{' ' if goes_on else ': '}{verdict.reason}"
+    """``parity 98.7 % < 99.9 % …``, ``parity: needs 312 more samples …``."""
+    return f"{verdict.gate}{' ' if ' < ' in verdict.reason else ': '}{verdict.reason}"

@@ -54,9 +54,3 @@ def test_a_quantile_is_read_linearly_within_its_class() -> None:
     assert confidence.quantile((0, 100, 0, 0, 0), BOUNDS, 0.5) == pytest.approx(0.03)
     assert confidence.quantile((0, 0, 0, 0, 9), BOUNDS, 0.5) == 0.5
     assert confidence.quantile((), (), 0.5) == 0
-
-
-def test_samples_to_tell_are_enough_to_tell() -> None:
-    for found, allowed in ((0.02, 0.001), (0.013, 0.005), (0.3, 0.1)):
-        of = confidence.samples_to_tell(found, allowed)
-        assert confidence.share(round(found * of * 2), of * 2)[0] > allowed

@@ -105,7 +105,7 @@ def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
         (('window = "30m"', 'window = "soon"'), "contexts.payments.gates.window: 'soon' is not a duration"),
         (
             ('window = "30m"', 'parity_window = "3d"'),
-            "contexts.payments.gates.parity_window: is '3d', out of reach (strangler.E060). Write parity_window =",
+            "contexts.payments.gates.parity_window: is '3d', out of reach (strangler.E080). Write parity_window =",
         ),
         (("gates = {", "gate = {"), "contexts.payments.gate: is not a known key"),
         (('"orders.Order"', '"Order"'), "contexts.payments.read_copies"),

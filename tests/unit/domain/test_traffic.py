@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strangler.domain import traffic
-from strangler.domain.gates import ParitySeen, ServedSeen, State, Verdict
+from strangler.domain.gates import ServedSeen, State, Verdict
 
 ORDER = [State.PASS, State.UNKNOWN, State.FAIL]
 BOUNDS = (0.01, 0.05, 0.1, 0.5)
@@ -23,8 +23,8 @@ def served(requests: int, failed: int = 0, times: tuple[int, ...] | None = None,
 
 
 def parity(samples: int, different: int, *, least: int = 500, per_s: float = 1.3, share: float = 0.1, worst: str = "") -> Verdict:
-    seen = ParitySeen(samples, different, per_s, share, worst)
-    return traffic.parity("payments", seen, threshold=0.999, least=least)
+    seen = traffic.Compared(samples, different, per_s, worst)
+    return traffic.parity("payments", seen, threshold=0.999, least=least, share=share, window_s=86_400)
 
 
 def errors(service: ServedSeen, monolith: ServedSeen, *, least: int = 200) -> Verdict:
@@ -75,11 +75,22 @@ def test_where_no_least_number_is_declared_nothing_passes_and_says_so() -> None:
     assert parity(40, 30, least=0).state is State.FAIL
 
 
+def test_at_100_percent_there_is_nothing_left_to_sample_and_the_step_to_it_stands() -> None:
+    def late(samples: int, differing: int) -> Verdict:
+        seen = traffic.Compared(samples, differing)
+        return traffic.parity("payments", seen, threshold=0.999, least=500, share=0.1, window_s=86_400, over=True)
+
+    assert late(0, 0).state is State.PASS
+    assert "no more to come at 100 %" in late(12, 0).reason
+    assert late(1204, 16).state is State.FAIL, "what is known counts all the same"
+    assert late(40, 20).state is State.FAIL
+
+
 def test_a_few_differences_are_no_proof_and_a_ruin_is_one_at_once() -> None:
     assert parity(40, 3).state is State.UNKNOWN
     assert parity(40, 20).state is State.FAIL
     assert parity(600, 1).state is State.UNKNOWN
-    assert "too few to be sure; " in parity(600, 1).reason
+    assert "too few to be sure; needs 400 more samples without a difference; at this rate 5 min" in parity(600, 1).reason
 
 
 @given(sizes, st.data(), leasts)
@@ -118,8 +129,7 @@ def test_a_service_that_fails_half_of_its_reads_fails_at_once() -> None:
 def test_errors_between_sure_and_allowed_say_how_many_more_it_takes() -> None:
     verdict = errors(served(300, 4), served(300))
     assert verdict.state is State.UNKNOWN
-    assert "too few to be sure; " in verdict.reason
-    assert "more reads; at this rate" in verdict.reason
+    assert "too few to be sure; needs 500 more reads without a failure; at this rate 4 min" in verdict.reason
 
 
 def test_errors_pass_where_enough_reads_went_well() -> None:
@@ -165,7 +175,7 @@ def test_latency_passes_within_ratio_or_slack() -> None:
 def test_latency_fails_when_it_is_surely_worse() -> None:
     verdict = latency(served(300, times=SLOW), served(300, times=QUICK))
     assert verdict.state is State.FAIL
-    assert verdict.reason == "95 of 100 reads take the service up to 480 ms, 10 ms of the monolith's 300"
+    assert verdict.reason == "95 of 100 reads take up to 480 ms by the service, 10 ms by the monolith"
 
 
 def test_latency_that_only_looks_worse_is_unknown() -> None:
@@ -191,7 +201,7 @@ def test_latency_says_which_side_it_knows_too_little_of(service: ServedSeen, mon
 
 
 def test_latency_says_that_the_monoliths_reads_are_of_earlier() -> None:
-    assert "the monolith's earlier 300" in latency(served(300), replace(served(300), earlier=True)).reason
+    assert "in its 300 earlier ones" in latency(served(300), replace(served(300), earlier=True)).reason
 
 
 def test_a_handful_of_slow_reads_condemns_nobody() -> None:
