@@ -100,7 +100,7 @@ def errors(context: str, service: ServedSeen, monolith: ServedSeen, *, allowed: 
 
 def latency(context: str, service: ServedSeen, monolith: ServedSeen, *, ratio: float, slack_ms: float, least: int) -> Verdict:
     """The time that 95 of 100 reads stay below, of the service against the monolith. Up to ``slack_ms`` more is no matter."""
-    gate = _Gate("latency", _wants(f"p95 ≤ {ratio:g} × monolith, or {slack_ms:g} ms more", least, "reads"))
+    gate = _Gate("latency", _wants(f"p95 ≤ {ratio:g} × or + {slack_ms:g} ms", least, "reads"))
     if not service.requests:
         return _nothing(gate, _no_reads(context, "service", service), least)
     if service.requests < least:
