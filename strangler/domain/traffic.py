@@ -65,7 +65,7 @@ def parity(
     surely = confidence.share(seen.differing, seen.samples)[0]
     if surely > max(allowed, RUIN) or (seen.samples >= max(least, CERTAIN) and surely > allowed):
         return gate.fails(observed, f"{percent(equal)} < {percent(threshold)} {basis}")
-    if seen.samples < least and over:
+    if over and seen.samples < max(least, 1):
         return gate.passes(
             observed, f"{seen.samples:,} samples and no more to come at 100 %; the step to it has passed this gate"
         )

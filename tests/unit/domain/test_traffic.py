@@ -76,11 +76,12 @@ def test_where_no_least_number_is_declared_nothing_passes_and_says_so() -> None:
 
 
 def test_at_100_percent_there_is_nothing_left_to_sample_and_the_step_to_it_stands() -> None:
-    def late(samples: int, differing: int) -> Verdict:
+    def late(samples: int, differing: int, least: int = 500) -> Verdict:
         seen = traffic.Compared(samples, differing)
-        return traffic.parity("payments", seen, threshold=0.999, least=500, share=0.1, window_s=86_400, over=True)
+        return traffic.parity("payments", seen, threshold=0.999, least=least, share=0.1, window_s=86_400, over=True)
 
     assert late(0, 0).state is State.PASS
+    assert late(0, 0, least=0).state is State.PASS
     assert "no more to come at 100 %" in late(12, 0).reason
     assert late(1204, 16).state is State.FAIL, "what is known counts all the same"
     assert late(40, 20).state is State.FAIL
@@ -216,6 +217,21 @@ def test_slower_answers_never_make_latency_better(fewer: int, more: int, least: 
     verdicts = [latency(served(400, times=(400 - slow, 0, 0, slow, 0)), served(400), least=least) for slow in (fewer, more)]
     states = [ORDER.index(verdict.state) for verdict in verdicts]
     assert states == sorted(states)
+
+
+counted = st.integers(0, 2000).flatmap(lambda of: st.tuples(st.just(of), st.integers(0, of)))
+
+
+@given(counted, counted, leasts, st.sampled_from([0.0, 0.5, 0.999, 1.0]), st.booleans(), st.sampled_from([0.0, 1e-4, 3.0]))
+def test_every_count_is_judged_in_a_sentence(one, other, least: int, threshold: float, over: bool, per_s: float) -> None:
+    service, monolith = served(*one, per_s=per_s), served(*other, per_s=per_s)
+    seen = traffic.Compared(*one, per_s)
+    for verdict in (
+        traffic.parity("p", seen, threshold=threshold, least=least, share=1 - threshold, window_s=600, over=over),
+        traffic.errors("p", service, monolith, allowed=1 - threshold, least=least),
+        traffic.latency("p", service, monolith, ratio=1, slack_ms=0, least=least),
+    ):
+        assert len(verdict.reason.split()) > 4
 
 
 # ---- words ---------------------------------------------------------------------------------------------------------
