@@ -15,9 +15,10 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from strangler.domain.channels import ACKS, MARKERS, PROXIES, TABLE
+from strangler.domain.channels import ACKS, MARKERS, PROXIES, SERVED_S, TABLE
 from strangler_proxy import cancelling, grammar
 from strangler_proxy.access_log import event
+from strangler_proxy.minutes import Minutes
 from strangler_proxy.plane import Plane
 
 BEAT = 1.0
@@ -36,6 +37,7 @@ class Control:
     def __init__(self, plane: Plane, identity: str, predecessors: tuple[str, ...] = ()) -> None:
         self._plane, self.identity, self._predecessors = plane, identity, predecessors
         self._seen = b""
+        self._minutes = Minutes(plane.metrics, identity)
 
     def report(self) -> dict[str, Any]:
         """What this worker acknowledges."""
@@ -132,6 +134,19 @@ class Control:
             async with asyncio.timeout(_WITHIN):
                 await self._poll(redis)
             await self._send(redis)
+            await self._tell_served(redis)
+
+    async def _tell_served(self, redis: Redis) -> None:
+        due = self._minutes.due(time.time())
+        if due is None:
+            return
+        key, field, text = due
+        pipe = redis.pipeline(transaction=False)
+        pipe.hset(key, field, text)
+        pipe.expire(key, int(SERVED_S))
+        async with asyncio.timeout(_WITHIN):
+            await pipe.execute()
+        self._minutes.told()
 
     async def _send(self, redis: Redis) -> None:
         text = json.dumps(self.report())
@@ -152,6 +167,7 @@ class Control:
         """A worker that stops cleanly takes its field along, so that nobody waits for its acknowledgement."""
         redis = Redis.from_url(self._plane.settings.redis, socket_connect_timeout=0.5, socket_timeout=0.5)
         try:
+            await self._tell_served(redis)
             await redis.hdel(PROXIES, self.identity)
             await self._plane.reports.flush(redis, self.identity)
         except _TROUBLE as error:

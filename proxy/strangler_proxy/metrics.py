@@ -77,7 +77,7 @@ class Histogram:
 
 
 class Served:
-    """What was answered for one context, by one side, in one stage: counts by status class, and times."""
+    """What was answered for one context, by one side, in one stage and access: counts by status class, and times."""
 
     __slots__ = ("by_bound", "by_class", "seconds")
 
@@ -98,7 +98,7 @@ class Requests(Counter):
     __slots__ = ("_served",)
 
     def __init__(self, served: dict[Labels, Served]) -> None:
-        super().__init__("strangler_proxy_requests_total", "Requests answered.", ("context", "side", "stage", "status"))
+        super().__init__("strangler_proxy_requests_total", "Requests answered.", ("context", "side", "stage", "access", "status"))
         self._served = served
 
     def samples(self, extra: str) -> Iterable[str]:
@@ -116,7 +116,9 @@ class Seconds(Histogram):
     __slots__ = ("_served",)
 
     def __init__(self, served: dict[Labels, Served]) -> None:
-        super().__init__("strangler_proxy_request_seconds", "From head to the answer's end.", ("context", "side", "stage"))
+        super().__init__(
+            "strangler_proxy_request_seconds", "From head to the answer's end.", ("context", "side", "stage", "access")
+        )
         self._served = served
 
     def samples(self, extra: str) -> Iterable[str]:
@@ -128,7 +130,7 @@ class Seconds(Histogram):
 
 
 class Metrics:
-    """All that one worker counts. Labels: context (``-`` where no route matched), side, stage, status class."""
+    """All that one worker counts. Labels: context (``-`` where no route matched), side, stage, access, status class."""
 
     def __init__(self) -> None:
         self._served: dict[Labels, Served] = {}
@@ -157,12 +159,15 @@ class Metrics:
         self.logs_dropped = Counter("strangler_proxy_access_log_dropped_total", "Log lines dropped: the reader is slow.", ())
         self.gauges: list[Gauge] = []
 
-    def served(self, context: str, side: str, stage: str) -> Served:
-        """The counters of what is answered so; kept for ever, so that counts only rise."""
-        found = self._served.get((context, side, stage))
+    def served(self, *labels: str) -> Served:
+        """The counters of what is answered so (context, side, stage, access); kept for ever, so that counts only rise."""
+        found = self._served.get(labels)
         if found is None:
-            found = self._served[context, side, stage] = Served()
+            found = self._served[labels] = Served()
         return found
+
+    def every_served(self) -> Iterable[tuple[Labels, Served]]:
+        return self._served.items()
 
     def gauge(self, name: str, help: str, labels: Labels, read: Callable[[], dict[Labels, float]]) -> None:
         self.gauges.append(Gauge(f"strangler_proxy_{name}", help, labels, read))

@@ -76,7 +76,7 @@ class Plane:
         self.wall = time.time
         self.signed_overrides = SignedOverrides(settings.token, self.wall, self.metrics)
         self.router = Router(self.metrics)
-        self.nowhere = self.metrics.served("-", "-", "-")
+        self.nowhere = self.metrics.served("-", "-", "-", "-")
         self.tables = Tables(disk=settings.table if number == 0 else None, applied=self._applied, metrics=self.metrics)
         self.holds = Holds(
             limit=self.limits.parked,

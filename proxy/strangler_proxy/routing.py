@@ -143,4 +143,4 @@ class Router:
     def way(self, decision: Decision) -> Way:
         context = decision.context
         name, stage = (context.name, context.stage.value) if context else ("-", "-")
-        return Way(decision, self._metrics.served(name, decision.side.value, stage))
+        return Way(decision, self._metrics.served(name, decision.side.value, stage, decision.access.value))

@@ -26,7 +26,7 @@ from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.control.transitions import Transition
 from strangler.domain import plan
 from strangler.domain.estate import Context
-from strangler.domain.gates import State, Verdict
+from strangler.domain.gates import State, Verdict, overridden
 from strangler.domain.plan import Kind, Plan
 from strangler.domain.stages import Position, Side, Stage, next_position, previous_position
 from strangler.errors import LostLease, Misuse
@@ -118,6 +118,23 @@ def way_back(context: Context, at: Position, to: str | None = None, percent: int
     return plan.backward(at, target)
 
 
+def check_overrides(context: str, at: Position, way: Sequence[Position], overrides: Sequence[str], why: str) -> None:
+    """Raises ``Misuse`` for overrides without a reason, for more than one transition, or of a gate that stands for a promise."""
+    if not overrides:
+        return
+    if not why.strip():
+        raise Misuse(f'an override needs a reason, which the receipt keeps: --override {overrides[0]} --why "…"')
+    if len(way) > 1:
+        raise Misuse(
+            f"an override is for one transition, and this goes through {plan.names(way)};"
+            f" go one step at a time: strangler advance {context} --override {overrides[0]}"
+        )
+    for gate in overrides:
+        refused = plan.refusal(gate, at, way[0])
+        if refused:
+            raise Misuse(f"gate {gate!r} can not be overridden: {refused}")
+
+
 def back_command(context: str, target: Position) -> str:
     share = f" --percent {target.percent}" if target.stage is Stage.CANARY else ""
     return f"strangler rollback {context} --to {target.stage}{share}"
@@ -153,7 +170,9 @@ class Workshop:
         return Running("", self.context.name, "", at, to, "", 0)
 
     def judge(self, running: Running) -> list[Verdict]:
-        return self.observer.judge(running.at, running.to)
+        """An override stands with the operation, so it holds for whoever resumes it, and is used up with its end."""
+        verdicts = self.observer.judge(running.at, running.to)
+        return overridden(verdicts, running.data.get("overrides", ()), by=running.who, why=running.why)
 
     def saga(self, running: Running) -> Saga:
         if running.verb == HOLD:
@@ -230,17 +249,26 @@ def _judged(receipt: Receipt, at: Position, to: Position) -> Receipt:
 
 
 def _go(
-    verb: str, context: Context, way: Sequence[Position], *, who: str, why: str, dry_run: bool, tries: int, progress: Progress
+    verb: str,
+    context: Context,
+    way: Sequence[Position],
+    *,
+    who: str,
+    why: str,
+    dry_run: bool,
+    tries: int,
+    progress: Progress,
+    overrides: Sequence[str] = (),
 ) -> list[Receipt] | Plan:
     workshop = Workshop(context, progress)
     try:
         at = position_of(context.name)
         if dry_run:
-            return _plan(workshop, at, way)
+            return _plan(workshop, at, way, overrides=overrides, who=who, why=why)
         receipts: list[Receipt] = []
         for to in way:
             for left in reversed(range(tries)):
-                receipts.append(_once(workshop, verb, at, to, who=who, why=why))
+                receipts.append(_once(workshop, verb, at, to, who=who, why=why, overrides=overrides))
                 if not (left and _was_too_slow(receipts[-1])):
                     break
                 workshop.observer.handover_fresh_s = TRY_AGAIN_FRESH_S
@@ -254,12 +282,16 @@ def _go(
         workshop.close()
 
 
-def _once(workshop: Workshop, verb: str, at: Position, to: Position, *, who: str, why: str) -> Receipt:
+def _once(
+    workshop: Workshop, verb: str, at: Position, to: Position, *, who: str, why: str, overrides: Sequence[str] = ()
+) -> Receipt:
     name = workshop.context.name
     running = workshop.ledger.begin(context=name, verb=verb, at=at, to=to, step=_steps(workshop, at, to)[0], who=who, why=why)
     if position_of(name) != at:  # somebody moved it between our look and our operation
         workshop.ledger.finish(workshop.ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
         raise Busy(f"{name} was moved by somebody else just now; look again: strangler status {name}")
+    if overrides:
+        running = workshop.ledger.note(running, data={"overrides": sorted(overrides)})
     return _drive(workshop, running)
 
 
@@ -275,9 +307,9 @@ def _steps(workshop: Workshop, at: Position, to: Position) -> tuple[str, ...]:
     return tuple(workshop.saga(workshop.probe(at, to)).actions)
 
 
-def _plan(workshop: Workshop, at: Position, way: Sequence[Position]) -> Plan:
+def _plan(workshop: Workshop, at: Position, way: Sequence[Position], *, overrides: Sequence[str], who: str, why: str) -> Plan:
     to = way[0]
-    verdicts = tuple(workshop.observer.judge(at, to))
+    verdicts = tuple(overridden(workshop.observer.judge(at, to), overrides, by=who, why=why))
     row = Ownership.objects.using(workshop.ledger.alias).filter(context=workshop.context.name).first()
     return Plan(workshop.context.name, at, to, _steps(workshop, at, to), verdicts, row.epoch if row else 0, tuple(way[1:]))
 
@@ -292,13 +324,24 @@ def advance(
     dry_run: bool = False,
     tries: int = TRIES,
     progress: Progress = silent,
+    overrides: Sequence[str] = (),
 ) -> Receipt | Plan:
     """One stage or canary step on, or through all of them to ``to``. Gives the last receipt, or with ``dry_run`` the plan.
 
+    ``overrides``: names of gates that do not hold this one transition, for the reason in ``why``.
     Raises ``Misuse``, ``GatesClosed``, ``Busy``, ``Undone``, ``StillRunning``.
     """
     done = travel(
-        ADVANCE, context, to=to, percent=percent, who=who, why=why, dry_run=dry_run, tries=max(1, tries), progress=progress
+        ADVANCE,
+        context,
+        to=to,
+        percent=percent,
+        who=who,
+        why=why,
+        dry_run=dry_run,
+        tries=max(1, tries),
+        progress=progress,
+        overrides=overrides,
     )
     return done if isinstance(done, Plan) else done[-1]
 
@@ -332,6 +375,7 @@ def travel(
     dry_run: bool = False,
     tries: int = TRIES,
     progress: Progress = silent,
+    overrides: Sequence[str] = (),
 ) -> list[Receipt] | Plan:
     """``advance`` or ``rollback`` with every receipt of the way, one an operation.
 
@@ -342,7 +386,9 @@ def travel(
         resume(progress=progress)
     at = position_of(context)
     way = (way_forward if verb == ADVANCE else way_back)(declared, at, to, percent)
-    return _go(verb, declared, way, who=who, why=why, dry_run=dry_run, tries=max(1, tries), progress=progress)
+    check_overrides(context, at, way, overrides, why)
+    tries = max(1, tries)
+    return _go(verb, declared, way, who=who, why=why, dry_run=dry_run, tries=tries, progress=progress, overrides=overrides)
 
 
 def hold(context: str, seconds: float, *, who: str, why: str = "", progress: Progress = silent) -> Receipt:

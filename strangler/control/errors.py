@@ -14,7 +14,7 @@ class GatesClosed(StranglerError):
 
     def __init__(self, what: str, verdicts: Sequence[Verdict]) -> None:
         self.verdicts = tuple(verdicts)
-        reasons = "; ".join(f"{verdict} [{verdict.state}]" for verdict in verdicts if not verdict.passes)
+        reasons = "; ".join(f"{verdict} [{verdict.state}]" for verdict in verdicts if verdict.holds)
         super().__init__(f"{what} is held back by {reasons}")
 
 

@@ -14,9 +14,12 @@ from strangler.control import publish
 from strangler.control.drain import carry
 from strangler.control.followers import ALIVE_S, Proxies
 from strangler.control.handover import Known, Owning
-from strangler.domain import gates, plan
+from strangler.control.models import Receipt
+from strangler.control.saga import DONE
+from strangler.control.served import Served
+from strangler.domain import gates, plan, traffic
 from strangler.domain.estate import Context
-from strangler.domain.gates import DriftSeen, StreamSeen, Verdict
+from strangler.domain.gates import DriftSeen, ServedSeen, StreamSeen, Verdict
 from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import StranglerError
 from strangler.seams.receivers import crossing
@@ -37,6 +40,7 @@ OLDEST_HOLDER = """
 HANDOVER_FRESH_S = 1.0  # what changed since is compared while writes are parked, so it should be little
 TRY_AGAIN_FRESH_S = 30.0  # for a further try a moment later: what changed since is compared before writes are parked
 LOOK_AGAIN_S = 3.0
+ANEW = ("rollback", "parity reset")
 PAUSE_S = 0.05
 
 
@@ -108,6 +112,10 @@ class Observer:
             "tasks": lambda: gates.tasks(astray(self.context)),
             "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
             "ownership": lambda: self.ownership(at.stage.owner),
+            "reverse mirror": lambda: self._steadily(self.context.reverse_stream, self.reverse_mirror),
+            "parity": lambda: self._shown("parity", lambda served: self.parity(served, over=at.percent == 100)),
+            "errors": lambda: self._shown("errors", self.errors),
+            "latency": lambda: self._shown("latency", self.latency),
         }
         return [judges[name]() for name in plan.gates_of(at, to)]
 
@@ -137,6 +145,47 @@ class Observer:
 
     def lag(self, name: str) -> Verdict:
         return gates.lag(self._stream(name), threshold_ms=self.context.gates.lag_p99_ms)
+
+    # ---- live traffic ----------------------------------------------------------------------------------------------
+
+    def _shown(self, name: str, look: Callable[[Served], Verdict]) -> Verdict:
+        """What traffic showed since the last way back, or since the service was deployed anew: then everything is judged anew."""
+        done = Receipt.objects.using(conf.setting("DATABASE")).filter(context=self.context.name, outcome=DONE)
+        newest = done.filter(verb__in=ANEW).order_by("-id").values_list("at", flat=True).first()
+        try:
+            return look(Served(self.proxies.client, self.context.name, since=newest.timestamp() if newest else 0.0))
+        except StranglerError as error:
+            return Verdict(name, gates.State.UNKNOWN, "unknown", "live traffic", str(error))
+
+    def parity(self, served: Served, *, over: bool) -> Verdict:
+        limits = self.context.gates
+        return traffic.parity(
+            self.context.name,
+            served.compared(limits.parity_window_s),
+            threshold=limits.parity,
+            least=limits.min_samples,
+            share=self.context.shadow_share,
+            window_s=limits.parity_window_s,
+            over=over,
+        )
+
+    def errors(self, served: Served) -> Verdict:
+        limits = self.context.gates
+        service, monolith = self._both(served)
+        allowed, least = limits.max_error_increase, limits.min_requests
+        return traffic.errors(self.context.name, service, monolith, allowed=allowed, least=least)
+
+    def latency(self, served: Served) -> Verdict:
+        limits = self.context.gates
+        service, monolith = self._both(served)
+        ratio, slack_ms, least = limits.latency_ratio, limits.latency_slack_ms, limits.min_requests
+        return traffic.latency(self.context.name, service, monolith, ratio=ratio, slack_ms=slack_ms, least=least)
+
+    def _both(self, served: Served) -> tuple[ServedSeen, ServedSeen]:
+        return served.both(self.context.gates.window_s, self.context.gates.min_requests)
+
+    def reverse_mirror(self, name: str) -> Verdict:
+        return gates.reverse_mirror(self._stream(name), drift_of(name), threshold_ms=self.context.gates.lag_p99_ms)
 
     # ---- streams --------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from strangler.control.ledger import describe, open_operation
 from strangler.control.models import Migration, Operation
 from strangler.control.observe import Observer
 from strangler.control.sides import MonolithSide, ServiceSide
-from strangler.domain import plan
+from strangler.domain import plan, words
 from strangler.domain.estate import Context
 from strangler.domain.gates import State, StreamSeen, Verdict, closed
 from strangler.domain.stages import Position, Side, Stage
@@ -55,9 +55,13 @@ class OperationSeen:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything about one context. ``next`` is a command, or None; ``blocked`` says why it would be refused."""
+    """Everything about one context. ``next`` is a command, or None; ``blocked`` says why it would be refused.
+
+    ``sentence`` says the most important of it in plain words.
+    """
 
     context: str
+    sentence: str
     stage: str
     percent: int
     since: str | None
@@ -79,7 +83,7 @@ class Status:
     is_broken: bool = False  # a stream was given up (P4)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "verdicts": [verdict.to_json() for verdict in self.verdicts]}
 
 
 def report(names: list[str] | None = None) -> list[Status]:
@@ -106,16 +110,19 @@ def _status(context: Context, proxies: Proxies, bad: Sequence[StreamStatus]) -> 
     observer = (
         Observer(context, ServiceSide(context.name), MonolithSide(context.name), proxies, verify=False) if movable else None
     )
-    verdicts, following, blocked = _next(context, at, operation, observer)
+    to, verdicts, following, blocked = _next(context, at, operation, observer)
+    reads, writes = plan.reads(at, context.shadow_share), plan.writes(monolith.owner or at.stage.owner)
+    shut = _shut(verdicts)
     safe, because, back = _back(context, at, operation, observer)
     names = (context.mirror_stream, context.copies_stream, context.reverse_stream)
     return Status(
         context=context.name,
+        sentence=words.standing(context.name, reads, writes, words.following(to, shut, "" if shut else blocked)),
         stage=str(at.stage),
         percent=at.percent,
         since=row.since.isoformat() if row else None,
-        reads=plan.reads(at, context.shadow_share),
-        writes=plan.writes(monolith.owner or at.stage.owner),
+        reads=reads,
+        writes=writes,
         data=plan.data(at),
         service=", ".join(context.service_urls),
         monolith_says=monolith,
@@ -160,19 +167,19 @@ def _operation(context: str) -> OperationSeen | None:
 
 def _next(
     context: Context, at: Position, operation: OperationSeen | None, observer: Observer | None
-) -> tuple[list[Verdict], str | None, str]:
-    """(verdicts of the next transition, its command, what blocks it)."""
+) -> tuple[Position | None, list[Verdict], str | None, str]:
+    """(the next position, verdicts of the transition to it, its command, what blocks it)."""
     if observer is None:
-        return [], None, f"contexts.{context.name}.service in strangler.toml names no service"
+        return None, [], None, f"contexts.{context.name}.service in strangler.toml names no service"
     try:
         to = way_forward(context, at)[0]
     except Misuse:
-        return [], None, "this is the last stage"
+        return None, [], None, "this is the last stage"
     command = f"strangler advance {context.name}"
     if operation:
-        return [], command, f"an operation is under way: {operation.what}"
+        return to, [], command, f"an operation is under way: {operation.what}"
     verdicts = observer.judge(at, to)
-    return verdicts, command, "; ".join(f"{verdict} [{verdict.state}]" for verdict in _shut(verdicts))
+    return to, verdicts, command, "; ".join(f"{verdict} [{verdict.state}]" for verdict in _shut(verdicts))
 
 
 def _shut(verdicts: list[Verdict]) -> list[Verdict]:

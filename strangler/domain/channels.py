@@ -7,3 +7,6 @@ ACKS = "strangler:acks"  # channel: the same reports
 WORKERS = "strangler:workers"  # hash: Celery worker → its report as JSON; channel: the same
 PARITY = "strangler:parity"  # stream: batches of samples of a parallel run, see ``strangler_proxy.reports``
 PARITY_BYTES = "strangler:parity:bytes"  # key: what that stream holds
+SERVED = "strangler:served:"  # + minute since 1970: hash: worker of a proxy → what it served in it, as JSON; for a day
+SERVED_S = 86_400.0
+COMPARED = "compared"  # in such a report beside the sides: pairs of answers, and those that differ

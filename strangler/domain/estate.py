@@ -64,10 +64,19 @@ class ReadCopy:
 
 @dataclass(frozen=True)
 class Gates:
-    """Thresholds. Lag and pause in milliseconds, ages in seconds, shares from 0 to 1."""
+    """Thresholds. Lag and pause in milliseconds, ages and windows in seconds, shares from 0 to 1.
+
+    A least number of 0 lets a gate pass where nothing was seen: for an estate without users, such as a toy.
+    """
 
     parity: float = 0.999
     min_samples: int = 500
+    parity_window_s: float = 86_400.0
+    max_error_increase: float = 0.005
+    latency_ratio: float = 1.5
+    latency_slack_ms: float = 50.0
+    min_requests: int = 200
+    window_s: float = 600.0
     lag_p99_ms: float = 500.0
     max_pause_ms: float = 500.0
     max_drift_age_s: float = 300.0
@@ -366,15 +375,37 @@ class _Reader:
         defaults = Gates()
         limits = {
             "parity": (0, 1),
-            "min_samples": (1, 1e9),
+            "min_samples": (0, 1e9),
+            "max_error_increase": (0, 1),
+            "latency_ratio": (1, 1000),
+            "latency_slack_ms": (0, 1e6),
+            "min_requests": (0, 1e9),
             "lag_p99_ms": (1, 1e7),
             "max_pause_ms": (1, 1e6),
             "max_drift_age_s": (1, 1e7),
             "max_task_wait_s": (0, 3600),
         }
-        self.unknown(raw, set(limits), key)
+        whole = ("min_samples", "min_requests")
+        self.unknown(raw, {*limits, "window", "parity_window"}, key)
         values = {name: self.number(raw, name, key, getattr(defaults, name), *limits[name]) for name in limits}
-        return Gates(**{**values, "min_samples": int(values["min_samples"])})  # type: ignore[arg-type]
+        return Gates(
+            **{name: int(value) if name in whole else value for name, value in values.items()},  # type: ignore[arg-type]
+            window_s=self.window(raw, "window", key, defaults.window_s),
+            parity_window_s=self.window(raw, "parity_window", key, defaults.parity_window_s),
+        )
+
+    def window(self, raw: Mapping[str, Any], name: str, key: str, default: float) -> float:
+        """How far back a gate looks: whole minutes are counted, and kept for a day."""
+        hint = f'Write {name} = "10m", from 1m to 24h. The default is {default / 60:.0f}m.'
+        try:
+            found = seconds(str(raw[name])) if name in raw else default
+        except ValueError as error:
+            self.problem(80, f"{key}.{name}", str(error), hint)
+            return default
+        if 60 <= found <= 86_400:
+            return found
+        self.problem(80, f"{key}.{name}", f"is {raw[name]!r}, out of reach", hint)
+        return default
 
     def budget(self, context: Mapping[str, Any], key: str) -> Budget:
         raw, default = self.table(context, "outbox", key), Budget()

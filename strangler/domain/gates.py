@@ -6,7 +6,7 @@ The observations are gathered elsewhere (``strangler.control.observe``); CLI, co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -19,20 +19,29 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate found. ``observed`` and ``threshold`` are shown as they stand; ``reason`` is one plain sentence."""
+    """What a gate found. ``observed`` and ``threshold`` are shown as they stand; ``reason`` is one plain sentence.
+
+    ``overridden``: who lets the transition go on all the same, and why (``by``, ``why``). The state stays what it was.
+    """
 
     gate: str
     state: State
     observed: str
     threshold: str
     reason: str
+    overridden: Mapping[str, str] | None = None
 
     @property
     def passes(self) -> bool:
         return self.state is State.PASS
 
+    @property
+    def holds(self) -> bool:
+        """Whether it keeps the transition from being made."""
+        return not self.passes and self.overridden is None
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
         return f"{self.gate}: {self.reason}"
@@ -64,9 +73,34 @@ class DriftSeen:
     age_s: float | None
 
 
+@dataclass(frozen=True)
+class ServedSeen:
+    """Reads of a context that one side answered. ``times``: a histogram of their seconds with the upper ``bounds``.
+
+    ``failed``: answered with 5xx, or not at all. ``per_s``: reads a second, lately. ``earlier``: seen before the window, because
+    in it there were too few.
+    """
+
+    requests: int = 0
+    failed: int = 0
+    times: tuple[int, ...] = ()
+    bounds: tuple[float, ...] = ()
+    per_s: float = 0.0
+    window_s: float = 600.0
+    earlier: bool = False
+
+
 def closed(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Those that hold a transition back: everything that isn't a pass."""
-    return [verdict for verdict in verdicts if not verdict.passes]
+    """Those that hold a transition back: everything that isn't a pass and wasn't overridden."""
+    return [verdict for verdict in verdicts if verdict.holds]
+
+
+def overridden(verdicts: Iterable[Verdict], names: Iterable[str], *, by: str, why: str) -> list[Verdict]:
+    """The same verdicts; those of ``names`` that do not pass say for ever who went on in spite of them."""
+    chosen, said = frozenset(names), {"by": by, "why": why}
+    return [
+        replace(verdict, overridden=said) if verdict.gate in chosen and not verdict.passes else verdict for verdict in verdicts
+    ]
 
 
 @dataclass(frozen=True)
@@ -148,6 +182,20 @@ def quarantine(streams: Sequence[StreamSeen]) -> Verdict:
         let_be = f", {discarded} of them discarded: mend those, or delete them at their owner" if discarded else ""
         return gate.fails(str(count), f"{count} rows could not be applied{let_be}: strangler sync quarantine list")
     return gate.passes("0", "no row waits in quarantine")
+
+
+def reverse_mirror(seen: StreamSeen, check: DriftSeen, *, threshold_ms: float) -> Verdict:
+    """The monolith's tables follow the service's, so nothing that was written there is missing on the way back.
+
+    A drift check that is missing is no matter of this gate: ``drift`` makes it.
+    """
+    known = [] if check.differing is None else [drift([check], max_age_s=float("inf"))]
+    parts = [_lag("reverse mirror", seen, threshold_ms), quarantine([seen]), *known]
+    worst = next((part for state in (State.FAIL, State.UNKNOWN) for part in parts if part.state is state), None)
+    gate = _Gate("reverse mirror", f"≤ {threshold_ms:g} ms, 0 in quarantine, 0 differ")
+    if worst is not None:
+        return Verdict(gate.name, worst.state, worst.observed, gate.threshold, worst.reason)
+    return gate.passes(parts[0].observed, f"the monolith's tables follow the service's: {parts[0].reason}")
 
 
 DEAD_SERVICE = (

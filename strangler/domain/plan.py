@@ -33,10 +33,13 @@ GATES: dict[Kind, tuple[str, ...]] = {
         *(gate for gate in MIRRORED if gate != "drift"),
         *("loose keys", "receivers", "tasks", "transactions", "ownership", "drift"),
     ),
-    Kind.CUT_BACK: ("health", "lag", "quarantine", "proxies", "transactions", "ownership", "drift"),
+    Kind.CUT_BACK: ("health", "reverse mirror", "proxies", "transactions", "ownership", "drift"),
     Kind.RETIRE: ("health", "lag", "drift", "quarantine", "proxies"),
     Kind.UNRETIRE: ("health", "proxies"),
 }
+
+TRAFFIC: dict[Stage, tuple[str, ...]] = {Stage.SHADOW: ("parity",), Stage.CANARY: ("parity", "errors", "latency")}
+"""What the stage that is left has to have shown of the service, with live traffic, before it is trusted with more."""
 
 
 def kind(at: Position, to: Position) -> Kind:
@@ -55,7 +58,43 @@ def kind(at: Position, to: Position) -> Kind:
 def gates_of(at: Position, to: Position) -> tuple[str, ...]:
     """The names of the gates between two neighbours. A way back by the route table alone has none."""
     what = kind(at, to)
-    return () if what is Kind.PUBLISH and to < at else GATES[what]
+    if what is Kind.PUBLISH and to < at:
+        return ()
+    shown = TRAFFIC.get(at.stage, ()) if to > at else ()
+    return (*shown, *GATES[what])
+
+
+FIRM: dict[str, str] = {
+    "health": "a service that does not answer can be given neither reads nor rows",
+    "backfill": "rows that were never copied would be missing to whoever reads the service",
+    "lag": "who wrote nothing lately would read rows that lie behind; if that is no harm, raise lag_p99_ms in strangler.toml",
+    "copies": "the service would answer from tables of others that are not there, or old",
+    "drift": "rows that differ would be taken over as they are, and an acknowledged write would be lost",
+    "quarantine": "rows that were not applied would stay behind, and an acknowledged write would be lost",
+    "reverse mirror": "what was written at the service would be missing on the monolith",
+    "proxies": "a proxy that does not follow holds no writes, and would be waited for in vain",
+    "loose keys": "orders could not be deleted once their payments have moved, for one, and orphans would stay (P25)",
+    "orphans": "the foreign keys could not be restored (P25)",
+    "receivers": "what they do would be done twice, or not at all (P26)",
+    "tasks": "they would run on both sides, or on none (P26)",
+    "transactions": "the fence waits for them in any case, and would undo the cut-over (P15)",
+    "ownership": "there could be two owners (P16)",
+}
+"""Gates that stand for a promise of the protocol, and what would break it. They can't be overridden."""
+
+
+def refusal(gate: str, at: Position, to: Position) -> str:
+    """Why the gate can't be overridden in this transition; empty if it can."""
+    gates = gates_of(at, to)
+    if gate not in gates:
+        return f"{at} → {to} has no gate {gate!r}; it has {', '.join(gates) or 'none'}"
+    if gate in FIRM:
+        return f"{FIRM[gate]}; mend what it says: strangler status shows it"
+    return "" if gate in SOFT else "it stands for a promise of the protocol"
+
+
+SOFT = ("parity", "errors", "latency")
+"""Judgements of quality, in which a person who knows better may be right. No row and no write hangs on them."""
 
 
 def forward(at: Position, target: Position, steps: tuple[int, ...]) -> list[Position]:

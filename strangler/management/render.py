@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,7 @@ from strangler.domain.gates import State, StreamSeen, Verdict
 from strangler.domain.plan import Plan, names
 
 SIGNS = {State.PASS: "[green]✓[/]", State.FAIL: "[red]✗[/]", State.UNKNOWN: "[yellow]?[/]"}
+OVERRIDDEN = "[yellow]![/]"
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -38,7 +40,7 @@ def grid(rows: Iterable[Sequence[str]], *, indent: int = 2) -> Table:
 
 
 def escape_unless_sign(cell: str) -> str:
-    return cell if cell in SIGNS.values() else escape(cell)
+    return cell if cell in (*SIGNS.values(), OVERRIDDEN) else escape(cell)
 
 
 def heading(text: str) -> str:
@@ -65,19 +67,22 @@ def stream_line(seen: StreamSeen) -> str:
 
 
 def verdicts(listed: Iterable[Verdict]) -> Table:
-    return grid(
-        [(SIGNS[verdict.state], verdict.gate, verdict.observed, verdict.threshold, verdict.reason) for verdict in listed],
-    )
+    return grid([(_sign(verdict), verdict.gate, verdict.observed, verdict.threshold, _reason(verdict)) for verdict in listed])
+
+
+def _sign(verdict: Verdict) -> str:
+    return SIGNS[verdict.state] if verdict.overridden is None else OVERRIDDEN
+
+
+def _reason(verdict: Verdict) -> str:
+    said = verdict.overridden
+    return verdict.reason if said is None else f"{verdict.reason}; overridden by {said['by']}: {said['why']}"
 
 
 def status(seen: Status) -> list[RenderableType]:
     """One context, in full."""
     stage = f"{seen.stage} {seen.percent} %" if seen.percent else seen.stage
-    rows = [
-        ("reads", seen.reads),
-        ("writes", seen.writes),
-        ("data", seen.data),
-    ]
+    rows = [("data", seen.data)]
     if seen.service:
         rows += [
             ("owner", f"the monolith says {seen.monolith_says}; the service says {seen.service_says}"),
@@ -86,12 +91,17 @@ def status(seen: Status) -> list[RenderableType]:
     for place, stream in enumerate(seen.streams):
         rows.append(("streams" if place == 0 else "", f"{stream.name}: {stream_line(stream)}"))
     rows += _running(seen)
-    rows.append(("next", _next(seen)))
+    if seen.next:
+        rows.append(("next", seen.next))
     rows.append(("back", f"safe to roll back now: {'yes' if seen.safe_to_roll_back else 'no'}, because {seen.because}"))
     if seen.back:
         rows.append(("", seen.back))
     shown: list[RenderableType] = alarms([seen])
-    shown += [heading(f"{seen.context} · {stage}") + f" {ago(seen.since)}", grid(rows)]
+    shown += [
+        heading(f"{seen.context} · {stage}") + f" {ago(seen.since)}",
+        Padding(escape(seen.sentence), (0, 0, 0, 2)),
+        grid(rows),
+    ]
     if seen.verdicts:
         shown += [heading("  gates of the next step"), verdicts(seen.verdicts)]
     return shown
@@ -155,7 +165,8 @@ def receipt_table(listed: Sequence[Receipt]) -> list[RenderableType]:
     rows = [("receipt", "at", "context", "verb", "way", "outcome", "held", "who", "why")]
     for given in listed:
         held = f"{given.pause_ms:.0f} ms" if given.pause_ms is not None else "–"
-        why = given.why or given.error
+        gone_over = [verdict["gate"] for verdict in given.verdicts if verdict.get("overridden")]
+        why = (given.why or given.error) + (f" (in spite of {', '.join(gone_over)})" if gone_over else "")
         moment = given.at.strftime("%Y-%m-%d %H:%M:%S")
         rows.append((str(given.pk), moment, given.context, given.verb, receipts.way(given), given.outcome, held, given.who, why))
     return [grid(rows, indent=0)]

@@ -23,6 +23,7 @@ from deploy.local.supervisor import STATE_DIR, Estate, clear
 
 THERE = ("mirror", "shadow", "canary 10", "canary 50", "canary 100", "live")
 WAY = (*THERE, "monolith", *THERE)
+TRAFFIC_GATES = ("parity", "errors", "latency")
 MIN_RATE, MIN_PAYMENT_WRITES, MAX_PAUSE_MS = 100, 20, 500
 FLAT_OUT, TRIED_S = 10_000, 4.0
 SHARE, LEAST, MOST = (
@@ -41,6 +42,7 @@ class Demo:
         self.journal = Journal()
         self.transitions: list[display.Transition] = []
         self.seconds = 0.0
+        self.shown: dict[str, str] = {}  # gate: what live traffic had shown of the service at the last step that asked for it
 
     def lag(self) -> float | None:
         with suppress(psycopg.Error), psycopg.connect(self.estate.database_url("monolith"), connect_timeout=2) as connection:
@@ -67,7 +69,7 @@ class Demo:
                 self.move(self.label(number, target), target, shown)
             shown.step("the last users finish")
         self.seconds = time.monotonic() - started
-        return [*self.prove(), self.rates(), self.pauses()]
+        return [*self.prove(), self.rates(), self.pauses(), self.gates()]
 
     def carried(self) -> float:
         """Requests a second that the monolith alone answers, flat out, here and now."""
@@ -110,6 +112,9 @@ class Demo:
             share = ["--percent", percent] if percent else []
             answer = self.strangler("advance", "payments", "--to", stage, *share, "--why", "the demo goes on")
         receipts = answer.get("receipts", [answer])
+        for verdict in (verdict for receipt in receipts for verdict in receipt["verdicts"]):  # type: ignore[attr-defined]
+            if verdict["gate"] in TRAFFIC_GATES and not verdict["observed"].startswith("none"):
+                self.shown[verdict["gate"]] = verdict["reason"]
         pauses = [receipt["pause_ms"] for receipt in receipts if receipt.get("pause_ms") is not None]  # type: ignore[attr-defined]
         return max(pauses, default=None)
 
@@ -144,6 +149,11 @@ class Demo:
         return proof.Finding(
             f"writes were held {', '.join(f'{pause:.0f} ms' for pause in pauses.values())} (< {MAX_PAUSE_MS} ms)", bad
         )
+
+    def gates(self) -> proof.Finding:
+        """What live traffic had shown before the last steps; that each step was let go on is proven by its being made."""
+        said = "; ".join(f"{gate}: {reason}" for gate, reason in self.shown.items())
+        return proof.Finding(f"the gates judged what traffic showed: {said or 'nothing came in time'}", [])
 
 
 def _rate(text: str) -> float:

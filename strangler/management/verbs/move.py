@@ -11,7 +11,7 @@ from strangler.control import engine, receipts, reconcile
 from strangler.control import publish as publishing
 from strangler.control.saga import Event, Progress, silent
 from strangler.control.status import operator
-from strangler.domain.plan import Plan
+from strangler.domain.plan import SOFT, Plan
 from strangler.domain.stages import Stage
 from strangler.management import render
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, verb
@@ -26,6 +26,13 @@ def add(subparsers: Subparsers) -> None:
         example='strangler advance payments --to canary --percent 10 --why "the first ten percent"',
     )
     _way(parser)
+    parser.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="GATE",
+        help=f"go on although this gate holds: {', '.join(SOFT)}; for one transition, and only with --why (repeatable)",
+    )
     parser = verb(
         subparsers,
         "rollback",
@@ -84,6 +91,7 @@ def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
             dry_run=options.dry_run,
             tries=options.tries,
             progress=silent if options.json else _tell(),
+            overrides=getattr(options, "override", ()),
         )
         if isinstance(done, Plan):
             return Answer(done.to_json(), render.plan(done), PASS if done.open else FAILED)

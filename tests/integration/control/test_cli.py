@@ -81,7 +81,8 @@ def test_a_context_goes_there_and_back_by_the_command(estate: SmallEstate, capsy
     code, out, _ = say(capsys, "status", "payments")
     out = " ".join(out.split())
     assert code == 0
-    assert "reads all from the service writes service data mirrored back to the monolith" in out
+    assert "Reads of payments: all from the service. Writes: service. Next: retired" in out
+    assert "data mirrored back to the monolith" in out
     assert "the monolith says service (epoch 2); the service says service (epoch 2)" in out
     assert "safe to roll back now: yes, because the monolith's tables follow the service's" in out
 

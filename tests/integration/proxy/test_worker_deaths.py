@@ -147,8 +147,8 @@ def test_all_that_operators_are_promised_is_in_the_metrics(
         for family in text_string_to_metric_families(proxy.operators("/metrics")[1].decode())
     }
     labels = {name: set(family.samples[0].labels) - {"worker", "le"} for name, family in families.items()}
-    assert labels["requests"] == {"context", "side", "stage", "status"}
-    assert labels["request_seconds"] == {"context", "side", "stage"}
+    assert labels["requests"] == {"context", "side", "stage", "access", "status"}
+    assert labels["request_seconds"] == {"context", "side", "stage", "access"}
     assert labels["requests_in_flight"] == {"context", "side"}
     assert labels["fallbacks"] == {"context", "cause"}
     assert labels["ejections"] == {"target", "cause"}

@@ -24,7 +24,7 @@ apps = ["shop.payments"]
 routes = [{ prefix = "/api/payments" }, { path = "/pay/confirm", access = "write", methods = ["get"] }]
 read_copies = ["orders.Order", "users.User(id, email)"]
 service = { urls = ["http://127.0.0.1:8105"], sticky = "cookie", health = "/readyz" }
-gates = { lag_p99_ms = 250 }
+gates = { lag_p99_ms = 250, min_samples = 0, min_requests = 50, window = "30m" }
 ramp = { steps = [5, 100], interval = "2m" }
 outbox = { max_rows = 50_000, max_bytes = "200MB", max_age = "2h" }
 """
@@ -45,6 +45,8 @@ def test_a_good_file_is_read_whole() -> None:
     assert context.routes[1].methods == ("GET",)
     assert context.read_copies[1].columns == ("id", "email")
     assert (context.gates.lag_p99_ms, context.gates.max_pause_ms) == (250, 500)
+    assert (context.gates.min_samples, context.gates.min_requests) == (0, 50)
+    assert (context.gates.window_s, context.gates.parity_window_s) == (1800, 86_400)
     assert (context.outbox.max_rows, context.outbox.max_bytes, context.outbox.max_age_s) == (50_000, 200_000_000, 7200)
     assert (context.ramp.steps, context.ramp.interval_s) == ((5, 100), 120)
     assert (context.mirror_stream, context.copies_stream, context.reverse_stream) == (
@@ -100,6 +102,13 @@ def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
         (('health = "/up?deep=1"', 'health = "/u p"'), "estate.health"),
         (("http://127.0.0.1:8105", "http://127.0.0.1:8105/api"), "contexts.payments.service.urls"),
         (("lag_p99_ms = 250", "lag_p99_ms = true"), "contexts.payments.gates.lag_p99_ms"),
+        (("min_samples = 0", "min_samples = -1"), "contexts.payments.gates.min_samples: is -1, not a number from 0"),
+        (("min_requests = 50", 'min_requests = "many"'), "contexts.payments.gates.min_requests: is 'many'"),
+        (('window = "30m"', 'window = "soon"'), "contexts.payments.gates.window: 'soon' is not a duration"),
+        (
+            ('window = "30m"', 'parity_window = "3d"'),
+            "contexts.payments.gates.parity_window: is '3d', out of reach (strangler.E080). Write parity_window =",
+        ),
         (("gates = {", "gate = {"), "contexts.payments.gate: is not a known key"),
         (('"orders.Order"', '"Order"'), "contexts.payments.read_copies"),
     ],

@@ -72,6 +72,35 @@ def test_quarantine_must_be_empty() -> None:
     assert gates.quarantine([LIVE, with_(quarantined=2)]).observed == "2"
 
 
+@pytest.mark.parametrize(
+    ("seen", "check", "state", "said"),
+    [
+        (with_(lag_ms=12.0), DriftSeen("payments", 0, 40), State.PASS, "follow the service's"),
+        (with_(lag_ms=12.0), DriftSeen("payments", None, None), State.PASS, "follow the service's"),
+        (with_(marker=0), DriftSeen("payments", 0, 40), State.UNKNOWN, "published no marker"),
+        (with_(live=False), DriftSeen("payments", 0, 40), State.FAIL, "is not running"),
+        (with_(lag_ms=900.0), DriftSeen("payments", 0, 40), State.FAIL, "900 ms behind"),
+        (with_(quarantined=2), DriftSeen("payments", 0, 40), State.FAIL, "2 rows could not be applied"),
+        (with_(marker=0, quarantined=2), DriftSeen("payments", 0, 40), State.FAIL, "2 rows could not be applied"),
+        (with_(), DriftSeen("payments", 3, 40), State.FAIL, "3 rows differ"),
+    ],
+)
+def test_the_reverse_mirror_is_as_good_as_the_worst_of_lag_quarantine_and_drift(seen, check, state, said) -> None:
+    verdict = gates.reverse_mirror(seen, check, threshold_ms=500)
+    assert (verdict.gate, verdict.state) == ("reverse mirror", state)
+    assert said in verdict.reason
+
+
+def test_an_override_leaves_the_state_and_says_who_and_why() -> None:
+    seen = [gates.quarantine([LIVE]), gates.health(False, "gone"), gates.proxies([], {})]
+    passed, health, proxies = gates.overridden(seen, ["quarantine", "health"], by="ada", why="it comes back")
+    assert passed.overridden is None, "what passes needs no override"
+    assert (health.state, health.passes, health.holds) == (State.FAIL, False, False)
+    assert health.to_json()["overridden"] == {"by": "ada", "why": "it comes back"}
+    assert "overridden" not in proxies.to_json()
+    assert gates.closed([passed, health, proxies]) == [proxies]
+
+
 def test_p22_health_of_an_owner_that_must_acknowledge_says_what_can_be_done() -> None:
     assert gates.health(True, "").passes
     assert "dead service can't be fenced" in gates.health(False, "no answer", must_acknowledge=True).reason

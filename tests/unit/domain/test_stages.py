@@ -64,6 +64,32 @@ def test_going_back_by_the_route_table_alone_needs_no_gate() -> None:
     assert "drift" in plan.gates_of(SHADOW, Position.of(Stage.CANARY, 50))
 
 
+def test_live_traffic_has_to_show_the_service_before_it_is_trusted_with_more() -> None:
+    shares = [Position.of(Stage.CANARY, percent) for percent in STEPS]
+    shown = ("parity", "errors", "latency")
+    assert not set(shown) & set(plan.gates_of(MIRROR, SHADOW))
+    assert plan.gates_of(SHADOW, shares[0])[0] == "parity"
+    assert not {"errors", "latency"} & set(plan.gates_of(SHADOW, shares[0])), "the service has answered nobody yet"
+    assert plan.gates_of(shares[0], shares[1])[:3] == shown
+    assert plan.gates_of(shares[2], LIVE)[:3] == shown
+    assert not set(shown) & set(plan.gates_of(LIVE, shares[2]))
+
+
+@pytest.mark.parametrize("gate", plan.FIRM)
+def test_no_gate_that_stands_for_a_promise_can_be_overridden(gate: str) -> None:
+    ways = [(LIVE, Position.of(Stage.CANARY, 100)), (Position.of(Stage.CANARY, 100), LIVE), (MIRROR, MONOLITH)]
+    at, to = next((at, to) for at, to in ways if gate in plan.gates_of(at, to))
+    assert plan.refusal(gate, at, to).startswith(plan.FIRM[gate])
+
+
+def test_every_gate_is_either_firm_or_can_be_overridden() -> None:
+    every = {gate for gates in (*plan.GATES.values(), *plan.TRAFFIC.values()) for gate in gates}
+    assert every == {*plan.FIRM, *plan.SOFT}
+    assert not set(plan.FIRM) & set(plan.SOFT)
+    assert plan.refusal("parity", SHADOW, Position.of(Stage.CANARY, 10)) == ""
+    assert "has no gate 'parity'; it has health" in plan.refusal("parity", MIRROR, SHADOW)
+
+
 def test_a_plan_tells_what_changes_in_plain_words() -> None:
     planned = plan.Plan("payments", Position.of(Stage.CANARY, 100), LIVE, ("gates",), (), 6)
     assert ("writes", "monolith", "service") in planned.changes()

@@ -10,10 +10,10 @@ def test_the_text_is_what_prometheus_reads() -> None:
     for number in range(2):
         metrics = Metrics()
         metrics.gauge("clients", "Open connections.", (), lambda: {(): 3.0})
-        metrics.served("payments", "service", "canary").add(200, 0.003)
-        metrics.served("payments", "service", "canary").add(201, 99.0)
-        metrics.served("payments", "service", "live").add(201, 99.0)
-        metrics.served('odd"\\\n', "-", "-").add(503, 0.1)
+        metrics.served("payments", "service", "canary", "read").add(200, 0.003)
+        metrics.served("payments", "service", "canary", "read").add(201, 99.0)
+        metrics.served("payments", "service", "live", "read").add(201, 99.0)
+        metrics.served('odd"\\\n', "-", "-", "-").add(503, 0.1)
         workers.append(metrics.samples(str(number)))
     families = {family.name: family for family in text_string_to_metric_families(render(metrics.families(), workers))}
     requests = families["strangler_proxy_requests"].samples

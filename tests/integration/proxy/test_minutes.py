@@ -1,0 +1,56 @@
+"""What real workers leave in Redis of the reads that they served; the gates of the control plane are judged by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from strangler.domain.channels import COMPARED, SERVED
+from tests.integration.proxy.conftest import ControlPlane
+from tests.integration.proxy.harness import Application, Proxy, response, until
+
+Controlled = Callable[..., Proxy]
+
+
+def told(control: ControlPlane) -> dict[str, list[int]]:
+    """Requests and failures by side, of all workers and minutes."""
+    found: dict[str, list[int]] = {}
+    for key in control.redis.keys(f"{SERVED}*"):
+        assert 0 < control.redis.ttl(key) <= 86_400
+        for text in control.redis.hvals(key):
+            for side, counts in json.loads(text)["contexts"].get("payments", {}).items():
+                before = found.setdefault(side, [0, 0])
+                found[side] = [before[0] + counts[0], before[1] + counts[1]]
+    return found
+
+
+def test_reads_of_a_canary_are_told_with_their_failures(
+    control: ControlPlane, controlled: Controlled, service: Application
+) -> None:
+    service.handler = lambda asked: response(500 if asked.target.endswith("broken") else 200)
+    proxy = controlled(percent=100)
+    for path in ("1", "2", "broken"):
+        proxy.ask("GET", f"/api/payments/{path}")
+    proxy.ask("POST", "/api/payments/", b"x")
+    until(lambda: told(control) == {"service": [3, 1]}, "the reads, and not the write")
+    service.stop()
+    assert proxy.ask("GET", "/api/payments/4").status == 200
+    until(lambda: told(control) == {"service": [4, 2], "monolith": [1, 0]}, "the failure that the monolith made up for")
+
+
+def test_comparisons_of_a_shadow_are_told(
+    control: ControlPlane, controlled: Controlled, monolith: Application, service: Application
+) -> None:
+    monolith.handler = lambda asked: response(body=b"same")
+    service.handler = lambda asked: response(body=b"same" if asked.target.endswith("1") else b"other")
+    proxy = controlled(stage="shadow", share=1.0)
+    for number in (1, 2):
+        proxy.ask("GET", f"/api/payments/{number}")
+    until(lambda: told(control).get(COMPARED) == [2, 1], "both pairs")
+
+
+def test_a_worker_that_ends_tells_its_last_reads(control: ControlPlane, controlled: Controlled) -> None:
+    proxy = controlled(percent=100)
+    proxy.ask("GET", "/api/payments/1")
+    proxy.stop()
+    assert told(control) == {"service": [1, 0]}

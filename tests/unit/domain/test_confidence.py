@@ -1,0 +1,56 @@
+"""Intervals hold what they claim, and move with what was counted."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strangler.domain import confidence
+
+counts = st.integers(0, 300).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
+BOUNDS = (0.01, 0.05, 0.1, 0.5)
+histogram = st.lists(st.integers(0, 50), min_size=5, max_size=5)
+
+
+@given(counts)
+def test_a_share_lies_within_its_bounds(seen: tuple[int, int]) -> None:
+    count, of = seen
+    low, high = confidence.share(count, of)
+    assert 0 <= low <= high <= 1
+    assert of == 0 or low - 1e-9 <= count / of <= high + 1e-9
+
+
+@pytest.mark.parametrize(("true", "of"), [(0.01, 500), (0.05, 200), (0.3, 40)])
+def test_the_true_share_is_below_the_lower_bound_in_few_cases(true: float, of: int) -> None:
+    chance = random.Random(7)
+    wrong = sum(confidence.share(sum(chance.random() < true for _ in range(of)), of)[0] > true for _ in range(2000))
+    assert wrong <= 50, "1 % by design, Wilson's is a little off for rare events"
+
+
+@given(counts, counts)
+def test_one_more_error_never_lowers_the_excess(service: tuple[int, int], monolith: tuple[int, int]) -> None:
+    count, of = service
+    if count < of:
+        assert confidence.excess(count, of, *monolith)[0] <= confidence.excess(count + 1, of, *monolith)[0] + 1e-9
+
+
+@given(counts)
+def test_a_side_does_not_exceed_itself(seen: tuple[int, int]) -> None:
+    if seen[1]:
+        low, high = confidence.excess(*seen, *seen)
+        assert low <= 0 <= high
+
+
+@given(histogram, st.floats(0.01, 0.99))
+def test_a_quantile_lies_within_its_bounds_and_within_the_histogram(found: list[int], q: float) -> None:
+    low, high = confidence.quantile_bounds(found, BOUNDS, q)
+    assert 0 <= low <= confidence.quantile(found, BOUNDS, q) <= high <= BOUNDS[-1]
+
+
+def test_a_quantile_is_read_linearly_within_its_class() -> None:
+    assert confidence.quantile((0, 100, 0, 0, 0), BOUNDS, 0.5) == pytest.approx(0.03)
+    assert confidence.quantile((0, 0, 0, 0, 9), BOUNDS, 0.5) == 0.5
+    assert confidence.quantile((), (), 0.5) == 0
