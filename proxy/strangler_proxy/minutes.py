@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from strangler.domain.channels import COMPARED, SERVED
+from strangler.domain.channels import SERVED
 from strangler.domain.decision import Access
 from strangler.domain.stages import Side
 from strangler_proxy.metrics import BOUNDS, Metrics
@@ -75,9 +75,4 @@ class Minutes:
                 counts = found[context, Side.SERVICE.value]
                 counts[0] += count
                 counts[1] += count
-        for (context, outcome), count in self._metrics.shadow.values.items():
-            if outcome in ("equal", "different"):
-                counts = found[context, COMPARED]
-                counts[0] += count
-                counts[1] += count if outcome == "different" else 0
         return dict(found)

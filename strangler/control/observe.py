@@ -113,7 +113,7 @@ class Observer:
             "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
             "ownership": lambda: self.ownership(at.stage.owner),
             "reverse mirror": lambda: self._steadily(self.context.reverse_stream, self.reverse_mirror),
-            "parity": lambda: self._shown("parity", lambda served: self.parity(served, over=at.percent == 100)),
+            "parity": lambda: self.parity(over=at.percent == 100),
             "errors": lambda: self._shown("errors", self.errors),
             "latency": lambda: self._shown("latency", self.latency),
         }
@@ -157,11 +157,13 @@ class Observer:
         except StranglerError as error:
             return Verdict(name, gates.State.UNKNOWN, "unknown", "live traffic", str(error))
 
-    def parity(self, served: Served, *, over: bool) -> Verdict:
+    def parity(self, *, over: bool) -> Verdict:
+        from strangler.control.parity.seen import observations
+
         limits = self.context.gates
         return traffic.parity(
             self.context.name,
-            served.compared(limits.parity_window_s),
+            observations(self.context.name, window_s=limits.parity_window_s),
             threshold=limits.parity,
             least=limits.min_samples,
             share=self.context.shadow_share,

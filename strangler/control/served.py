@@ -15,10 +15,9 @@ from typing import Any
 import redis
 
 from strangler.control.followers import reachable
-from strangler.domain.channels import COMPARED, SERVED, SERVED_S
+from strangler.domain.channels import SERVED, SERVED_S
 from strangler.domain.gates import ServedSeen
 from strangler.domain.stages import Side
-from strangler.domain.traffic import Compared
 
 CHUNK = 60  # minutes that are asked for at once
 
@@ -66,14 +65,6 @@ class Served:
                 break
         earlier = sums[Side.MONOLITH].requests > monolith.requests
         return service, self._seen(sums[Side.MONOLITH], window_s, earlier=earlier)
-
-    def compared(self, window_s: float) -> Compared:
-        """What the proxies' own comparing said: answers byte by byte."""
-        last, begin = self._span(window_s)
-        sums = {COMPARED: _Sum()}
-        self._add(sums, range(last, begin - 1, -1))
-        seen = self._seen(sums[COMPARED], window_s)
-        return Compared(seen.requests, seen.failed, seen.per_s)
 
     def _span(self, window_s: float) -> tuple[int, int]:
         """The last minute and the first of a window."""

@@ -9,4 +9,3 @@ PARITY = "strangler:parity"  # stream: batches of samples of a parallel run, see
 PARITY_BYTES = "strangler:parity:bytes"  # key: what that stream holds
 SERVED = "strangler:served:"  # + minute since 1970: hash: worker of a proxy → what it served in it, as JSON; for a day
 SERVED_S = 86_400.0
-COMPARED = "compared"  # in such a report beside the sides: pairs of answers, and those that differ

@@ -10,41 +10,14 @@ More errors, or more differences, never turn a ``fail`` into anything better.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
 
 from strangler.domain import confidence
 from strangler.domain.gates import ServedSeen, Verdict, _Gate
+from strangler.domain.parity.seen import ParitySeen
 
 CERTAIN = 100  # requests come in bursts, and a burst is one event: fewer than this are no proof that the rest is as bad
 RUIN = 0.1  # surely more than this share is wrong: that needs no least number
 QUANTILE = 0.95
-
-
-class ParitySeen(Protocol):
-    """What the parallel run found: ``samples`` were judged, ``differing`` of them differ in more than noise and lag.
-
-    ``samples_per_s``: lately. ``worst`` names endpoint and field that differ most; empty where that is not known.
-    """
-
-    @property
-    def samples(self) -> int: ...
-    @property
-    def differing(self) -> int: ...
-    @property
-    def samples_per_s(self) -> float: ...
-    @property
-    def worst(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A ``ParitySeen`` that knows nothing of endpoints."""
-
-    samples: int
-    differing: int
-    samples_per_s: float = 0.0
-    worst: str = ""
 
 
 def parity(

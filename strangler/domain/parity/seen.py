@@ -37,5 +37,5 @@ class ParitySeen:
 
     @property
     def worst(self) -> str:
-        """``GET /api/payments/<int:id>/ field body $.captured_at``; empty if nothing differs."""
-        return f"{self.worst_endpoint} field {self.worst_field}" if self.worst_endpoint else ""
+        """Such as "`GET /api/payments/<int:id>/` field `body $.captured_at`"; empty if nothing differs."""
+        return f"`{self.worst_endpoint}` field `{self.worst_field}`" if self.worst_endpoint else ""

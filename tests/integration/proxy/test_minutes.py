@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from strangler.domain.channels import COMPARED, SERVED
+from strangler.domain.channels import SERVED
 from tests.integration.proxy.conftest import ControlPlane
 from tests.integration.proxy.harness import Application, Proxy, response, until
 
@@ -36,17 +36,6 @@ def test_reads_of_a_canary_are_told_with_their_failures(
     service.stop()
     assert proxy.ask("GET", "/api/payments/4").status == 200
     until(lambda: told(control) == {"service": [4, 2], "monolith": [1, 0]}, "the failure that the monolith made up for")
-
-
-def test_comparisons_of_a_shadow_are_told(
-    control: ControlPlane, controlled: Controlled, monolith: Application, service: Application
-) -> None:
-    monolith.handler = lambda asked: response(body=b"same")
-    service.handler = lambda asked: response(body=b"same" if asked.target.endswith("1") else b"other")
-    proxy = controlled(stage="shadow", share=1.0)
-    for number in (1, 2):
-        proxy.ask("GET", f"/api/payments/{number}")
-    until(lambda: told(control).get(COMPARED) == [2, 1], "both pairs")
 
 
 def test_a_worker_that_ends_tells_its_last_reads(control: ControlPlane, controlled: Controlled) -> None:

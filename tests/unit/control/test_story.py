@@ -29,6 +29,7 @@ from strangler.control.transitions import Transition
 from strangler.domain import gates, plan, traffic, words
 from strangler.domain.estate import Context
 from strangler.domain.gates import DriftSeen, ServedSeen, State, StreamSeen, Verdict, overridden
+from strangler.domain.parity.seen import ParitySeen
 from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import Misuse, StranglerError
 from strangler.management import render
@@ -41,14 +42,14 @@ PAYMENTS = Context("payments", ("shop.payments",), service_urls=("http://127.0.0
 STREAM = StreamSeen("payments", live=True, lag_ms=12, marker=7, backfilled=True)
 COPIES, REVERSE = replace(STREAM, name="payments-copies"), replace(STREAM, name="payments-reverse")
 BOUNDS = (0.01, 0.05, 0.1, 0.5)
-WORST = "`GET /api/payments/<id>/` field `captured_at`"
 
 
 # ---- the gates -----------------------------------------------------------------------------------------------------
 
 
 def parity(samples: int, differing: int, *, least: int = 500, per_s: float = 1.3, share: float = 0.25, **more: Any) -> Verdict:
-    seen = traffic.Compared(samples, differing, per_s, WORST)
+    worst = {"worst_endpoint": "GET /api/payments/<id>/", "worst_field": "captured_at"} if differing else {}
+    seen = ParitySeen("payments", samples, differing, samples_per_s=per_s, **worst)
     return traffic.parity("payments", seen, threshold=0.999, least=least, share=share, window_s=86_400, **more)
 
 

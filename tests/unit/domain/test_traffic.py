@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from strangler.domain import traffic
 from strangler.domain.gates import ServedSeen, State, Verdict
+from strangler.domain.parity.seen import ParitySeen
 
 ORDER = [State.PASS, State.UNKNOWN, State.FAIL]
 BOUNDS = (0.01, 0.05, 0.1, 0.5)
-WORST = "`GET /api/payments/<id>/` field `captured_at`"
+ENDPOINT, FIELD = "GET /api/payments/<id>/", "captured_at"
+WORST = f"`{ENDPOINT}` field `{FIELD}`"
 leasts = st.sampled_from([0, 50, 200, 500])
 sizes = st.integers(1, 3000)
 
@@ -23,7 +25,8 @@ def served(requests: int, failed: int = 0, times: tuple[int, ...] | None = None,
 
 
 def parity(samples: int, different: int, *, least: int = 500, per_s: float = 1.3, share: float = 0.1, worst: str = "") -> Verdict:
-    seen = traffic.Compared(samples, different, per_s, worst)
+    at = {"worst_endpoint": ENDPOINT, "worst_field": FIELD} if worst else {}
+    seen = ParitySeen("payments", samples, different, samples_per_s=per_s, **at)
     return traffic.parity("payments", seen, threshold=0.999, least=least, share=share, window_s=86_400)
 
 
@@ -77,7 +80,7 @@ def test_where_no_least_number_is_declared_nothing_passes_and_says_so() -> None:
 
 def test_at_100_percent_there_is_nothing_left_to_sample_and_the_step_to_it_stands() -> None:
     def late(samples: int, differing: int, least: int = 500) -> Verdict:
-        seen = traffic.Compared(samples, differing)
+        seen = ParitySeen("payments", samples, differing)
         return traffic.parity("payments", seen, threshold=0.999, least=least, share=0.1, window_s=86_400, over=True)
 
     assert late(0, 0).state is State.PASS
@@ -225,7 +228,7 @@ counted = st.integers(0, 2000).flatmap(lambda of: st.tuples(st.just(of), st.inte
 @given(counted, counted, leasts, st.sampled_from([0.0, 0.5, 0.999, 1.0]), st.booleans(), st.sampled_from([0.0, 1e-4, 3.0]))
 def test_every_count_is_judged_in_a_sentence(one, other, least: int, threshold: float, over: bool, per_s: float) -> None:
     service, monolith = served(*one, per_s=per_s), served(*other, per_s=per_s)
-    seen = traffic.Compared(*one, per_s)
+    seen = ParitySeen("payments", *one, samples_per_s=per_s)
     for verdict in (
         traffic.parity("p", seen, threshold=threshold, least=least, share=1 - threshold, window_s=600, over=over),
         traffic.errors("p", service, monolith, allowed=1 - threshold, least=least),

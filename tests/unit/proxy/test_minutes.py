@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strangler.domain.channels import COMPARED, SERVED
+from strangler.domain.channels import SERVED
 from strangler_proxy.metrics import BOUNDS, Metrics
 from strangler_proxy.minutes import Minutes
 
@@ -45,13 +45,6 @@ def test_a_read_that_the_monolith_answered_for_a_service_that_failed_is_the_serv
     metrics.fallbacks.add("payments", "unreachable")
     metrics.fallbacks.add("payments", "stale")
     assert told(Minutes(metrics, "w").due(0))["service"][:2] == [1, 1]
-
-
-def test_comparisons_are_told_beside_the_sides() -> None:
-    metrics = Metrics()
-    for outcome in ("equal", "equal", "different", "stale", "unreachable"):
-        metrics.shadow.add("payments", outcome)
-    assert told(Minutes(metrics, "w").due(0))[COMPARED][:2] == [3, 1]
 
 
 def test_nothing_new_is_not_told_again_but_what_was_not_received_is() -> None:

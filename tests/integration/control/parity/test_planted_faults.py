@@ -78,7 +78,7 @@ def test_each_planted_fault_is_named_and_noise_raises_no_alarm(
 
     found = seen.observations("payments")
     assert (found.samples, found.unjudged, found.in_flight) == (8 * rounds, 0, 0)
-    assert (found.worst, found.different) == (f"GET {LIST} field body $.amount", 3)
+    assert (found.worst, found.different) == (f"`GET {LIST}` field `body $.amount`", 3)
     assert found.differing == rounds * 2 + found.new_errors
     assert found.low < found.rate < found.high < 0.8
     assert found.samples_per_s > 1
