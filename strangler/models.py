@@ -1,7 +1,20 @@
 """Where Django looks for the models of the app ``strangler``."""
 
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
-from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Shape, Stream, Subscription
+from strangler.sync.models import (
+    Applied,
+    Backfill,
+    LooseKey,
+    Outbox,
+    Ownership,
+    Quarantine,
+    Round,
+    Shape,
+    Stranded,
+    Stranding,
+    Stream,
+    Subscription,
+)
 
 __all__ = [
     "Applied",
@@ -16,6 +29,8 @@ __all__ = [
     "Round",
     "RouteTableVersion",
     "Shape",
+    "Stranded",
+    "Stranding",
     "Stream",
     "Subscription",
 ]

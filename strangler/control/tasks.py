@@ -12,7 +12,7 @@ from celery.signals import worker_ready
 from strangler import conf
 from strangler.control import engine, publish, reconcile, retreat
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import budget, follow, ownership
+from strangler.sync import budget, follow, ownership, stranded
 from strangler.sync import tasks as streams
 
 log = logging.getLogger("strangler.control")
@@ -52,6 +52,7 @@ def _parts() -> list[Callable[[], object]]:
         go_on,
         publish.republish,
         reconcile.tell_owed,
+        stranded.collect,
         streams.floor,
         follow.now_and_then,
         streams.sample,

@@ -130,6 +130,8 @@ def overview(listed: Sequence[Status]) -> list[RenderableType]:
 def plan(planned: Plan) -> list[RenderableType]:
     shown: list[RenderableType] = [heading(f"{planned.context}: {planned.at} → {planned.to}") + " (nothing was changed)"]
     shown.append(grid([(what, f"{now} → {after}") for what, now, after in planned.changes()]))
+    if planned.exact:
+        shown += [heading("  exactly"), grid([(change.what, f"{change.now} → {change.then}") for change in planned.exact])]
     shown += [heading("  gates"), verdicts(planned.verdicts)] if planned.verdicts else []
     shown.append(grid([("steps", names_of(planned.steps))]))
     if planned.then:
