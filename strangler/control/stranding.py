@@ -1,4 +1,4 @@
-"""A person has dealt with what a dead service had acknowledged, or gives up what it still has: with a receipt that stays (P22)."""
+"""A person has dealt with what a dead service had acknowledged, or gives up what it still has; a receipt stays (P22)."""
 
 from __future__ import annotations
 

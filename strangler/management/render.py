@@ -144,11 +144,12 @@ def names_of(steps: Sequence[str]) -> str:
 
 
 def receipt(given: Receipt) -> list[RenderableType]:
-    sign = "[green]✓[/]" if given.outcome == "done" else "[red]✗[/]"
+    sign = "[green]✓[/]" if given.outcome in ("done", "rehearsed") else "[red]✗[/]"
     pause = f", writes held {given.pause_ms:.0f} ms" if given.pause_ms is not None else ""
     taken = sum(given.steps_ms.values())
     line = f"{given.context}: {receipts.way(given)}, {given.outcome} in {taken / 1000:.1f} s{pause} (receipt {given.pk})"
-    return [f"{sign} {escape(line)}"]
+    steps = ", ".join(f"{step} {ms:.0f} ms" for step, ms in given.steps_ms.items()) if given.outcome == "rehearsed" else ""
+    return [f"{sign} {escape(line)}", *([f"  {escape(steps)}"] if steps else [])]
 
 
 def receipt_table(listed: Sequence[Receipt]) -> list[RenderableType]:

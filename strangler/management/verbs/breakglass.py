@@ -20,11 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force-dead-service",
         action="store_true",
-        help="break-glass: from a service that does not answer, to mirror; may lose what it acknowledged last",
+        help="break-glass: from a dead service to mirror; may lose what it acknowledged last",
     )
-    parser.add_argument(
-        "--confirm", metavar="PHRASE", help="the phrase that break-glass asks for, for scripts: context and epoch"
-    )
+    parser.add_argument("--confirm", metavar="PHRASE", help="for scripts: the phrase that break-glass asks for")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> Answer:

@@ -25,7 +25,7 @@ def add(verbs: Any) -> None:
         verbs,
         "stranded",
         run,
-        help="What a service that was left by break-glass had acknowledged: each row as the service has it, and what the monolith "
+        help="What a service that was left by break-glass had acknowledged: each row as it has it, and what the monolith "
         "has. Applied by nobody. Ends with 1 while some wait or are not collected.",
         example='strangler sync stranded payments --settle payments.Payment/17 --reason "captured again by hand"',
     )
