@@ -20,6 +20,7 @@ from strangler.control.handover import COMMIT_SHARE, DRAIN_SHARE, HandOver
 from strangler.control.saga import REHEARSED, Running, Saga
 
 REHEARSE = "rehearse"
+STEPS = ("gates", "pause", "hold", "drain", "release")
 
 
 @dataclass

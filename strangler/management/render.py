@@ -13,6 +13,7 @@ from rich.text import Text
 
 from strangler.control import receipts
 from strangler.control.models import Receipt
+from strangler.control.rehearsal import STEPS
 from strangler.control.status import Status
 from strangler.domain.gates import State, StreamSeen, Verdict
 from strangler.domain.plan import Plan, names
@@ -148,8 +149,10 @@ def receipt(given: Receipt) -> list[RenderableType]:
     pause = f", writes held {given.pause_ms:.0f} ms" if given.pause_ms is not None else ""
     taken = sum(given.steps_ms.values())
     line = f"{given.context}: {receipts.way(given)}, {given.outcome} in {taken / 1000:.1f} s{pause} (receipt {given.pk})"
-    steps = ", ".join(f"{step} {ms:.0f} ms" for step, ms in given.steps_ms.items()) if given.outcome == "rehearsed" else ""
-    return [f"{sign} {escape(line)}", *([f"  {escape(steps)}"] if steps else [])]
+    if given.outcome != "rehearsed":
+        return [f"{sign} {escape(line)}"]
+    steps = ", ".join(f"{step} {given.steps_ms[step]:.0f} ms" for step in STEPS if step in given.steps_ms)
+    return [f"{sign} {escape(line)}", f"  {escape(steps)}"]
 
 
 def receipt_table(listed: Sequence[Receipt]) -> list[RenderableType]:

@@ -63,3 +63,20 @@ def estate(transactional_db, valkey: redis.Redis, valkey_url: str, settings, tmp
             yield SmallEstate(service, proxy, valkey)
         Ownership.objects.update(owner="monolith")
         install.uninstall(None)
+
+
+@pytest.fixture
+def canary(estate: SmallEstate) -> SmallEstate:
+    """Payments where the cut-over is next."""
+    from strangler.control import engine
+
+    engine.advance("payments", to="canary", percent=100, who="ada", why="a test", tries=1)
+    return estate
+
+
+@pytest.fixture
+def live(canary: SmallEstate) -> SmallEstate:
+    from strangler.control import engine
+
+    engine.advance("payments", to="live", who="ada", why="a test", tries=1)
+    return canary
