@@ -53,6 +53,7 @@ TO = Position.of(Stage.MIRROR)  # from here on no request needs the service
 ROOM = 10_000  # ids that the service may have given out and the monolith has not seen
 LOOKS, BETWEEN_LOOKS_S, TIMEOUT = 3, 0.5, (1.0, 2.0)
 RATE_OVER_S = 300.0
+HOLD_S = 2.0  # for proxies to park what they have; one that doesn't answer is not waited for longer
 
 
 # ---- what is the case ---------------------------------------------------------------------------------------------
@@ -193,7 +194,6 @@ class BreakGlass:
     ledger: Ledger
     monolith: Owning
     look_dead: Callable[[int], Verdict]  # at so many looks
-    hold_s: float = 2.0  # for proxies to park what they have; one that doesn't answer is not waited for longer
     converge_s: float = 15.0
     clock: Callable[[], float] = time.time
 
@@ -219,8 +219,8 @@ class BreakGlass:
         running = self.ledger.note(running, data={"held_at": self.clock()})
         result: dict[str, Any] = {}
         try:
-            result.update(self.plane.publish(running, running.at, hold_ms=int(self.hold_s * 1000) + 8000))
-            self.plane.held(running, timeout_s=self.hold_s)
+            result.update(self.plane.publish(running, running.at, hold_ms=int(HOLD_S * 1000) + 8000))
+            self.plane.held(running, timeout_s=HOLD_S)
         except LostLease:
             raise
         except StranglerError as error:

@@ -37,7 +37,7 @@ def database() -> dict[str, str]:
 
 def everything(estate: SmallEstate) -> tuple:
     """The proxy's own report says the time; it is not ours."""
-    kept = {key: estate.redis.dump(key) for key in estate.redis.keys() if key != b"strangler:proxies"}
+    kept = {key: estate.redis.dump(key) for key in estate.redis.scan_iter() if key != b"strangler:proxies"}
     return database(), kept, dict(estate.service.row), list(estate.service.history), dict(estate.service.next_ids)
 
 
