@@ -2,7 +2,20 @@
 
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
 from strangler.control.parity.models import ParityBucket, ParityPair, ParityProxy, ParityShape
-from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Shape, Stream, Subscription
+from strangler.sync.models import (
+    Applied,
+    Backfill,
+    LooseKey,
+    Outbox,
+    Ownership,
+    Quarantine,
+    Round,
+    Shape,
+    Stranded,
+    Stranding,
+    Stream,
+    Subscription,
+)
 
 __all__ = [
     "Applied",
@@ -21,6 +34,8 @@ __all__ = [
     "Round",
     "RouteTableVersion",
     "Shape",
+    "Stranded",
+    "Stranding",
     "Stream",
     "Subscription",
 ]

@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.db import connections
 
 from strangler import conf
+from strangler.control import breakglass
+from strangler.control.breakglass import BREAK_GLASS, BreakGlass, Emergency
 from strangler.control.drain import Drain, carry
 from strangler.control.errors import Busy, GatesClosed, Undone
 from strangler.control.handover import HandOver
@@ -20,8 +22,10 @@ from strangler.control.holding import Holding
 from strangler.control.ledger import DatabaseLedger, Heartbeat, describe, open_operation
 from strangler.control.models import Migration, Operation, Receipt
 from strangler.control.observe import HANDOVER_FRESH_S, TRY_AGAIN_FRESH_S, Observer
+from strangler.control.preview import HANDOVERS, preview
 from strangler.control.publish import ProxyPlane
-from strangler.control.saga import DONE, REFUSED, UNDONE, Event, Progress, Runner, Running, Saga, silent
+from strangler.control.rehearsal import REHEARSE, Rehearsal
+from strangler.control.saga import DONE, REFUSED, REHEARSED, UNDONE, Event, Progress, Runner, Running, Saga, silent
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.control.transitions import Transition
 from strangler.domain import plan
@@ -61,8 +65,8 @@ def migration_of(context: str) -> Migration:
 
 
 def position_of(context: str) -> Position:
-    row = migration_of(context)
-    return Position.of(Stage(row.stage), row.percent)
+    row = Migration.objects.using(conf.setting("DATABASE")).filter(context=context).first()
+    return Position.of(Stage(row.stage), row.percent) if row else Position.of(Stage.MONOLITH)
 
 
 # ---- where it shall go --------------------------------------------------------------------------------------------
@@ -154,13 +158,14 @@ class Workshop:
     progress: Progress = silent
     slice_s: float = float("inf")
     ledger: DatabaseLedger = field(default_factory=DatabaseLedger)
+    only_looks: bool = False
     plane: ProxyPlane = field(init=False)
     observer: Observer = field(init=False)
 
     def __post_init__(self) -> None:
         self.plane = ProxyPlane(self.ledger)
         self.monolith, self.service = MonolithSide(self.context.name), ServiceSide(self.context.name)
-        self.observer = Observer(self.context, self.service, self.monolith, self.plane.proxies)
+        self.observer = Observer(self.context, self.service, self.monolith, self.plane.proxies, only_looks=self.only_looks)
 
     def close(self) -> None:
         self.plane.close()
@@ -177,8 +182,19 @@ class Workshop:
     def saga(self, running: Running) -> Saga:
         if running.verb == HOLD:
             return Holding(float(running.data.get("seconds", 5)), self.plane, self.ledger).saga()
+        if running.verb == BREAK_GLASS:
+            return BreakGlass(
+                self.context,
+                self.plane,
+                self.ledger,
+                MonolithSide(self.context.name, tries=PATIENT_TRIES),
+                lambda looks: breakglass.look_dead(self.context, looks=looks),
+            ).saga()
         kind = plan.kind(running.at, running.to)
-        if kind in (Kind.CUT_OVER, Kind.CUT_BACK):
+        if running.verb == REHEARSE:
+            giver = self.monolith if kind is Kind.CUT_OVER else self.service
+            return Rehearsal(self._hand_over(running), giver.mark).saga()
+        if kind in HANDOVERS:
             return self._hand_over(running).saga()
         return Transition(
             self.context,
@@ -238,7 +254,7 @@ def _drive(workshop: Workshop, running: Running, *, resumed: bool = False, patie
 
 def _judged(receipt: Receipt, at: Position, to: Position) -> Receipt:
     """The receipt of an operation that went through. Raises what stopped it otherwise."""
-    if receipt.outcome == DONE:
+    if receipt.outcome in (DONE, REHEARSED):
         return receipt
     verdicts = [Verdict(**{**said, "state": State(said["state"])}) for said in receipt.verdicts]
     if receipt.outcome == REFUSED and verdicts:
@@ -260,7 +276,7 @@ def _go(
     progress: Progress,
     overrides: Sequence[str] = (),
 ) -> list[Receipt] | Plan:
-    workshop = Workshop(context, progress)
+    workshop = Workshop(context, progress, only_looks=dry_run)
     try:
         at = position_of(context.name)
         if dry_run:
@@ -286,6 +302,7 @@ def _once(
     workshop: Workshop, verb: str, at: Position, to: Position, *, who: str, why: str, overrides: Sequence[str] = ()
 ) -> Receipt:
     name = workshop.context.name
+    migration_of(name)
     running = workshop.ledger.begin(context=name, verb=verb, at=at, to=to, step=_steps(workshop, at, to)[0], who=who, why=why)
     if position_of(name) != at:  # somebody moved it between our look and our operation
         workshop.ledger.finish(workshop.ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
@@ -311,7 +328,9 @@ def _plan(workshop: Workshop, at: Position, way: Sequence[Position], *, override
     to = way[0]
     verdicts = tuple(overridden(workshop.observer.judge(at, to), overrides, by=who, why=why))
     row = Ownership.objects.using(workshop.ledger.alias).filter(context=workshop.context.name).first()
-    return Plan(workshop.context.name, at, to, _steps(workshop, at, to), verdicts, row.epoch if row else 0, tuple(way[1:]))
+    exact = tuple(preview(workshop.context, at, to, workshop.monolith, workshop.service))
+    steps = _steps(workshop, at, to)
+    return Plan(workshop.context.name, at, to, steps, verdicts, row.epoch if row else 0, tuple(way[1:]), exact)
 
 
 def advance(
@@ -374,21 +393,67 @@ def travel(
     why: str = "",
     dry_run: bool = False,
     tries: int = TRIES,
+    max_pause_ms: float | None = None,
+    rehearse: bool = False,
     progress: Progress = silent,
     overrides: Sequence[str] = (),
 ) -> list[Receipt] | Plan:
     """``advance`` or ``rollback`` with every receipt of the way, one an operation.
 
     A hand-over that undid itself because the moment was too busy is begun again, ``tries`` times in all, each with a receipt.
+    ``max_pause_ms`` takes the place of the declared one. ``rehearse``: a hand-over up to its fence, undone and measured.
     """
     declared = context_named(context)
+    if max_pause_ms is not None:
+        declared = replace(declared, gates=replace(declared.gates, max_pause_ms=max_pause_ms))
     if not dry_run:
         resume(progress=progress)
     at = position_of(context)
     way = (way_forward if verb == ADVANCE else way_back)(declared, at, to, percent)
     check_overrides(context, at, way, overrides, why)
+    if max_pause_ms is not None or rehearse:
+        _hands_over(context, at, way[:1] if rehearse else way)
+    if rehearse:
+        verb, way, tries = REHEARSE, way[:1], 1
     tries = max(1, tries)
     return _go(verb, declared, way, who=who, why=why, dry_run=dry_run, tries=tries, progress=progress, overrides=overrides)
+
+
+def _hands_over(context: str, at: Position, way: Sequence[Position]) -> None:
+    """Raises ``Misuse`` where no step of the way parks a write."""
+    if not any(plan.kind(here, there) in HANDOVERS for here, there in zip([at, *way], way, strict=False)):
+        raise Misuse(
+            f"{context}: {at} → {plan.names(way)} changes no owner and parks no write, so there is no pause to bound or rehearse;"
+            " that is canary 100 % → live, and the way back"
+        )
+
+
+def emergency(context: str) -> Emergency:
+    """What break-glass would mean now. Reads only. Raises ``Misuse``, ``Busy``."""
+    declared = context_named(context)
+    return breakglass.look(declared, position_of(context), MonolithSide(context))
+
+
+def break_glass(context: str, *, confirm: str, who: str, why: str = "", progress: Progress = silent) -> Receipt:
+    """The way back from a dead service, to ``mirror``; may lose what it acknowledged last (P22).
+
+    ``confirm`` is the phrase of ``emergency``. Raises ``Misuse``, ``Busy``, ``GatesClosed``, ``Undone``, ``StillRunning``.
+    """
+    declared = context_named(context)
+    seen = emergency(context)
+    if not seen.dead.passes:
+        raise GatesClosed(f"{context}: break-glass", [seen.dead])
+    if confirm.split() != seen.phrase.split():
+        raise Misuse(f'nothing was done: that is not the phrase; to go on without the service say: --confirm "{seen.phrase}"')
+    workshop = Workshop(declared, progress)
+    try:
+        breakglass.supersede(workshop.ledger, context, who)
+        to = breakglass.TO
+        running = workshop.ledger.begin(context=context, verb=BREAK_GLASS, at=seen.at, to=to, step="gates", who=who, why=why)
+        running = workshop.ledger.note(running, data={"confirmed": seen.epoch})
+        return _judged(_drive(workshop, running), seen.at, to)
+    finally:
+        workshop.close()
 
 
 def hold(context: str, seconds: float, *, who: str, why: str = "", progress: Progress = silent) -> Receipt:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from strangler.control.saga import Ledger, Running, Saga
 from strangler.domain.gates import Verdict, closed
 from strangler.domain.stages import Position, Side
 from strangler.errors import LostLease, StranglerError
+from strangler.sync import deadline
 
 log = logging.getLogger("strangler.control")
 
@@ -149,36 +151,38 @@ class HandOver:
 
     def hold(self, running: Running) -> Mapping[str, Any]:
         running = self.ledger.note(running, data={"held_at": self.clock()})
-        published = self.plane.publish(running, running.at, hold_ms=self._hold_ms, pause_ms=self._pause_ms)
-        self.plane.held(running, timeout_s=self._left(running, HOLD_SHARE))
+        with self.bounded(running, HOLD_SHARE):
+            published = self.plane.publish(running, running.at, hold_ms=self._hold_ms, pause_ms=self._pause_ms)
+            self.plane.held(running, timeout_s=self.left(running, HOLD_SHARE))
         self._in_time(running)
         return published
 
     def fence(self, running: Running) -> Mapping[str, Any]:
-        self._in_time(running)
         epoch = int(running.data["epoch"]) + 1
-        handed = self.sides[self.giver].change(epoch=epoch, owner=Side.NONE, operation=running.id)
+        with self.bounded(running, DRAIN_SHARE):
+            handed = self.sides[self.giver].change(epoch=epoch, owner=Side.NONE, operation=running.id)
         log.info("handover.fenced context=%s epoch=%s marker=%s operation=%s", running.context, epoch, handed.marker, running.id)
         return {"fenced": epoch, "next_ids": dict(handed.next_ids), "marker": handed.marker}
 
     def drained(self, running: Running) -> Mapping[str, Any]:
-        self._in_time(running)
-        self.drain(int(running.data["marker"]), self._left(running, DRAIN_SHARE))
-        self.verify(running)
+        with self.bounded(running, DRAIN_SHARE):
+            self.drain(int(running.data["marker"]), self.left(running, DRAIN_SHARE))
+        with self.bounded(running, COMMIT_SHARE):
+            self.verify(running)
         return {}
 
     def offer(self, running: Running) -> Mapping[str, Any]:
-        self._in_time(running)
-        self.sides[self.taker].change(
-            epoch=running.data["fenced"], owner=Side.NONE, operation=running.id, next_ids=running.data["next_ids"]
-        )
+        with self.bounded(running, COMMIT_SHARE):
+            self.sides[self.taker].change(
+                epoch=running.data["fenced"], owner=Side.NONE, operation=running.id, next_ids=running.data["next_ids"]
+            )
         self._in_time(running)
         return {}
 
     def commit(self, running: Running) -> Mapping[str, Any]:
         """Runs in one transaction with the record of the step, on the monolith's database: the point of no return."""
-        self._in_time(running)
-        self.sides[Side.MONOLITH].change(epoch=running.data["fenced"], owner=self.taker, operation=running.id)
+        with self.bounded(running, COMMIT_SHARE):
+            self.sides[Side.MONOLITH].change(epoch=running.data["fenced"], owner=self.taker, operation=running.id)
         return {}
 
     def confirm(self, running: Running) -> Mapping[str, Any]:
@@ -250,18 +254,35 @@ class HandOver:
         held_at = running.data.get("held_at")
         return None if held_at is None else round((self.clock() - float(held_at)) * 1000, 1)
 
-    def _left(self, running: Running, share: float) -> float:
+    def left(self, running: Running, share: float) -> float:
         """Seconds until ``share`` of the longest pause is over."""
         return max(0.0, (share * self.max_pause_ms - (self._parked_ms(running) or 0.0)) / 1000)
 
+    @contextmanager
+    def bounded(self, running: Running, share: float) -> Iterator[None]:
+        """What waits inside, at a socket or a lock, does so no longer than until ``share`` of the longest pause is over."""
+        self._in_time(running)
+        try:
+            with deadline.within(self.left(running, share)):
+                yield
+        except LostLease:
+            raise
+        except StranglerError as error:
+            if self.left(running, share) > 0:
+                raise
+            raise TooSlow(f"{self._slow(running)}: {error}") from error
+
     def _in_time(self, running: Running) -> None:
+        if (self._parked_ms(running) or 0.0) > COMMIT_SHARE * self.max_pause_ms:
+            raise TooSlow(self._slow(running))
+
+    def _slow(self, running: Running) -> str:
+        """How long writes have been parked, and which step took most of it."""
         parked = self._parked_ms(running) or 0.0
-        if parked <= COMMIT_SHARE * self.max_pause_ms:
-            return
         took = {step: ms for step, ms in running.data.get("steps_ms", {}).items() if step in PAUSED}
         took[running.step] = parked - sum(took.values())
         slow = max(took, key=lambda step: took[step])
-        raise TooSlow(
+        return (
             f"writes were parked for {parked:.0f} of the {self.max_pause_ms:g} ms that max_pause_ms allows, too long for the rest"
             f" to fit; the slow step was {slow} ({took[slow]:.0f} ms)"
         )

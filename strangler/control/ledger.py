@@ -49,6 +49,12 @@ TAKE = f"""
     WHERE finished_at IS NULL AND (holder_until IS NULL OR holder_until < now() OR holder = %(dead)s)
     RETURNING {COLUMNS}
 """
+SEIZE = f"""
+    UPDATE strangler_operation
+    SET token = token + 1, holder = %(holder)s, holder_until = now() + make_interval(secs => %(lease)s)
+    WHERE id = %(id)s AND finished_at IS NULL AND step = %(step)s
+    RETURNING {COLUMNS}
+"""
 RENEW = f"UPDATE strangler_operation SET holder_until = now() + make_interval(secs => %(lease)s) WHERE {MINE}"
 RELEASE = f"UPDATE strangler_operation SET holder_until = now() WHERE {MINE}"
 GUARD = f"SELECT 1 FROM strangler_operation WHERE {MINE} FOR UPDATE"
@@ -151,6 +157,12 @@ class DatabaseLedger:
             return None
         dead = operation.holder if _is_dead(operation.holder) else None
         row = self._fetch(TAKE, {"holder": holder_name(), "lease": self.lease_s, "dead": dead})
+        return _running(row) if row else None
+
+    def seize(self, operation: Operation) -> Running | None:
+        """The operation under a higher token, from a holder that lives; None where it is not at that step any more."""
+        said = {"id": operation.id, "step": operation.step, "holder": holder_name(), "lease": self.lease_s}
+        row = self._fetch(SEIZE, said)
         return _running(row) if row else None
 
     # ---- saga.Ledger ----------------------------------------------------------------------------------------------

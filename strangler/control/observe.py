@@ -24,7 +24,7 @@ from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import StranglerError
 from strangler.seams.receivers import crossing
 from strangler.seams.tasks import astray
-from strangler.sync import drift, lock, loose_keys, shape
+from strangler.sync import drift, lock, loose_keys, shape, stranded
 from strangler.sync.client import ServiceClient
 from strangler.sync.models import Backfill, Outbox, Quarantine, Stream
 
@@ -84,13 +84,17 @@ def _is_closed(verdict: Verdict) -> bool:
 
 @dataclass
 class Observer:
-    """Judges the gates of one context. ``verify``: a drift check that is absent or too old is made anew (it only reads)."""
+    """Judges the gates of one context. ``verify``: a drift check that is absent or too old is made anew.
+
+    ``only_looks``: nothing is written to judge. No stream is carried, no shape asked for, and no check remembered.
+    """
 
     context: Context
     service: Owning
     monolith: Owning
     proxies: Proxies
     verify: bool = True
+    only_looks: bool = False
     handover_fresh_s: float = HANDOVER_FRESH_S
     _seen: dict[str, StreamSeen | None] = field(default_factory=dict)
 
@@ -105,6 +109,7 @@ class Observer:
             "copies": lambda: self._steadily(self.context.copies_stream, lambda _: self.copies()),
             "drift": lambda: self.drift(at, fresh_s=self.handover_fresh_s if moves else limits.max_drift_age_s),
             "quarantine": lambda: gates.quarantine(self._streams(at)),
+            "stranded": lambda: self.stranded(to),
             "proxies": lambda: self._patiently(self.live_proxies, ALIVE_S + 1, meanwhile=_is_closed),
             "loose keys": self.loose_keys,
             "orphans": self.orphans,
@@ -125,7 +130,8 @@ class Observer:
         def carried(_: Verdict) -> bool:
             if not self._stream(name).live:
                 return False
-            carry(name, Side.SERVICE if name == self.context.reverse_stream else Side.MONOLITH)
+            if not self.only_looks:
+                carry(name, Side.SERVICE if name == self.context.reverse_stream else Side.MONOLITH)
             self._seen.clear()
             return True
 
@@ -219,15 +225,17 @@ class Observer:
         limit = self.context.gates.max_drift_age_s
         seen = []
         for name in self._names(at):
-            if self.verify:
+            if self.verify and not self.only_looks:
                 shape.look(name)
             known = drift_of(name)
             if self.verify and (known.differing != 0 or (known.age_s or 0.0) > min(fresh_s, limit / 2)):
                 try:
-                    drift.check(name)
+                    report = drift.check(name, remember=not self.only_looks, carries=not self.only_looks)
                 except StranglerError as error:
                     return Verdict("drift", gates.State.UNKNOWN, "no answer", f"0 rows, checked ≤ {limit:g} s ago", str(error))
                 known = drift_of(name)
+                if self.only_looks and not shape.is_pending(name):
+                    known = DriftSeen(name, len(report.differing), 0.0)
             seen.append(known)
         return gates.drift(seen, max_age_s=limit)
 
@@ -239,6 +247,12 @@ class Observer:
         except StranglerError as error:
             return gates.health(False, str(error), must_acknowledge=must_acknowledge)
         return gates.health(True, "")
+
+    def stranded(self, to: Position) -> Verdict:
+        """A person has looked at all of it before the service may own again; before it is mirrored it need only be here."""
+        name = self.context.name
+        waiting = stranded.waiting(name) if to.stage.owner is Side.SERVICE else 0
+        return gates.stranded(len(stranded.pending(name)), waiting)
 
     def live_proxies(self) -> Verdict:
         try:

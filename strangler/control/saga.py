@@ -21,7 +21,7 @@ from strangler.errors import LostLease, StranglerError
 
 log = logging.getLogger("strangler.control")
 
-DONE, UNDONE, REFUSED = "done", "undone", "refused"
+DONE, UNDONE, REFUSED, REHEARSED = "done", "undone", "refused", "rehearsed"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Saga:
     atomic: frozenset[str] = frozenset()
     no_return: frozenset[str] = frozenset()
     resumable: frozenset[str] = frozenset()
+    outcome: str = DONE  # of one whose every action went through
 
     def after(self, running: Running) -> str | None:
         steps = list(self.undo if running.undoing else self.actions)
@@ -148,7 +149,7 @@ class Runner:
         following = self.saga.after(running)
         log.info("operation.step context=%s step=%s ms=%s operation=%s", running.context, running.step, took, running.id)
         if following is None:
-            return self.ledger.finish(running, UNDONE if running.undoing else DONE, data)
+            return self.ledger.finish(running, UNDONE if running.undoing else self.saga.outcome, data)
         return self.ledger.move(running, following, data)
 
     def _failed(self, running: Running, error: BaseException, started: float) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from strangler.control.errors import TooSlow
 from strangler.control.handover import Handed, Known
-from strangler.sync import marker, ownership, sequences
+from strangler.sync import deadline, marker, ownership, sequences
 from strangler.sync.client import ServiceClient
 
 
@@ -24,19 +24,30 @@ class MonolithSide:
         return Known(record.epoch, str(record.owner), record.operation)
 
     def change(self, *, epoch: int, owner: str, operation: str, next_ids: Mapping[str, int] | None = None) -> Handed:
+        patience_ms, tries = self._patience()
         try:
             ownership.change(
                 self.context,
                 epoch=epoch,
                 owner=str(owner),
                 operation=operation,
-                lock_timeout_ms=self.lock_timeout_ms,
-                tries=self.tries,
+                lock_timeout_ms=patience_ms,
+                tries=tries,
                 next_ids=dict(next_ids) if next_ids else None,
             )
         except ownership.OwnershipBusy as busy:
             raise TooSlow(str(busy)) from busy
         return Handed(sequences.next_ids(self.context), marker.draw())
+
+    def mark(self) -> int:
+        """A marker drawn now: whoever publishes it or a later one has seen all that was committed before."""
+        return marker.draw()
+
+    def _patience(self) -> tuple[int, int]:
+        """Milliseconds for the lock, and how often: no more than the deadline leaves."""
+        all_ms = deadline.cap(self.lock_timeout_ms * self.tries / 1000) * 1000
+        each_ms = max(1, int(min(self.lock_timeout_ms, all_ms)))
+        return each_ms, max(1, min(self.tries, int(all_ms // each_ms)))
 
 
 @dataclass
@@ -58,3 +69,7 @@ class ServiceSide:
             epoch=epoch, owner=str(owner), operation=operation, next_ids=dict(next_ids) if next_ids else None
         )
         return Handed(said.get("next_ids") or {}, int(said.get("marker") or 0))
+
+    def mark(self) -> int:
+        """As ``MonolithSide.mark``; the service draws one with each answer."""
+        return int(self.client.ownership().get("marker") or 0)

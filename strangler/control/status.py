@@ -17,12 +17,14 @@ from strangler.control.ledger import describe, open_operation
 from strangler.control.models import Migration, Operation
 from strangler.control.observe import Observer
 from strangler.control.sides import MonolithSide, ServiceSide
-from strangler.domain import plan, words
+from strangler.domain import plan, safety, words
 from strangler.domain.estate import Context
 from strangler.domain.gates import State, StreamSeen, Verdict, closed
-from strangler.domain.stages import Position, Side, Stage
+from strangler.domain.safety import Safety
+from strangler.domain.stages import Position, Stage
 from strangler.errors import Misuse, StranglerError
 from strangler.sync import status as sync_status
+from strangler.sync import stranded
 from strangler.sync.diagnosis import Around, Severity
 from strangler.sync.status import StreamStatus
 
@@ -113,7 +115,7 @@ def _status(context: Context, proxies: Proxies, bad: Sequence[StreamStatus]) -> 
     to, verdicts, following, blocked = _next(context, at, operation, observer)
     reads, writes = plan.reads(at, context.shadow_share), plan.writes(monolith.owner or at.stage.owner)
     shut = _shut(verdicts)
-    safe, because, back = _back(context, at, operation, observer)
+    back = _back(context, at, monolith.owner, operation, observer)
     names = (context.mirror_stream, context.copies_stream, context.reverse_stream)
     return Status(
         context=context.name,
@@ -132,10 +134,13 @@ def _status(context: Context, proxies: Proxies, bad: Sequence[StreamStatus]) -> 
         verdicts=tuple(verdicts),
         next=following,
         blocked=blocked,
-        safe_to_roll_back=safe,
-        because=because,
-        back=back,
-        alarms=tuple(f"stream {one.name} is {one.finding.word}: {one.finding.why}; next: {one.finding.next}" for one in bad),
+        safe_to_roll_back=back.safe,
+        because=back.because,
+        back=back.command,
+        alarms=(
+            *_left_behind(context.name),
+            *(f"stream {one.name} is {one.finding.word}: {one.finding.why}; next: {one.finding.next}" for one in bad),
+        ),
         is_broken=any(one.state == "broken" for one in bad),
     )
 
@@ -187,22 +192,24 @@ def _shut(verdicts: list[Verdict]) -> list[Verdict]:
     return [verdict for verdict in closed(verdicts) if (verdict.gate, verdict.state) != ("drift", State.UNKNOWN)]
 
 
-def _back(
-    context: Context, at: Position, operation: OperationSeen | None, observer: Observer | None
-) -> tuple[bool, str, str | None]:
-    """(safe, because, command) for one stage back."""
-    if observer is None or at.stage is Stage.MONOLITH:
-        return True, "nothing has moved yet", None
-    to = way_back(context, at)[0]
-    command = f"strangler rollback {context.name}"
-    if operation:
-        return False, f"an operation is under way: {operation.what}", command
-    shut = _shut(observer.judge(at, to))
-    if shut:
-        return False, "; ".join(map(str, shut)), command
-    if at.stage.owner is Side.MONOLITH:
-        return True, "the monolith owns every row and answers every request by itself", command
-    return True, "the monolith's tables follow the service's, and both sides answer", command
+def _back(context: Context, at: Position, owner: str, operation: OperationSeen | None, observer: Observer | None) -> Safety:
+    """Of one stage back."""
+    verdicts = [] if observer is None or operation or at.stage is Stage.MONOLITH else observer.judge(at, way_back(context, at)[0])
+    doing = operation.what if operation else ""
+    return safety.judge(context.name, at, owner, verdicts, operation=doing, movable=observer is not None)
+
+
+def _left_behind(context: str) -> list[str]:
+    """After a break-glass: what the dead service still has, or what a person has to look at (P22)."""
+    alarms = [
+        f"{context} was left by break-glass at {one.at:%Y-%m-%d %H:%M:%S}, and what its service acknowledged last is not here yet"
+        f"{': ' + one.error if one.error else ''}; next: start the service"
+        for one in stranded.pending(context)
+    ]
+    if count := stranded.waiting(context):
+        are = "change that the dead service acknowledged is" if count == 1 else "changes that the dead service acknowledged are"
+        alarms.append(f"{count:,} {are} applied nowhere; next: strangler sync stranded {context}")
+    return alarms
 
 
 def proxies_seen() -> list[dict[str, Any]]:

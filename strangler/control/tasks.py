@@ -13,7 +13,7 @@ from strangler import conf
 from strangler.control import engine, publish, reconcile, retreat
 from strangler.control.parity import drain as parity
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import budget, follow, ownership
+from strangler.sync import budget, follow, ownership, stranded
 from strangler.sync import tasks as streams
 
 log = logging.getLogger("strangler.control")
@@ -53,6 +53,7 @@ def _parts() -> list[Callable[[], object]]:
         go_on,
         publish.republish,
         reconcile.tell_owed,
+        stranded.collect,
         streams.floor,
         follow.now_and_then,
         streams.sample,

@@ -200,7 +200,7 @@ def reverse_mirror(seen: StreamSeen, check: DriftSeen, *, threshold_ms: float) -
 
 DEAD_SERVICE = (
     "it must acknowledge that it stops writing, and a dead service can't be fenced. Start it and repeat the command;"
-    " a forced rollback that may lose its last writes (break-glass) is not built yet"
+    " if it stays dead, look what going on without it may lose: strangler rollback CONTEXT --force-dead-service --dry-run"
 )
 
 
@@ -211,6 +211,18 @@ def health(ready: bool | None, said: str, *, must_acknowledge: bool = False) -> 
         return gate.passes("ready", "the service is ready")
     reason = f"the service is not ready: {said}" + (f"; {DEAD_SERVICE}" if must_acknowledge else "")
     return gate.unknown("no answer", reason) if ready is None else gate.fails("not ready", reason)
+
+
+def stranded(uncollected: int, waiting: int) -> Verdict:
+    """What a dead service had acknowledged (P22). ``uncollected``: break-glasses of which it still has it; ``waiting``: keys."""
+    gate, see = _Gate("stranded", "0"), "strangler sync stranded CONTEXT"
+    if uncollected:
+        return gate.fails(
+            "not collected", f"what the dead service acknowledged last would be overwritten; start it, and see: {see}"
+        )
+    if waiting:
+        return gate.fails(str(waiting), f"{waiting} changes that the dead service acknowledged wait for a person: {see}")
+    return gate.passes("0", "no write of a dead service waits for a person")
 
 
 def proxies(live: Sequence[str], behind: Mapping[str, str], *, needed: bool = True) -> Verdict:

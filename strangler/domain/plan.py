@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from strangler.domain.changes import Change
 from strangler.domain.gates import Verdict, closed
 from strangler.domain.stages import Position, Side, Stage, next_position, previous_position
 
@@ -25,13 +26,13 @@ class Kind(StrEnum):
 
 MIRRORED = ("health", "backfill", "lag", "copies", "drift", "quarantine", "proxies")
 GATES: dict[Kind, tuple[str, ...]] = {
-    Kind.ENTER_MIRROR: ("health",),
+    Kind.ENTER_MIRROR: ("health", "stranded"),
     Kind.LEAVE_MIRROR: ("orphans",),
     Kind.PUBLISH: MIRRORED,
     # Drift comes last: what changes after its check is compared again while writes are parked.
     Kind.CUT_OVER: (
         *(gate for gate in MIRRORED if gate != "drift"),
-        *("loose keys", "receivers", "tasks", "transactions", "ownership", "drift"),
+        *("stranded", "loose keys", "receivers", "tasks", "transactions", "ownership", "drift"),
     ),
     Kind.CUT_BACK: ("health", "reverse mirror", "proxies", "transactions", "ownership", "drift"),
     Kind.RETIRE: ("health", "lag", "drift", "quarantine", "proxies"),
@@ -162,6 +163,7 @@ class Plan:
     verdicts: tuple[Verdict, ...]
     epoch: int
     then: tuple[Position, ...] = ()
+    exact: tuple[Change, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -187,6 +189,7 @@ class Plan:
             "open": self.open,
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
             "changes": [{"what": what, "now": now, "then": after} for what, now, after in self.changes()],
+            "exact": [asdict(change) for change in self.exact],
             "afterwards": [str(position) for position in self.then],
         }
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from strangler.control import receipts
 from strangler.control.models import Receipt
+from strangler.control.rehearsal import STEPS
 from strangler.control.status import Status
 from strangler.domain.gates import State, StreamSeen, Verdict
 from strangler.domain.plan import Plan, names
@@ -140,6 +141,8 @@ def overview(listed: Sequence[Status]) -> list[RenderableType]:
 def plan(planned: Plan) -> list[RenderableType]:
     shown: list[RenderableType] = [heading(f"{planned.context}: {planned.at} → {planned.to}") + " (nothing was changed)"]
     shown.append(grid([(what, f"{now} → {after}") for what, now, after in planned.changes()]))
+    if planned.exact:
+        shown += [heading("  exactly"), grid([(change.what, f"{change.now} → {change.then}") for change in planned.exact])]
     shown += [heading("  gates"), verdicts(planned.verdicts)] if planned.verdicts else []
     shown.append(grid([("steps", names_of(planned.steps))]))
     if planned.then:
@@ -152,11 +155,14 @@ def names_of(steps: Sequence[str]) -> str:
 
 
 def receipt(given: Receipt) -> list[RenderableType]:
-    sign = "[green]✓[/]" if given.outcome == "done" else "[red]✗[/]"
+    sign = "[green]✓[/]" if given.outcome in ("done", "rehearsed") else "[red]✗[/]"
     pause = f", writes held {given.pause_ms:.0f} ms" if given.pause_ms is not None else ""
     taken = sum(given.steps_ms.values())
     line = f"{given.context}: {receipts.way(given)}, {given.outcome} in {taken / 1000:.1f} s{pause} (receipt {given.pk})"
-    return [f"{sign} {escape(line)}"]
+    if given.outcome != "rehearsed":
+        return [f"{sign} {escape(line)}"]
+    steps = ", ".join(f"{step} {given.steps_ms[step]:.0f} ms" for step in STEPS if step in given.steps_ms)
+    return [f"{sign} {escape(line)}", f"  {escape(steps)}"]
 
 
 def receipt_table(listed: Sequence[Receipt]) -> list[RenderableType]:

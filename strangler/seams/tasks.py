@@ -33,13 +33,22 @@ def owner_task(context: str, **options: Any) -> Callable[[Callable[..., Any]], A
 
 def astray(context: Context) -> list[str]:
     """The tasks in the context's apps that are no ``owner_task`` of it."""
+    within = tuple(f"{app}." for app in context.apps)
+    mine = [task for task in _known(context) if f"{task.__module__}.".startswith(within)]
+    return sorted(task.name for task in mine if getattr(task, "context", "") != context.name)
+
+
+def owned(context: Context) -> list[str]:
+    """The names of its ``owner_task``s, which a hand-over pauses."""
+    return sorted(task.name for task in _known(context) if getattr(task, "context", "") == context.name)
+
+
+def _known(context: Context) -> list[Any]:
     for app in context.apps:
         if find_spec(f"{app}.tasks"):
             import_module(f"{app}.tasks")
     current_app.finalize(auto=True)
-    within = tuple(f"{app}." for app in context.apps)
-    mine = [task for task in current_app.tasks.values() if f"{task.__module__}.".startswith(within)]
-    return sorted(task.name for task in mine if getattr(task, "context", "") != context.name)
+    return list(current_app.tasks.values())
 
 
 def queue_of(context: str, which: Claim) -> str:

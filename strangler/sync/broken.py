@@ -25,7 +25,7 @@ import time
 from django.db.utils import OperationalError
 
 from strangler.errors import StranglerError
-from strangler.sync import backfill, capture, collections, ddl, install, marker, streams
+from strangler.sync import backfill, capture, collections, ddl, install, marker, stranded, streams
 from strangler.sync.collections import Collection
 from strangler.sync.database import count, port, rows, sqlstate, value
 from strangler.sync.databases.port import Statement
@@ -124,6 +124,7 @@ def come_back(stream: str, using: str | None = None) -> bool:
     if streams.state(stream, using) == "live":
         return False
     context = str(value("SELECT context FROM strangler_stream WHERE name = %s", [stream], using))
+    stranded.refuse(context, using)
     while count(DELETE, [stream, PART], using):
         pass
     rows(COMES_BACK, [stream], using)

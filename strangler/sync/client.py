@@ -14,6 +14,7 @@ from strangler.domain import wire
 from strangler.domain.envelope import CONTENT_TYPE, Event, to_json
 from strangler.domain.tokens import issue
 from strangler.errors import Misconfigured, NotServed, ServiceUnavailable
+from strangler.sync import deadline
 from strangler.sync.answer import judge
 from strangler.sync.collections import declared
 
@@ -93,9 +94,10 @@ class ServiceClient:
             "Authorization": f"Bearer {issue(conf.service_secret(), audience=self.context, now=time.time())}",
             **request.pop("headers", {}),
         }
-        timeout = (self.timeout[0], self.timeout[1] * (12 if slow else 1))
+        longest = (self.timeout[0], self.timeout[1] * (12 if slow else 1))
 
         def call() -> requests.Response:
+            timeout = (deadline.cap(longest[0]), deadline.cap(longest[1]))
             return _session().request(method, self.url + path, headers=headers, timeout=timeout, allow_redirects=False, **request)
 
         try:

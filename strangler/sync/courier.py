@@ -31,7 +31,7 @@ from strangler.domain import wire
 from strangler.domain.envelope import Event, to_json
 from strangler.domain.tokens import BadToken
 from strangler.errors import ServiceUnavailable
-from strangler.sync import mail
+from strangler.sync import deadline, mail
 from strangler.sync.answer import judge
 from strangler.sync.line import Line
 
@@ -57,7 +57,7 @@ class Courier:
         batch = list(events)
         lanes = mail.lanes_of(batch[0].stream, batch[0].version.token) if batch else mail.lanes_of(self.context, 0)
         with _free(lanes) as lane:
-            status, said = self._deliver(to_json(batch), lane, time.monotonic() + self.wait_s)
+            status, said = self._deliver(to_json(batch), lane, time.monotonic() + deadline.cap(self.wait_s))
         judge(status, said, who=f"the {self.context} service", call=f"{mail.APPLY} for {self.context}")
         answer: dict[str, Any] = wire.loads(said)
         return answer

@@ -47,15 +47,18 @@ def check(
     using: str | None = None,
     client: Remote | None = None,
     remember: bool = True,
+    carries: bool = True,
     patience_s: float = 0.0,
     told: Callable[[Progress], None] | None = None,
 ) -> DriftReport:
     """Compare the stream's two ends: all rows, or with ``since_marker`` the keys applied after that marker, tombstones included.
 
     A check of all collections is remembered on the stream (``verified_*``). ``patience_s``: how long keys in flight are waited
-    for, to be looked at again. ``told`` hears of every slice. Raises ``ServiceUnavailable``.
+    for, to be looked at again. ``told`` hears of every slice. Without ``remember`` and ``carries`` nothing is written anywhere.
+    Raises ``ServiceUnavailable``.
     """
     comparison, known, at_start = begin(stream, using, client)
+    comparison.carries = carries
     started = time.monotonic()
     names = None if collections is None else set(collections)
     chosen = [collection for name, collection in known.items() if names is None or name in names]

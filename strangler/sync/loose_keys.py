@@ -38,6 +38,11 @@ def tight(context: str, using: str | None = None) -> list[str]:
     return [key.label for key in crossing(context, using)]
 
 
+def loose(context: str, using: str | None = None) -> list[str]:
+    """What ``restore`` would bring back, in words."""
+    return [key.label for key in _kept(context, using)]
+
+
 def drop(context: str, using: str | None = None) -> list[str]:
     """Make them loose: the definition is kept in the transaction that drops the constraint. Idempotent; the names dropped."""
     found = crossing(context, using)

@@ -152,6 +152,49 @@ class Quarantine(models.Model):
         constraints = [models.UniqueConstraint(fields=["stream", "collection", "key"], name="strangler_quarantine_unique")]
 
 
+class Stranding(models.Model):
+    """A dead owner that was left by break-glass (P22), until what it had acknowledged and nobody had fetched is here."""
+
+    operation = models.UUIDField(primary_key=True)
+    context = models.TextField()
+    epoch = models.BigIntegerField(help_text="of the monolith since; the service is told of it when it answers")
+    cursor = models.BigIntegerField(help_text="the feed's position up to which everything is here, applied or stranded")
+    applied_to = models.BigIntegerField(help_text="the marker that the reverse mirror had reached")
+    applied_at = models.DateTimeField(null=True, help_text="its last round")
+    at = models.DateTimeField(db_default=Now())
+    tried_at = models.DateTimeField(null=True)
+    error = models.TextField(default="", db_default="", help_text="why it is not here yet, or what the service itself has lost")
+    collected_at = models.DateTimeField(null=True, help_text="all of it is here, or was given up")
+
+    class Meta:
+        db_table = "strangler_stranding"
+
+    def __str__(self) -> str:
+        return f"{self.context} at epoch {self.epoch}"
+
+
+class Stranded(models.Model):
+    """One such key, with the row as the service has it. Applied by nobody: a person looks at it."""
+
+    operation = models.UUIDField()
+    context = models.TextField()
+    collection = models.TextField()
+    key = models.TextField(help_text="empty: the collection was reset")
+    op = models.TextField(help_text="upsert, delete or reset")
+    row = models.JSONField(null=True)
+    written_at = models.TextField(default="", db_default="", help_text="when the service noted it")
+    settled_at = models.DateTimeField(null=True, help_text="a person has dealt with it; how stands in a receipt")
+
+    class Meta:
+        db_table = "strangler_stranded"
+        constraints = [
+            models.UniqueConstraint(fields=["operation", "collection", "key"], name="strangler_stranded_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.key}"
+
+
 class Sample(models.Model):
     """How far the verifier that never sleeps has come with a stream, and what it found (``sampling``)."""
 

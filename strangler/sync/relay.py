@@ -32,6 +32,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -140,7 +141,7 @@ class Relay:
         has_more = seen.has_more
         self.lease.renew()
         if has_more and seen.batch.events:
-            self._under_way.append((seen, self._pool().submit(self._post, seen.batch.events)))
+            self._under_way.append((seen, self._pool().submit(copy_context().run, self._post, seen.batch.events)))
             self._sent.update(pointer.id for pointer in seen.pointers)
             return True
         answer = self._post(seen.batch.events) if seen.batch.events else ({}, 0.0)

@@ -66,7 +66,7 @@ class Puller:
         """One answer applied: whether there is more at once, and its events. Raises ``LostLease``, ``ServiceUnavailable``."""
         self.lease.renew()
         answer = self.feed.changes(self.lease.cursor, self.limit)
-        events, until, complete_for = _parse(answer)
+        events, until, complete_for = parse(answer)
         moved = {"next": self.lease.cursor, "published": 0, "told": 0}
 
         def finish(cursor: Any, outcome: Outcome) -> None:
@@ -178,7 +178,7 @@ def _hold(
         wake.leave(held.stream)
 
 
-def _parse(answer: object) -> tuple[list[Event], int, int | None]:
+def parse(answer: object) -> tuple[list[Event], int, int | None]:
     try:
         events = [from_dict(event) for event in answer["events"]]  # type: ignore[index]
         until, complete_for = answer["next"], answer["marker"]  # type: ignore[index]

@@ -11,10 +11,15 @@ from strangler.control import engine, receipts, reconcile
 from strangler.control import publish as publishing
 from strangler.control.saga import Event, Progress, silent
 from strangler.control.status import operator
+from strangler.domain.estate import seconds
 from strangler.domain.plan import SOFT, Plan
 from strangler.domain.stages import Stage
+from strangler.errors import Misuse
 from strangler.management import render
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, verb
+from strangler.management.verbs import breakglass
+
+LONGEST_PAUSE_MS = 60_000.0
 
 
 def add(subparsers: Subparsers) -> None:
@@ -41,6 +46,7 @@ def add(subparsers: Subparsers) -> None:
         example='strangler rollback payments --to monolith --why "the provider is down"',
     )
     _way(parser)
+    breakglass.arguments(parser)
     parser = verb(
         subparsers,
         "hold",
@@ -72,7 +78,12 @@ def _way(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("context", metavar="CONTEXT")
     parser.add_argument("--to", metavar="STAGE", help=", ".join(Stage))
     parser.add_argument("--percent", type=int, metavar="N", help="the canary share, 1 to 100")
-    parser.add_argument("--dry-run", action="store_true", help="judge the gates and show what would change; change nothing")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--dry-run", action="store_true", help="judge the gates and show what would change; change nothing")
+    only.add_argument(
+        "--rehearse", action="store_true", help="a hand-over up to its fence, undone: measures the pause that it would cost"
+    )
+    parser.add_argument("--max-pause", metavar="TIME", help="in place of gates.max_pause_ms, as 500ms; over it, it undoes itself")
     parser.add_argument("--why", default="", metavar="TEXT", help="kept in the receipt")
     parser.add_argument(
         "--tries", type=int, default=engine.TRIES, metavar="N", help="of a hand-over that was too slow (default %(default)s)"
@@ -81,6 +92,8 @@ def _way(parser: argparse.ArgumentParser) -> None:
 
 def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
     def travel(options: argparse.Namespace) -> Answer:
+        if getattr(options, "force_dead_service", False):
+            return breakglass.run(options, silent if options.json else _tell())
         done = engine.travel(
             verb_name,
             options.context,
@@ -90,6 +103,8 @@ def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
             why=options.why,
             dry_run=options.dry_run,
             tries=options.tries,
+            max_pause_ms=_pause(options.max_pause),
+            rehearse=options.rehearse,
             progress=silent if options.json else _tell(),
             overrides=getattr(options, "override", ()),
         )
@@ -99,6 +114,19 @@ def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
         return Answer({"receipts": [receipts.to_json(receipt) for receipt in done]}, shown)
 
     return travel
+
+
+def _pause(text: str | None) -> float | None:
+    """Milliseconds."""
+    if text is None:
+        return None
+    try:
+        ms = seconds(text) * 1000
+    except ValueError as error:
+        raise Misuse(f"--max-pause {text}: {error}") from error
+    if not 1 <= ms <= LONGEST_PAUSE_MS:
+        raise Misuse(f"--max-pause {text}: it is a time from 1ms to {LONGEST_PAUSE_MS / 1000:g}s")
+    return ms
 
 
 def _tell() -> Progress:

@@ -19,7 +19,7 @@ from strangler.management import render
 from strangler.management import streams as looks
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Verb, verb
 from strangler.management.verbs import backfill as backfills
-from strangler.management.verbs import coverage, quarantine, verify
+from strangler.management.verbs import coverage, quarantine, stranded, verify
 from strangler.sync import broken, install
 from strangler.sync import status as stream_status
 from strangler.sync.diagnosis import Around, Severity
@@ -61,6 +61,7 @@ def add(subparsers: Subparsers) -> None:
     )
     backfills.arguments(parser)
     quarantine.add(verbs)
+    stranded.add(verbs)
     verify.add(verbs)
     coverage.add(verbs)
     parser = verb(

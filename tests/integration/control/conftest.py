@@ -63,3 +63,54 @@ def estate(transactional_db, valkey: redis.Redis, valkey_url: str, settings, tmp
             yield SmallEstate(service, proxy, valkey)
         Ownership.objects.update(owner="monolith")
         install.uninstall(None)
+
+
+@pytest.fixture
+def canary(estate: SmallEstate) -> SmallEstate:
+    """Payments where the cut-over is next, put there as its transitions would have left it."""
+    from strangler.sync import drift, relay
+
+    stand(estate, "canary", 100)
+    change_owner(estate, 1, "monolith")
+    for name in ("payments", "payments-copies"):
+        relay.run(name)
+        drift.check(name)
+    return estate
+
+
+@pytest.fixture
+def live(canary: SmallEstate) -> SmallEstate:
+    """After the cut-over."""
+    from strangler.sync import reverse, streams
+
+    stand(canary, "live", 0)
+    streams.start("payments-reverse")
+    change_owner(canary, 2, "service")
+    reverse.run("payments-reverse")
+    return canary
+
+
+def stand(estate: SmallEstate, stage: str, percent: int) -> None:
+    """Capture, fence, loose keys, streams and backfills; without the way there, which takes a second or two."""
+    from strangler.control.models import Migration
+    from strangler.sync import backfill, install, loose_keys, streams
+    from strangler.sync.models import Backfill
+
+    said = {"stage": stage, "percent": percent, "salt": "salt"}
+    if not Migration.objects.update_or_create(context="payments", defaults=said)[1]:
+        return
+    install.install("payments")
+    loose_keys.drop("payments")
+    for name in ("payments", "payments-copies"):
+        backfill.start(name)
+        streams.start(name)
+    Backfill.objects.update(state="done")  # of empty tables
+
+
+def change_owner(estate: SmallEstate, epoch: int, owner: str) -> None:
+    from strangler.control import publish
+    from strangler.sync import ownership
+
+    ownership.change("payments", epoch=epoch, owner=owner, operation="a test")
+    estate.service.row = {"context": "payments", "epoch": epoch, "owner": owner, "operation": "a test"}
+    estate.proxy.wait_for(publish.publish_current().version)

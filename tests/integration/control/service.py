@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from strangler.domain import tokens
 
@@ -25,6 +25,8 @@ class FakeService:
         self.history: list[tuple[int, str]] = []
         self.next_ids: dict[str, int] = {}
         self.marker = 0
+        self.feed: list[dict[str, Any]] = []  # CloudEvents, the first at position 1
+        self.asked: list[tuple[str, str]] = []
         self.before: Callable[[str, str], None] = lambda method, path: None
         self.after: Callable[[str, str], None] = lambda method, path: None
         self._lock = threading.Lock()
@@ -50,9 +52,10 @@ class FakeService:
 
         self.before = gone
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, body: bytes, after: int = 0) -> tuple[int, Any]:
         with self._lock:
             self.marker += 1
+            self.asked.append((method, path))
             match method, path:
                 case "GET", "/readyz":
                     return 200, {"status": "ready"}
@@ -68,7 +71,7 @@ class FakeService:
                         "poison": [],
                     }
                 case "GET", "/_strangler/changes":
-                    return 200, {"events": [], "next": 0, "marker": self.marker}
+                    return 200, {"events": self.feed[after:], "next": max(after, len(self.feed)), "marker": self.marker}
                 case _, "/_strangler/digest":
                     return 200, []
                 case _:
@@ -97,11 +100,11 @@ def _handler(service: FakeService) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = urlsplit(self.path).path
+            path, after = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query).get("after", ["0"])[0]
             try:
                 service.before(self.command, path)
                 tokens.verify(service.secret, self.headers["Authorization"][7:], audience=service.context, now=time.time())
-                status, said = service.answer(self.command, path, body)
+                status, said = service.answer(self.command, path, body, int(after))
                 service.after(self.command, path)
             except FakeService.Gone:
                 self.close_connection = True

@@ -64,18 +64,6 @@ def assert_settled(estate: SmallEstate, owner: str) -> None:
     assert estate.proxy.table["contexts"]["payments"]["hold"] is None
 
 
-@pytest.fixture
-def canary(estate: SmallEstate) -> SmallEstate:
-    engine.advance("payments", to="canary", percent=100, **WHO)
-    return estate
-
-
-@pytest.fixture
-def live(canary: SmallEstate) -> SmallEstate:
-    engine.advance("payments", to="live", **WHO)
-    return canary
-
-
 def test_the_whole_way_there_and_back_leaves_nothing_behind(estate: SmallEstate) -> None:
     there = engine.travel("advance", "payments", to="retired", **WHO)
     assert [f"{receipt.to_stage} {receipt.to_percent}".removesuffix(" 0") for receipt in there] == [

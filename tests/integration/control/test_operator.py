@@ -55,12 +55,6 @@ def mirror(estate: SmallEstate) -> SmallEstate:
 
 
 @pytest.fixture
-def canary(estate: SmallEstate) -> SmallEstate:
-    engine.advance("payments", to="canary", percent=100, **WHO)
-    return estate
-
-
-@pytest.fixture
 def poisoned(installed: SmallEstate) -> SmallEstate:
     for key in ("4711", "4712"):
         sql(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from strangler.control.handover import PAUSED
 from strangler.domain.stages import Side
 from tests.unit.control.world import CANARY, KILLED, KILLED_AFTER, LIVE, LOST, OK, REFUSED, Holder, World
 
@@ -180,6 +181,22 @@ def test_step_over_max_pause_undoes_itself_and_names_the_slow_step() -> None:
     run_out(holder)
     assert world.receipts[-1][1] == "undone"
     assert world.monolith.accepts
+
+
+@pytest.mark.parametrize("step", PAUSED)
+def test_step_that_is_slow_is_undone_in_time_and_named(world: World, step: str) -> None:
+    """Whichever of those that park writes it is, there and back."""
+    giver = world.position.stage.owner
+    holder = world.begin()
+    run_until(world, holder, step)
+    world.now += 0.9
+    while world.operation and not world.operation.undoing:
+        holder.step()
+    assert world.operation is not None
+    assert f"the slow step was {step} (9" in world.operation.error
+    run_out(holder)
+    assert world.receipts[-1][1] == "undone"
+    assert world.sides[giver].accepts
 
 
 def test_step_a_zombie_that_wakes_after_the_undo_changes_nothing(world: World) -> None:

@@ -1,0 +1,65 @@
+"""A person has dealt with what a dead service had acknowledged, or gives up what it still has; a receipt stays (P22)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from strangler import conf
+from strangler.control.engine import context_named, position_of
+from strangler.control.models import Receipt
+from strangler.domain.gates import State, Verdict
+from strangler.errors import Misuse
+from strangler.sync import stranded
+
+SETTLE, ABANDON = "settle", "abandon"
+
+
+def settle(context: str, subjects: Sequence[str] | None, *, who: str, why: str) -> tuple[Receipt, int]:
+    """The receipt, and how many keys it is about; all that wait without ``subjects``. Raises ``Misuse`` where one does not."""
+    _reasoned(context, why)
+    using = conf.setting("DATABASE")
+    with transaction.atomic(using=using):
+        done = stranded.settle(context, subjects, using)
+        missing = sorted(set(subjects or ()) - set(done))
+        if missing or not done:
+            what = f"{missing[0]} is not" if missing else "nothing is"
+            raise Misuse(f"{what} among the stranded changes of {context} that wait; see: strangler sync stranded {context}")
+        verdicts = [Verdict("stranded", State.FAIL, subject, "settled", "dealt with by a person") for subject in done]
+        return _receipt(context, SETTLE, verdicts, who, why), len(done)
+
+
+def abandon(context: str, *, who: str, why: str) -> Receipt:
+    """The service will not come back: what it has and nobody fetched is lost. Raises ``Misuse`` where all is here."""
+    _reasoned(context, why)
+    using = conf.setting("DATABASE")
+    with transaction.atomic(using=using):
+        if not stranded.give_up(context, using):
+            raise Misuse(f"nothing of {context} waits to be collected; see: strangler sync stranded {context}")
+        lost = Verdict("stranded", State.FAIL, "not collected", "collected", "given up: the service will not come back")
+        return _receipt(context, ABANDON, [lost], who, why)
+
+
+def _reasoned(context: str, why: str) -> None:
+    context_named(context)
+    if not why.strip():
+        raise Misuse('this needs a reason, kept for ever: --reason "what was done about them"')
+
+
+def _receipt(context: str, verb: str, verdicts: Sequence[Verdict], who: str, why: str) -> Receipt:
+    at = position_of(context)
+    return Receipt.objects.using(conf.setting("DATABASE")).create(
+        operation=uuid.uuid4(),
+        context=context,
+        verb=verb,
+        who=who,
+        why=why.strip(),
+        from_stage=str(at.stage),
+        from_percent=at.percent,
+        to_stage=str(at.stage),
+        to_percent=at.percent,
+        outcome="done",
+        verdicts=[verdict.to_json() for verdict in verdicts],
+    )
