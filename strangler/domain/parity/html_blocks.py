@@ -1,6 +1,6 @@
 """HTML as a reader sees it: blocks of text, and the attributes that lead somewhere, in order.
 
-A page is cut at each ``<``, which is linear in its length whatever it holds (``html.parser`` is quadratic in an unclosed ``<!--``).
+A page is cut at each ``<``, which is linear in its length whatever it holds (``html.parser`` is quadratic in unclosed ``<!--``).
 CSRF tokens are masked: they differ in each answer, and say nothing. Where quotes hold a ``>`` both sides are misread alike.
 """
 

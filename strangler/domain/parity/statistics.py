@@ -1,13 +1,13 @@
 """What the counts of a parallel run prove: which field differs beyond its own noise, how high the parity is, what it lacks.
 
-**When is a field different?** When the Wilson interval of its difference rate lies above that of its noise. Both intervals have
-to miss at the same time, which is far rarer than the level of either: at ``FAMILY`` = 1 % the chance that pure noise is taken for
-a fault is below 1 in 1,000 a look (computed exactly in the tests, over all rates of noise). Fields that are judged together share
-the 1 % (Bonferroni), so a hundred noisy fields raise no more alarms than one.
+**When is a field different?** When the Wilson interval of its difference rate lies above that of its noise. The intervals are as
+wide as makes their not overlapping have the wanted level (Goldstein & Healy 1995): ``FAMILY``, the chance a look has to take any
+noise for a fault. It is small because gates look again and again. Fields that are judged together share it (Holm 1979), so a
+hundred noisy fields raise no more alarms than one.
 
 **Errors** need no noise sample: each sample shows how the owner answered. A field of their own that is rare, grave and the same
 everywhere: first all endpoints together, and once they prove that the service fails more often, each by itself (a fixed sequence
-of tests needs no correction).
+of tests needs no sharing).
 
 **Parity** is careful the other way about. A difference that is not proven is still a difference there; only what is explained by
 noise that was seen is left out. So neither is an alarm raised nor a gate opened by what is not known.
@@ -25,11 +25,12 @@ from strangler.domain.parity.difference import Shape
 
 NOISE_SHARE = 0.5
 """Of the samples, how many should ask the owner twice. A tenth leaves rare faults and rare noise indistinguishable."""
-FAMILY = 0.01
-FAMILY_OF_ERRORS = 0.025
+FAMILY = 2e-4
+FAMILY_OF_ERRORS = 3e-3
+FAMILY_OF_LATENCIES = 0.01
 Z95 = 1.96
-EXPLAINED = 2.0
-"""Standard errors within which a difference rate is what the noise makes of it."""
+EXPLAINED = 0.005
+"""A difference rate that noise passes more often than this is what the noise makes of it."""
 STATUS = "status"
 EVERYWHERE = "*"
 SLOWER = 1.25
@@ -58,7 +59,12 @@ class Tally:
     def noise(self, z: float = Z95) -> Interval:
         return wilson(self.noise_differing, self.noise_samples, z)
 
-    def above_noise(self, z: float) -> bool:
+    def above_noise(self, level: float) -> bool:
+        """Whether the rate's interval lies above the noise's, where chance alone brings that about as rarely as ``level``."""
+        if not self.samples or not self.noise_samples:
+            return False
+        one, other = 1 / math.sqrt(self.samples), 1 / math.sqrt(self.noise_samples)
+        z = quantile(level) * math.hypot(one, other) / (one + other)
         return self.rate(z).low > self.noise(z).high
 
 
@@ -138,9 +144,9 @@ def wilson(hits: float, of: int, z: float = Z95) -> Interval:
     return Interval(max(0.0, middle - reach) if hits else 0.0, min(1.0, middle + reach) if hits < of else 1.0)
 
 
-def quantile(level: float, among: int = 1) -> float:
-    """Standard errors of a one-sided ``level`` that is shared by ``among`` tests."""
-    return NormalDist().inv_cdf(1 - level / max(1, among))
+def quantile(level: float) -> float:
+    """Standard errors that chance passes, on one side, as rarely as ``level``."""
+    return NormalDist().inv_cdf(1 - level)
 
 
 def tallies(outcomes: Outcomes) -> dict[str, Tally]:
@@ -160,7 +166,7 @@ def _by_field(shapes: Counter[Shape]) -> Counter[str]:
 
 def is_different(tally: Tally, among: int = 1) -> bool:
     """Whether the interval of the difference rate lies above that of the noise. ``among``: fields that are judged together."""
-    return tally.above_noise(quantile(FAMILY, among))
+    return tally.above_noise(FAMILY / max(1, among))
 
 
 def is_noise(tally: Tally) -> bool:
@@ -170,22 +176,25 @@ def is_noise(tally: Tally) -> bool:
 
 def findings(endpoints: Mapping[str, Outcomes]) -> list[Finding]:
     """Every field of every endpoint that is different, the most frequent first."""
-    judged = [Finding(name, place, tally) for name, seen in endpoints.items() for place, tally in tallies(seen).items()]
-    found = {(one.endpoint, one.field): one for one in judged if is_different(one.tally, len(judged))}
+    judged = {(name, place): tally for name, seen in endpoints.items() for place, tally in tallies(seen).items()}
+    found: dict[tuple[str, str], Tally] = {}
+    while proven := {key: tally for key, tally in judged.items() if is_different(tally, len(judged))}:
+        found |= proven  # what is proven doubts nothing any more, so those left share the level among fewer
+        judged = {key: tally for key, tally in judged.items() if key not in proven}
     for one in errors(endpoints):
-        found.setdefault((one.endpoint, one.field), one)
-    return sorted(found.values(), key=lambda one: (-one.rate.low, one.endpoint, one.field))
+        found.setdefault((one.endpoint, one.field), one.tally)
+    named = [Finding(*key, tally) for key, tally in found.items()]
+    return sorted(named, key=lambda one: (-one.rate.low, one.endpoint, one.field))
 
 
 def errors(endpoints: Mapping[str, Outcomes]) -> list[Finding]:
     """Where the service fails more often than the owner: endpoints that prove it, and ``*`` for the rest if they do together."""
-    z = quantile(FAMILY_OF_ERRORS)
-    if not _together(endpoints.values()).above_noise(z):
+    if not _together(endpoints.values()).above_noise(FAMILY_OF_ERRORS):
         return []
-    found = [Finding(name, STATUS, seen.errors) for name, seen in endpoints.items() if seen.errors.above_noise(z)]
+    found = [Finding(name, STATUS, seen.errors) for name, seen in endpoints.items() if seen.errors.above_noise(FAMILY_OF_ERRORS)]
     named = {one.endpoint for one in found}
     rest = _together(seen for name, seen in endpoints.items() if name not in named)
-    if not found or rest.above_noise(z):
+    if not found or rest.above_noise(FAMILY_OF_ERRORS):
         found.append(Finding(EVERYWHERE, STATUS, rest))
     return found
 
@@ -237,7 +246,7 @@ def slower(old_ms: Sequence[float], new_ms: Sequence[float], among: int = 1) -> 
     The intervals are by order statistics, so they hold for any distribution: two outliers do not move them.
     """
     old, new = sorted(old_ms), sorted(new_ms)
-    z = quantile(FAMILY, 2 * among)
+    z = quantile(FAMILY_OF_LATENCIES / (2 * max(1, among)))
     median, median_interval, by_median = _ratio(old, new, 0.5, z)
     p95, p95_interval, by_p95 = _ratio(old, new, 0.95, z)
     return Slower(min(len(old), len(new)), median, median_interval, p95, p95_interval, by_median or by_p95)
