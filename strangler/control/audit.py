@@ -27,6 +27,7 @@ from strangler.control.errors import RedisUnavailable
 from strangler.control.followers import connect
 from strangler.control.models import Operation, Receipt, RouteTableVersion
 from strangler.domain.chain import GENESIS, Break, Fault, Head, Link, Walk, walk
+from strangler.domain.digest import canonical_json
 from strangler.errors import Misuse
 
 COMPARED = ("context", "verb", "who", "why", "from_stage", "from_percent", "to_stage", "to_percent", "outcome")
@@ -60,7 +61,7 @@ def links(since: str = "") -> Iterator[Link]:
 
 def line(link: Link) -> str:
     """One of an export's lines: the sealed content, and the two hashes."""
-    return json.dumps({**link.content, "previous": link.previous, "hash": link.hash}, ensure_ascii=False)
+    return canonical_json({**link.content, "previous": link.previous, "hash": link.hash})
 
 
 def read(path: str) -> Memory:

@@ -301,7 +301,7 @@ def test_an_export_is_judged_without_the_database_and_remembers_for_it(
     code, said = ask(capsys, "receipts", "verify", "--against", str(file))
     assert (code, said["broken"]["said"]) == (1, "receipt 1 was changed: error is 'none of it', was ''")
 
-    file.write_text(out.replace('"who": "ada"', '"who": "eve"', 1))
+    file.write_text(out.replace('"who":"ada"', '"who":"eve"', 1))
     assert ask(capsys, "receipts", "verify", "--file", str(file))[1]["broken"]["id"] == 1
     file.write_text("".join(out.splitlines(keepends=True)[:2]))
     code, said = ask(capsys, "receipts", "verify", "--file", str(file), "--head", head)

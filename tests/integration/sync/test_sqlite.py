@@ -37,8 +37,8 @@ def accounts(estate) -> tuple[Account, Account]:
 # ---- receipts
 
 RECEIPT = (
-    "{insert} INTO strangler_receipt (operation, context, verb, who, why, from_stage, from_percent, to_stage, to_percent, outcome, "
-    "verdicts, proxies, steps_ms, error, previous, hash) "
+    "{insert} INTO strangler_receipt (operation, context, verb, who, why, from_stage, from_percent, to_stage, to_percent, "
+    "outcome, verdicts, proxies, steps_ms, error, previous, hash) "
     "VALUES ('{operation}', 'bank', 'hold', 'ada', '', 'live', 0, 'live', 0, 'done', '[]', '{{}}', '{{}}', '', 'a', '{hash}')"
 )
 
