@@ -2,10 +2,12 @@
 
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
 from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Shape, Stream, Subscription
+from strangler.sync.recording.models import Effect, RecordedWrite, Recording
 
 __all__ = [
     "Applied",
     "Backfill",
+    "Effect",
     "LooseKey",
     "Migration",
     "Operation",
@@ -13,6 +15,8 @@ __all__ = [
     "Ownership",
     "Quarantine",
     "Receipt",
+    "RecordedWrite",
+    "Recording",
     "Round",
     "RouteTableVersion",
     "Shape",

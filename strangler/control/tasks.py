@@ -14,6 +14,7 @@ from strangler.control import engine, publish, reconcile, retreat
 from strangler.errors import LostLease, StranglerError
 from strangler.sync import budget, follow, ownership
 from strangler.sync import tasks as streams
+from strangler.sync.recording import store
 
 log = logging.getLogger("strangler.control")
 
@@ -55,6 +56,7 @@ def _parts() -> list[Callable[[], object]]:
         streams.floor,
         follow.now_and_then,
         streams.sample,
+        store.end_overdue,
     ]
 
 

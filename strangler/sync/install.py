@@ -10,6 +10,7 @@ from strangler.sync import capture, collections, fence, loose_keys, ownership, s
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, port, rows
 from strangler.sync.databases.port import Statement
+from strangler.sync.recording import store
 
 
 def install(context: str, using: str | None = None, *, exactly: bool = True) -> None:
@@ -115,6 +116,8 @@ def _uninstall(context: str, using: str | None) -> None:
             capture.uninstall(collection, using)
     for collection in own:
         fence.uninstall(collection, using)
+    if held.side == "monolith":
+        store.stop(context, forget=True, using=using)
     rows("DELETE FROM strangler_ownership WHERE context = %s", [context], using)
     rows(
         Statement("DELETE FROM strangler_applied WHERE collection {among:%s}"),

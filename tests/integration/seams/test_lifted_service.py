@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -106,19 +107,23 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
 
 @pytest.fixture(scope="module")
 def lifted(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(postgres.create_database("seams_payments"), tmp_path_factory.mktemp("lifted")) as service:
+        yield service
+
+
+@contextmanager
+def running(database_url: str, directory: Path, settings: str = "payments_service.settings") -> Iterator[Service]:
     """Migrated, installed and running."""
-    directory = tmp_path_factory.mktemp("lifted")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     declared = (ROOT / "strangler.toml").read_text()
     estate = directory / "strangler.toml"
     estate.write_text(declared.replace("http://127.0.0.1:8105", f"http://127.0.0.1:{port}"))
-    database_url = postgres.create_database("seams_payments")
     environment = {
         **{name: value for name, value in os.environ.items() if name != "PAYMENTS_DATABASE_URL"},
         "DATABASE_URL": database_url,
-        "DJANGO_SETTINGS_MODULE": "payments_service.settings",
+        "DJANGO_SETTINGS_MODULE": settings,
         "STRANGLER_ESTATE": str(estate),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
         "ALLOWED_HOSTS": "127.0.0.1",
