@@ -140,7 +140,7 @@ def _judged(write: RecordedWrite, said: Mapping[str, Any], began: datetime, ende
         return Rehearsed(*place, cannot=f"it calls {', '.join(sorted(set(said['calls'])))}, which a rehearsal never does")
     recorded = Run(
         Answer.of(write.status, write.answer_headers, bytes(write.answer)),
-        wire.loads(write.effects),
+        [effect for effect in wire.loads(write.effects) if effect["own"]],
         write.at,
         write.at + timedelta(milliseconds=write.took_ms),
     )

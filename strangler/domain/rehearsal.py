@@ -2,8 +2,8 @@
 
 The same write done again is not the same in all: ids come from a sequence that goes on, and clocks do. Two rules, no more:
 
-- *A key that was made* by the write: rows that both have inserted into a collection are paired, by key, then in order. Where a
-  value on one side is (or holds) the key of its row and the other the key of the paired row, they are the same.
+- *A key that was made* by the write: rows that both have inserted into a collection are paired, in order where the keys are not
+  the same. Where a value on one side is (or holds) the key of its row and the other the key of the paired row, they are the same.
 - *A moment of the write*: two timestamps that each lie within its own run, give or take ``SKEW``, are the same.
 
 Everything else that differs is shown. Pure.
@@ -50,21 +50,21 @@ def unlike(recorded: Run, rehearsed: Run, rules: Ruleset = NO_RULES) -> list[Dif
     return list(found.values())
 
 
-def _made(old: Sequence[Effect], new: Sequence[Effect]) -> dict[str, str]:
-    """Keys that the rehearsal made → the recorded ones of the rows that they are paired with."""
-    pairs: dict[str, str] = {}
+def _made(old: Sequence[Effect], new: Sequence[Effect]) -> dict[tuple[str, str], str]:
+    """(collection, key that the rehearsal made) → key of the recorded row that it is paired with."""
+    pairs: dict[tuple[str, str], str] = {}
     for collection in dict.fromkeys(effect["collection"] for effect in old):
         olds, news = (
             [str(effect["key"]) for effect in side if effect["collection"] == collection and effect["kind"] == "insert"]
             for side in (old, new)
         )
-        left = [key for key in olds if key not in news]
-        pairs.update(zip((key for key in news if key not in olds), left, strict=False))
+        if set(olds) != set(news):  # not keys that the request itself determines
+            pairs.update({(collection, key): other for key, other in zip(news, olds, strict=False)})
     return pairs
 
 
 def _rows(old: Sequence[Effect], new: Sequence[Effect], same: _Same) -> Iterator[Difference]:
-    theirs = {(effect["collection"], same.key(str(effect["key"]))): effect for effect in new}
+    theirs = {(effect["collection"], same.key(effect["collection"], str(effect["key"]))): effect for effect in new}
     for effect in old:
         place = (effect["collection"], str(effect["key"]))
         other = theirs.pop(place, None)
@@ -108,10 +108,10 @@ class _Same:
 
     recorded: Run
     rehearsed: Run
-    made: Mapping[str, str]
+    made: Mapping[tuple[str, str], str]
 
-    def key(self, key: str) -> str:
-        return self.made.get(key, key)
+    def key(self, collection: str, key: str) -> str:
+        return self.made.get((collection, key), key)
 
     def texts(self, difference: Difference) -> bool:
         """Of the answer's text only what could be shown is looked at, so nothing that was cut."""
@@ -124,13 +124,18 @@ class _Same:
         if old is ABSENT or new is ABSENT or old is None or new is None:
             return False
         one, other = str(old), str(new)
-        return self._with_recorded_keys(other) == one or (
+        return self._hold_the_same_keys(one, other) or (
             self._in(one, self.recorded.began, self.recorded.ended)
             and self._in(other, self.rehearsed.began, self.rehearsed.ended)
         )
 
-    def _with_recorded_keys(self, text: str) -> str:
-        return WORD.sub(lambda match: self.made.get(match[0], match[0]), text) if self.made else text
+    def _hold_the_same_keys(self, one: str, other: str) -> bool:
+        """Word by word: the same, or the key of a row and that of the row which it is paired with."""
+        pairs = {(made, recorded) for (_, made), recorded in self.made.items()}
+        olds, news = WORD.findall(one), WORD.findall(other)
+        if WORD.sub("", one) != WORD.sub("", other) or len(olds) != len(news):
+            return False
+        return all(old == new or (new, old) in pairs for old, new in zip(olds, news, strict=True))
 
     @staticmethod
     def _in(text: str, began: dt.datetime, ended: dt.datetime) -> bool:

@@ -87,12 +87,12 @@ def _recorded(request: HttpRequest, respond: Respond, context: str) -> HttpRespo
     if not secrets.may_keep(body, request.content_type or "", request.META.get("QUERY_STRING", "")):
         return respond(request)
     noted_as, began, at = str(uuid.uuid4()), time.monotonic(), datetime.now(UTC)
-    with connections[conf.setting("DATABASE")].execute_wrapper(_Saying(noted_as)):
+    with connections[conf.setting("DATABASE")].execute_wrapper(_Saying(effects.setting(context, noted_as))):
         response = respond(request)
     try:
         write = RecordedWrite(context=context, at=at, took_ms=(time.monotonic() - began) * 1000, body=body)
         if _described(write, request, response):
-            write.effects = wire.dumps(effects.noted(noted_as))
+            write.effects = wire.dumps(effects.noted(context, noted_as))
             store.keep(write, noted_as)
     except Exception:  # whatever it is, the user's request is done and has its answer
         log.exception("recording.failed context=%s", context)
@@ -123,8 +123,8 @@ def _user(request: HttpRequest) -> Any:
 class _Saying:
     """Says in each transaction that writes which write it is."""
 
-    def __init__(self, noted_as: str) -> None:
-        self.noted_as = noted_as
+    def __init__(self, said: str) -> None:
+        self.said = said
 
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         connection = context["connection"]
@@ -140,4 +140,4 @@ class _Saying:
     def _say(self, connection: Any) -> None:
         if not connection.needs_rollback:
             with connection.cursor() as cursor:
-                cursor.execute(SAY, [self.noted_as])
+                cursor.execute(SAY, [self.said])

@@ -46,12 +46,14 @@ from strangler.seams import rehearsing
 from strangler.sync import collections as known
 from strangler.sync import ownership
 from strangler.sync.collections import Collection
-from strangler.sync.database import alias, message, port
+from strangler.sync.database import alias, message, port, sqlstate
 from strangler.sync.upsert import plain
 
 HEADER = "HTTP_X_STRANGLER_REHEARSE"
 IDENTITY = "HTTP_X_STRANGLER_IDENTITY"
 CLAIM = "rehearse"
+NO_SAVEPOINT = "3B001"
+ENDED = "the handler ended the transaction by itself, past Django; nothing of it stays"
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 BEGIN = "SELECT set_config('strangler.origin', %s, true)"
@@ -138,7 +140,7 @@ def _rehearsed(context: str, request: WSGIRequest, asked: Asked, respond: GetRes
                 outcome.effects = effects.compared(rows)
         except (StranglerError, ValueError, Error) as error:
             if not mine.busy:
-                return problem(422, "It can't be rehearsed", message(error))
+                return problem(422, "It can't be rehearsed", ENDED if sqlstate(error) == NO_SAVEPOINT else message(error))
             answer = {"status": 0, "headers": {}, "body": ""}
         outcome.busy = any(one.busy for one in nested.values())
         outcome.calls = list(calls)
@@ -209,7 +211,7 @@ class Effects:
 def _begun(context: str, before: tuple[Mapping[str, Any], ...]) -> Iterator[Effects]:
     """The origin, what keeps it from committing, and the rows as they were. Raises ``StranglerError``."""
     origin = f"{rehearsing.ORIGIN}{uuid.uuid4()}"
-    collections = {collection.name: collection for collection in known.for_context(context)}
+    collections = {one.name: one for one in (*known.for_context(context), *known.read_copies(context))}
     with connections[alias()].cursor() as cursor:
         cursor.execute(BEGIN, [origin])
         cursor.execute(NEVER_COMMIT, [origin])
