@@ -16,10 +16,12 @@ from strangler.sync.models import (
     Stream,
     Subscription,
 )
+from strangler.sync.recording.models import Effect, RecordedWrite, Recording
 
 __all__ = [
     "Applied",
     "Backfill",
+    "Effect",
     "LooseKey",
     "Migration",
     "Operation",
@@ -31,6 +33,8 @@ __all__ = [
     "ParityShape",
     "Quarantine",
     "Receipt",
+    "RecordedWrite",
+    "Recording",
     "Round",
     "RouteTableVersion",
     "Shape",

@@ -1,8 +1,12 @@
 """What the engine remembers: the stage of each context, the running operation, receipts and published tables."""
 
-from django.db import models
+from typing import Any
+
+from django.db import models, router, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+
+from strangler.control import chain
 
 
 class Migration(models.Model):
@@ -56,7 +60,7 @@ class Operation(models.Model):
 
 
 class Receipt(models.Model):
-    """The immutable record of one transition."""
+    """The immutable record of one transition: written once, chained to the one before it (``control.chain``)."""
 
     operation = models.UUIDField(unique=True)
     context = models.TextField()
@@ -74,12 +78,25 @@ class Receipt(models.Model):
     pause_ms = models.FloatField(null=True, help_text="how long writes were parked; NULL where none were")
     error = models.TextField(default="")
     at = models.DateTimeField(db_default=Now())
+    previous = models.TextField(unique=True, help_text="the hash of the receipt before it")
+    hash = models.TextField(unique=True, help_text="SHA-256 of ``previous`` and of the canonical content")
 
     class Meta:
         db_table = "strangler_receipt"
+        constraints = [
+            models.CheckConstraint(condition=~Q(previous="") & ~Q(hash=""), name="strangler_receipt_is_sealed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.context}: {self.from_stage} → {self.to_stage}, {self.outcome}"
+
+    def save(self, *, using: str | None = None, **_: Any) -> None:  # type: ignore[override]
+        """Appends it. The database refuses to write one again."""
+        alias = using or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=alias):
+            if self._state.adding:
+                chain.append(self, alias)
+            super().save(using=alias, force_insert=self._state.adding)
 
 
 class RouteTableVersion(models.Model):

@@ -18,6 +18,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from strangler import conf
+from strangler.control import chain
 from strangler.control.errors import RedisUnavailable
 from strangler.control.followers import Follower, Proxies, Workers, connect, reachable
 from strangler.control.ledger import DatabaseLedger, open_operation
@@ -142,17 +143,29 @@ def known(client: redis.Redis) -> tuple[int, int]:
 
 def carried(client: redis.Redis) -> tuple[int, int]:
     """What Redis has now; (0, 0) for nothing, or for rubbish."""
-    with reachable():
-        raw = client.get(TABLE)
     try:
-        said = json.loads(raw) if raw else {}  # type: ignore[arg-type]
+        said = carried_snapshot(client)
         return int(said["generation"]), int(said["version"])
     except (ValueError, KeyError, TypeError):
         return (0, 0)
 
 
+def carried_snapshot(client: redis.Redis) -> dict[str, Any]:
+    """The table in Redis as it is; empty for nothing, or for rubbish."""
+    with reachable():
+        raw = client.get(TABLE)
+    try:
+        said = json.loads(raw) if raw else {}  # type: ignore[arg-type]
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def store(snapshot: Mapping[str, Any], above: tuple[int, int] = (0, 0)) -> RouteTableVersion:
-    """Numbers and keeps a table; to be called in a transaction. ``above``: what is ``known``."""
+    """Numbers and keeps a table; to be called in a transaction. ``above``: what is ``known``.
+
+    It remembers the newest receipt: so a chain that is cut off later, or made anew, is found out (``audit``).
+    """
     with connections[_alias()].cursor() as cursor:
         cursor.execute(NUMBERING)
     generation, version = number_of_newest()
@@ -160,7 +173,9 @@ def store(snapshot: Mapping[str, Any], above: tuple[int, int] = (0, 0)) -> Route
     if above > (generation, version):
         generation = above[0] + 1
     number = {"generation": generation, "version": version + 1}
-    return RouteTableVersion.objects.using(_alias()).create(**number, snapshot={**number, **snapshot})
+    head = chain.head(_alias())
+    receipts = {"receipts": {"id": head.id, "hash": head.hash}} if head.id else {}
+    return RouteTableVersion.objects.using(_alias()).create(**number, snapshot={**number, **receipts, **snapshot})
 
 
 def send(client: redis.Redis, table: RouteTableVersion) -> bool:
@@ -188,7 +203,7 @@ def redeclare() -> bool:
     table = newest()
     if table is None or open_operation():
         return False
-    said = {name: value for name, value in table.snapshot.items() if name not in ("generation", "version")}
+    said = {name: value for name, value in table.snapshot.items() if name not in ("generation", "version", "receipts")}
     if said == body(conf.estate()):
         return False
     publish_current()

@@ -1,13 +1,21 @@
-"""Receipts: the immutable record of each transition. Written once, with the end of its operation."""
+"""Receipts: the immutable record of each transition. Written once, with the end of its operation, and chained (``chain``)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from strangler import conf
+from strangler.control import chain
 from strangler.control.models import Receipt
-from strangler.control.saga import Running
+from strangler.control.saga import DONE, Running
 from strangler.domain.stages import Position, Stage
+from strangler.errors import Misuse
+
+NOTHING_MOVED = {
+    "hold": "a hold moves nothing, and ended by itself",
+    "discard": "the rows stay where they are; to send them again: strangler sync quarantine retry",
+}
 
 
 def write(running: Running, outcome: str, *, using: str) -> Receipt:
@@ -28,23 +36,58 @@ def write(running: Running, outcome: str, *, using: str) -> Receipt:
         proxies=data.get("proxies", {}),
         steps_ms=data.get("steps_ms", {}),
         pause_ms=data.get("pause_ms"),
-        error="" if outcome == "done" else running.error,
+        error="" if outcome == DONE else running.error,
     )
 
 
 def listed(context: str | None = None, limit: int = 20) -> list[Receipt]:
-    """The newest first."""
+    """The last ``limit``, the newest last."""
     found = Receipt.objects.using(conf.setting("DATABASE")).order_by("-id")
-    return list((found.filter(context=context) if context else found)[:limit])
+    return list((found.filter(context=context) if context else found)[:limit])[::-1]
+
+
+def numbered(number: int) -> Receipt:
+    """Raises ``Misuse`` where there is none."""
+    found = Receipt.objects.using(conf.setting("DATABASE")).filter(id=number).first()
+    if found is None:
+        raise Misuse(f"there is no receipt {number}; see: strangler receipts")
+    return found
+
+
+def ends(receipt: Receipt) -> tuple[Position, Position]:
+    """From where, to where."""
+    return (
+        Position.of(Stage(receipt.from_stage), receipt.from_percent),
+        Position.of(Stage(receipt.to_stage), receipt.to_percent),
+    )
 
 
 def way(receipt: Receipt) -> str:
-    at = Position.of(Stage(receipt.from_stage), receipt.from_percent)
-    to = Position.of(Stage(receipt.to_stage), receipt.to_percent)
+    at, to = ends(receipt)
     return str(at) if at == to else f"{at} → {to}"
 
 
+@dataclass(frozen=True)
+class Inverse:
+    """The one command that takes a transition back; without one, ``reason`` says why there is none."""
+
+    command: str = ""
+    reason: str = ""
+
+
+def inverse(receipt: Receipt) -> Inverse:
+    """As of the moment of the receipt. Where the context has moved on, it goes back further."""
+    at, to = ends(receipt)
+    if receipt.outcome != DONE:
+        return Inverse(reason=f"nothing to take back: it was {receipt.outcome}, and {receipt.context} is {at} as before")
+    if at == to:
+        return Inverse(reason=NOTHING_MOVED.get(receipt.verb, f"{receipt.verb} moved nothing"))
+    share = f" --percent {at.percent}" if at.stage is Stage.CANARY else ""
+    return Inverse(f"strangler {'rollback' if at < to else 'advance'} {receipt.context} --to {at.stage}{share}")
+
+
 def to_json(receipt: Receipt) -> dict[str, Any]:
+    back = inverse(receipt)
     return {
         "id": receipt.pk,
         "operation": str(receipt.operation),
@@ -60,5 +103,9 @@ def to_json(receipt: Receipt) -> dict[str, Any]:
         "proxies": receipt.proxies,
         "verdicts": receipt.verdicts,
         "error": receipt.error,
-        "at": receipt.at.isoformat() if hasattr(receipt.at, "isoformat") else None,
+        "at": chain.content(receipt)["at"],
+        "inverse": back.command or None,
+        "no_inverse": back.reason,
+        "previous": receipt.previous,
+        "hash": receipt.hash,
     }

@@ -15,6 +15,7 @@ from strangler.control.parity import drain as parity
 from strangler.errors import LostLease, StranglerError
 from strangler.sync import budget, follow, ownership, stranded
 from strangler.sync import tasks as streams
+from strangler.sync.recording import store
 
 log = logging.getLogger("strangler.control")
 
@@ -58,6 +59,7 @@ def _parts() -> list[Callable[[], object]]:
         follow.now_and_then,
         streams.sample,
         parity.drain,
+        store.end_overdue,
     ]
 
 

@@ -16,6 +16,10 @@ class Whole(str):
     """A line that people copy: it is never wrapped."""
 
 
+class Line(str):
+    """A line for programs: printed as it is."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """``code``: 0 pass, 1 a check failed, 2 misuse."""

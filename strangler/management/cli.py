@@ -17,26 +17,33 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from strangler.management.answer import FAILED, MISUSE, PASS, Answer, Whole
+from strangler.management.answer import FAILED, MISUSE, PASS, Answer, Line, Whole
 
 DESCRIPTION = "Take a Django monolith apart, one bounded context at a time, with a way back at every step."
 SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
 
 def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
-    from strangler.management.verbs import look, move, override, parity, sync
+    from strangler.management.verbs import look, move, override, parity, receipts, rehearsal, sync
 
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog="example: strangler status")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (look, move, override, parity, sync):
+    for module in (look, receipts, move, override, parity, rehearsal, sync):
         module.add(subparsers)
     return parser
+
+
+def spelled_out(argv: Sequence[str]) -> list[str]:
+    """``receipts [CONTEXT]`` is short for ``receipts list [CONTEXT]``."""
+    words = list(argv)
+    short = words[:1] == ["receipts"] and not {*words[1:2]} & {"list", "show", "verify", "export", "-h", "--help"}
+    return [words[0], "list", *words[1:]] if short else words
 
 
 def run(argv: Sequence[str], prog: str = "strangler") -> int:
     """One command in a process where Django is set up. Gives the exit code; never a traceback for what a user can mend."""
     try:
-        options = build_parser(prog).parse_args(list(argv))
+        options = build_parser(prog).parse_args(spelled_out(argv))
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     try:
@@ -126,7 +133,10 @@ def _show(answer: Answer, as_json: bool) -> None:
 
     console = render.console()
     for part in answer.shown:
-        console.print(part, soft_wrap=isinstance(part, Whole))
+        if isinstance(part, Line):
+            print(part)
+        else:
+            console.print(part, soft_wrap=isinstance(part, Whole))
 
 
 def _find_settings() -> str | None:

@@ -178,6 +178,33 @@ def receipt_table(listed: Sequence[Receipt]) -> list[RenderableType]:
     return [grid(rows, indent=0)]
 
 
+def receipt_whole(given: Receipt, now: str) -> list[RenderableType]:
+    """One receipt in full. ``now``: where its context has gone since; empty where it is still there."""
+    back = receipts.inverse(given)
+    rows = [
+        ("at", given.at.strftime("%Y-%m-%d %H:%M:%S")),
+        ("who", given.who),
+        ("why", given.why or "–"),
+        ("outcome", given.outcome + (f": {given.error}" if given.error else "")),
+        ("writes held", f"{given.pause_ms:.0f} ms" if given.pause_ms is not None else "–"),
+        ("steps", ", ".join(f"{step} {ms:.0f} ms" for step, ms in given.steps_ms.items()) or "–"),
+        ("proxies", ", ".join(f"{name} {table}" for name, table in given.proxies.items()) or "–"),
+        ("operation", str(given.operation)),
+        ("previous", given.previous),
+        ("hash", given.hash),
+        ("take it back", back.command or f"no command: {back.reason}"),
+    ]
+    rows += (
+        [("", f"{given.context} is {now} by now: this goes back further than this receipt alone")] if now and back.command else []
+    )
+    shown: list[RenderableType] = [
+        heading(f"receipt {given.pk} · {given.verb} {given.context} · {receipts.way(given)}"),
+        grid(rows),
+    ]
+    judged = [Verdict(**{**said, "state": State(said["state"])}) for said in given.verdicts]
+    return [*shown, heading("  gates"), verdicts(judged)] if judged else shown
+
+
 def pairs(data: dict[str, Any]) -> list[RenderableType]:
     """Any flat answer."""
     return [grid([(name, _text(value)) for name, value in data.items()], indent=0)]

@@ -12,6 +12,7 @@ from strangler.domain import paths
 from strangler.domain.estate import Route
 from strangler.domain.routes import Matcher, Rule
 from strangler.problems import problem
+from strangler.replica.rehearsal.run import HEADER, run
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 CONTRACT_URLS = "strangler.replica.urls"
@@ -41,7 +42,7 @@ class GuardMiddleware:
         headers = {name.lower(): value for name, value in request.headers.items()}
         matched = self.matcher.match(request.method or "", path, headers)
         if matched and matched[1] == self.context:
-            return self.get_response(request)
+            return run(request, self.get_response) if HEADER in request.META else self.get_response(request)
         detail = f"This is the service of {self.context}; {path} is not one of its routes."
         return problem(421, "Not served here", detail, context=self.context)
 

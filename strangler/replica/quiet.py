@@ -19,6 +19,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 
 from strangler import conf
+from strangler.seams import rehearsing
 from strangler.seams.tasks import FORWARDED
 from strangler.sync import ownership
 
@@ -28,8 +29,8 @@ _lock = Lock()
 
 
 def owns_here() -> bool:
-    """Is this service the owner of its context now?"""
-    return ownership.get(conf.setting("CONTEXT")).here
+    """Is this service the owner of its context now, and not only rehearsing?"""
+    return not rehearsing.here() and ownership.get(conf.setting("CONTEXT")).here
 
 
 def suppress(kind: str, number: int = 1) -> None:
@@ -89,7 +90,12 @@ def silence_celery() -> None:
 
 
 def may_publish(name: str, options: Mapping[str, Any]) -> bool:
-    """Our own messages; units of work that exist already, forwarded to the owner or retried; everything while this side owns."""
+    """Our own messages; units of work that exist already, forwarded to the owner or retried; everything while this side owns.
+
+    Of a rehearsal nothing.
+    """
+    if rehearsing.here():
+        return False
     if name.startswith("strangler.") or FORWARDED in (options.get("headers") or {}) or options.get("retries"):
         return True
     return owns_here()

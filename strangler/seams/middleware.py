@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from strangler import conf
 from strangler.problems import from_error, problem
-from strangler.seams import exchange
+from strangler.seams import exchange, recording
 from strangler.seams.claims import Owner, read, resolve
 from strangler.seams.errors import Fenced, NotOwner, SeamTimeout, SeamUnavailable
 from strangler.seams.stamps import ACCESS, NOT_EXECUTED, SAFE_METHODS, Stamp, accepts
@@ -26,7 +26,8 @@ HERE = Statement("""
 SELECT {position_of:marker},
        coalesce((SELECT epoch FROM strangler_ownership WHERE context = %(context)s), 0),
        coalesce((SELECT owner FROM strangler_ownership WHERE context = %(context)s), ''),
-       {array_of:SELECT name FROM strangler_stream WHERE state = 'live' AND kind IN ('mirror', 'copies')}
+       {array_of:SELECT name FROM strangler_stream WHERE state = 'live' AND kind IN ('mirror', 'copies')},
+       {array_of:SELECT context || ' ' || share FROM strangler_recording WHERE until > CURRENT_TIMESTAMP}
 """)
 
 
@@ -89,7 +90,7 @@ class PositionMiddleware:
         if request.path_info.startswith("/_strangler/"):  # rows and ownership, not requests of users
             return self.get_response(request)
         with exchange.begin(request.headers) as current:
-            response = self._run(request)
+            response = recording.run(request, self._run)
             writes = request.method not in SAFE_METHODS or request.headers.get(ACCESS) == "write"
             if writes:
                 self._note_own(current)
@@ -127,8 +128,9 @@ class PositionMiddleware:
         context = conf.setting("CONTEXT") if conf.side() == "service" else ""
         try:
             with connections[conf.setting("DATABASE")].cursor() as cursor:
-                marker, epoch, owner, listed = execute(cursor, HERE, {"context": context}).fetchone()
+                marker, epoch, owner, listed, recorded = execute(cursor, HERE, {"context": context}).fetchone()
                 streams = databases.of(cursor.db).unlisted(listed)
+                recording.learn(databases.of(cursor.db).unlisted(recorded))
         except DatabaseError:
             log.exception("seams.position_unknown")
             return

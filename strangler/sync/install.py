@@ -10,6 +10,7 @@ from strangler.sync import capture, collections, fence, loose_keys, ownership, s
 from strangler.sync.collections import Collection
 from strangler.sync.database import alias, port, rows
 from strangler.sync.databases.port import Statement
+from strangler.sync.recording import effects, store
 
 
 def install(context: str, using: str | None = None, *, exactly: bool = True) -> None:
@@ -62,6 +63,7 @@ def uninstall(context: str | None = None, using: str | None = None) -> None:
     if context is None:
         capture.uninstall_all(using)
         fence.uninstall_all(using)
+        effects.uninstall_all(using)
     elif fence.unused(using):
         fence.uninstall_all(using)
 
@@ -115,6 +117,8 @@ def _uninstall(context: str, using: str | None) -> None:
             capture.uninstall(collection, using)
     for collection in own:
         fence.uninstall(collection, using)
+    if held.side == "monolith":
+        store.stop(context, forget=True, using=using)
     rows("DELETE FROM strangler_ownership WHERE context = %s", [context], using)
     rows(
         Statement("DELETE FROM strangler_applied WHERE collection {among:%s}"),

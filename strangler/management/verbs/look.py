@@ -1,11 +1,10 @@
-"""Verbs that only look: status, receipts, explain."""
+"""Verbs that only look: status, explain."""
 
 from __future__ import annotations
 
 import argparse
 
 from strangler.control import explain as explaining
-from strangler.control import receipts as recorded
 from strangler.control import status as reporting
 from strangler.management import render
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, verb
@@ -21,15 +20,6 @@ def add(subparsers: Subparsers) -> None:
         example="strangler status payments",
     )
     parser.add_argument("context", nargs="?", metavar="CONTEXT", help="all contexts without it")
-    parser = verb(
-        subparsers,
-        "receipts",
-        receipts,
-        help="The records of past transitions, newest first.",
-        example="strangler receipts payments",
-    )
-    parser.add_argument("context", nargs="?", metavar="CONTEXT")
-    parser.add_argument("--limit", type=int, default=20, help="how many (default 20)")
     parser = verb(
         subparsers,
         "explain",
@@ -50,11 +40,6 @@ def status(options: argparse.Namespace) -> Answer:
     listed = reporting.report()
     code = FAILED if any(seen.is_broken for seen in listed) else PASS
     return Answer({"contexts": [seen.to_json() for seen in listed]}, render.overview(listed), code)
-
-
-def receipts(options: argparse.Namespace) -> Answer:
-    listed = recorded.listed(options.context, max(1, options.limit))
-    return Answer({"receipts": [recorded.to_json(receipt) for receipt in listed]}, render.receipt_table(listed))
 
 
 def explain(options: argparse.Namespace) -> Answer:

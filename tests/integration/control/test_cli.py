@@ -23,6 +23,10 @@ ROOT = Path(__file__).parents[3]
 VERBS = (
     "status",
     "receipts",
+    "receipts list",
+    "receipts show",
+    "receipts verify",
+    "receipts export",
     "explain",
     "advance",
     "rollback",

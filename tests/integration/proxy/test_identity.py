@@ -251,6 +251,22 @@ def test_an_identity_never_comes_from_outside_in_any_spelling(
         assert forged not in found
 
 
+def test_a_rehearsal_never_comes_from_outside_in_any_spelling(
+    start: Start, monolith: Application, service: Application, users: Users
+) -> None:
+    """Not even with a good token: what an application would take for the header does not reach it."""
+    proxy = start(told(monolith, service))
+    good = tokens.issue(TOKEN, audience="payments", now=time.time(), rehearse=True)
+    names = ("X-Strangler-Rehearse", "x-strangler-REHEARSE", "X_Strangler_Rehearse", "X-Strangler_Rehearse")
+    for name in names:
+        with proxy.connect() as one:
+            one.sendall(f"GET /api/payments/ HTTP/1.1\r\nHost: shop.example\r\n{name}: {good}\r\n\r\n".encode())
+            assert one.recv(12) == b"HTTP/1.1 200"
+    asked = [*service.asked, *monolith.asked]
+    assert len(asked) >= len(names)
+    assert not [key for one in asked for key, value in one.headers if "rehearse" in key.lower() or value == good]
+
+
 def test_the_users_credential_for_the_question_never_comes_from_outside(
     start: Start, monolith: Application, service: Application, users: Users
 ) -> None:

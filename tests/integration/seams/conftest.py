@@ -28,6 +28,15 @@ def _static_files(settings: Any, tmp_path: Path) -> None:
     settings.STATIC_ROOT = tmp_path  # WhiteNoise warns of a directory that isn't there
 
 
+@pytest.fixture(scope="session")
+def lifted(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The lifted service, running; ``.lifted.estate`` makes it half of an estate."""
+    from .lifted import running
+
+    with running(postgres.create_database("seams_payments"), tmp_path_factory.mktemp("lifted")) as service:
+        yield service
+
+
 @pytest.fixture
 def fenced(transactional_db: None) -> Iterator[None]:
     """The monolith owns payments at epoch 0 and its tables are fenced; name ``as_service`` first for a service's database."""

@@ -34,6 +34,32 @@ def accounts(estate) -> tuple[Account, Account]:
     return made  # type: ignore[return-value]
 
 
+# ---- receipts
+
+RECEIPT = (
+    "{insert} INTO strangler_receipt (operation, context, verb, who, why, from_stage, from_percent, to_stage, to_percent, "
+    "outcome, verdicts, proxies, steps_ms, error, previous, hash) "
+    "VALUES ('{operation}', 'bank', 'hold', 'ada', '', 'live', 0, 'live', 0, 'done', '[]', '{{}}', '{{}}', '', 'a', '{hash}')"
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE strangler_receipt SET who = 'eve'",
+        "DELETE FROM strangler_receipt",
+        RECEIPT.format(insert="REPLACE", operation="2", hash="c"),
+    ],
+)
+def test_the_database_refuses_to_touch_a_receipt(estate, program, statement):
+    program.execute("BEGIN")
+    program.execute(RECEIPT.format(insert="INSERT", operation="1", hash="b"))
+    with pytest.raises(sqlite3.IntegrityError, match="strangler_receipt is append-only"):
+        program.execute(statement)
+    assert program.execute("SELECT hash FROM strangler_receipt").fetchall() == [("b",)]
+    program.execute("ROLLBACK")
+
+
 # ---- capture
 
 
