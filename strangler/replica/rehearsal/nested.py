@@ -8,7 +8,7 @@ autocommit, and what it asks of the driver is answered with savepoints. Interlea
   would; then the savepoint is released. ``on_commit`` functions are counted and dropped.
 - *A statement that fails in autocommit* has a savepoint of its own and takes nothing else with it.
 - *A handler that writes COMMIT, or PREPARE TRANSACTION, itself* is refused before it is sent. Were it sent all the same (by a
-  cursor of the driver's), the deferred trigger on the outbox rolls everything back (``migrations.0008_rehearsal``), and what
+  cursor of the driver's), the deferred trigger on the outbox rolls everything back (``migrations.0010_rehearsal``), and what
   follows is in a transaction of the driver's again, which is rolled back here.
 - *A handler that closes its connection* is not heeded: the next one would be a free one.
 - *The process is killed*: the server rolls back what it was connected for.
