@@ -1,6 +1,6 @@
 """Where Django looks for the models of the app ``strangler``."""
 
-from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
+from strangler.control.models import Migration, Operation, RampRun, Receipt, RouteTableVersion
 from strangler.control.parity.models import ParityBucket, ParityPair, ParityProxy, ParityShape
 from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Shape, Stream, Subscription
 
@@ -17,6 +17,7 @@ __all__ = [
     "ParityProxy",
     "ParityShape",
     "Quarantine",
+    "RampRun",
     "Receipt",
     "Round",
     "RouteTableVersion",

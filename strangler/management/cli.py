@@ -24,11 +24,11 @@ SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']"
 
 
 def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
-    from strangler.management.verbs import look, move, override, parity, sync
+    from strangler.management.verbs import look, move, override, parity, ramp, sync
 
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog="example: strangler status")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (look, move, override, parity, sync):
+    for module in (look, move, ramp, override, parity, sync):
         module.add(subparsers)
     return parser
 
