@@ -34,7 +34,7 @@ from strangler.sync import drift, shape
 
 log = logging.getLogger("strangler.control")
 
-LOOK_S = 15.0  # how long a look spares others the same work; it may take longer
+LOOK_S = 5.0  # how long a look spares others the same work; it may take longer, and ends without a word if its process does
 SHORTEST_CHECK_S = 30.0
 
 

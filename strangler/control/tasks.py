@@ -15,6 +15,7 @@ from strangler.control.parity import drain as parity
 from strangler.errors import LostLease, StranglerError
 from strangler.sync import budget, follow, ownership
 from strangler.sync import tasks as streams
+from strangler.sync.database import discard_broken
 
 log = logging.getLogger("strangler.control")
 
@@ -89,6 +90,7 @@ def tick() -> None:
 @shared_task(name="strangler.ramp", ignore_result=True)
 def ramp_tick(context: str) -> None:
     """One look at a ramp, then a check for drift if it is time. Safe to run twice at once, never fails."""
+    discard_broken()
     _try("ramp.look", lambda: ramp.look(context))
     _try("ramp.check", lambda: ramp.check(context))
 
