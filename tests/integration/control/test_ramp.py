@@ -15,14 +15,16 @@ from django.utils import timezone
 
 from strangler.control import engine, faultpoints, publish, ramp, ramp_orders, ramp_run, ramp_view, tasks
 from strangler.control.errors import Busy, GatesClosed
-from strangler.control.ledger import open_operation
+from strangler.control.ledger import DatabaseLedger, open_operation
 from strangler.control.models import Migration, Operation, RampRun, Receipt
+from strangler.control.observe import Observer
 from strangler.domain.gates import State as Of
 from strangler.domain.gates import Verdict
 from strangler.domain.ramp import Act, Deed, State
 from strangler.errors import LostLease, Misuse
 from strangler.management import cli
 from strangler.sync import streams
+from strangler.sync.database import value
 from strangler.sync.models import Backfill, Stream
 from tests.integration.control.conftest import SmallEstate
 from tests.integration.sync.estate import Threads, wait_for
@@ -30,6 +32,8 @@ from tests.integration.sync.estate import Threads, wait_for
 WHO = {"who": "ada", "why": "a test"}
 BOB = {"who": "bob", "why": "too early"}
 UNKNOWN = Verdict("parity", Of.UNKNOWN, "188 samples", "≥ 500", "it needs 312 more samples")
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 class Killed(BaseException):
@@ -197,6 +201,13 @@ def test_a_failing_gate_takes_it_back_at_once_and_the_receipt_says_why(ramping: 
     assert row().reason.endswith("every read comes from the monolith already")
     streams.start("payments")
     assert (row().backs, step().to, stage()) == (1, 10, "canary 10")
+
+
+def test_what_fails_for_a_moment_takes_nobody_back(ramping: SmallEstate, monkeypatch: pytest.MonkeyPatch) -> None:
+    lag = Observer.lag
+    late = [Verdict("lag", Of.FAIL, "900 ms", "≤ 500 ms", "stream payments is 900 ms behind")]
+    monkeypatch.setattr(Observer, "lag", lambda self, name: late.pop() if late else lag(self, name))
+    assert (look().deed, stage(), late) == (Deed.HOLD, "canary 10", [])
 
 
 def test_by_configuration_it_freezes_until_somebody_has_looked(
@@ -450,6 +461,27 @@ def test_two_ticks_at_once_do_one_step(ramping_for_many: SmallEstate, monkeypatc
     assert row().percent == 50
 
 
+def test_a_look_that_is_overtaken_by_another_ones_step_does_nothing(
+    ramping: SmallEstate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look()
+    passes_by()
+    judge = ramp._judge
+
+    def judged(*how):
+        verdicts = judge(*how)
+        monkeypatch.setattr(ramp, "_judge", judge)
+        assert look().deed is Deed.STEP
+        return verdicts
+
+    steps = Operation.objects.count()
+    monkeypatch.setattr(ramp, "_judge", judged)
+    monkeypatch.setattr(ramp, "_spared", lambda _: True)
+    with pytest.raises(LostLease):
+        ramp.look("payments")
+    assert (stage(), row().percent, Operation.objects.count() - steps) == ("canary 50", 50, 1)
+
+
 def test_a_hold_between_judging_and_stepping_wins(ramping: SmallEstate, monkeypatch: pytest.MonkeyPatch) -> None:
     look()
     passes_by()
@@ -559,30 +591,39 @@ def test_of_two_operators_who_advance_at_once_one_is_told_of_the_other(many: Sma
     assert Receipt.objects.filter(to_percent=10, outcome="done").count() == 1
 
 
-def test_of_a_start_and_an_advance_at_once_one_is_told(many: SmallEstate, threads: Threads) -> None:
-    """Never both: neither an advance that begins while a ramp runs, nor a ramp that starts in the middle of an advance."""
-    for _ in range(5):
-        both = threading.Barrier(2, timeout=20)
-        won: list[str] = []
+def test_a_start_in_the_moment_in_which_an_advance_begins_waits_and_is_told_of_it(
+    many: SmallEstate, monkeypatch: pytest.MonkeyPatch, threads: Threads
+) -> None:
+    """Neither does an advance begin while a ramp runs, nor a ramp start in the middle of an advance."""
+    begin, begins, go_on, told = DatabaseLedger.begin, threading.Event(), threading.Event(), threading.Event()
+    said: list[str] = []
 
-        def attempt(name: str, act: Callable[[], object], both=both, won=won) -> None:
-            both.wait()
-            try:
-                act()
-                won.append(name)
-            except (Busy, Misuse):
-                pass
+    def slowly(*of, **how):
+        begins.set()
+        assert go_on.wait(20)
+        return begin(*of, **how)
 
-        threads.start(attempt, "start", lambda: ramp_orders.start("payments", **WHO))
-        threads.start(attempt, "advance", lambda: engine.advance("payments", to="canary", percent=10, **BOB))
-        threads.join()
-        if "start" in won and "advance" in won:
-            assert row().percent == 10, "the advance was over before the ramp started"
-        assert won
-        if "start" in won:
-            ramp_orders.abort("payments", **WHO)
-        if stage() != "shadow":
-            engine.rollback("payments", to="shadow", **WHO)
+    def start() -> None:
+        try:
+            ramp_orders.start("payments", **WHO)
+        except Busy as busy:
+            said.append(str(busy))
+        finally:
+            told.set()
+
+    monkeypatch.setattr(DatabaseLedger, "begin", slowly)
+    monkeypatch.setattr(faultpoints, "reach", lambda _: told.wait(20))
+    threads.start(lambda: engine.advance("payments", to="canary", percent=10, **BOB))
+    assert begins.wait(20)
+    threads.start(start)
+    wait_for(lambda: told.is_set() or value(WAITING), "the start waits")
+    go_on.set()
+    threads.join()
+    assert said == [
+        "payments: advance payments (shadow → canary) by bob, at step gates is under way;"
+        " repeat the command afterwards: strangler status payments"
+    ]
+    assert (stage(), RampRun.objects.count()) == ("canary 10", 0)
 
 
 # ---- what dies ----------------------------------------------------------------------------------------------------
