@@ -1,6 +1,6 @@
 """Where Django looks for the models of the app ``strangler``."""
 
-from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
+from strangler.control.models import Migration, Operation, RampRun, Receipt, RouteTableVersion
 from strangler.control.parity.models import ParityBucket, ParityPair, ParityProxy, ParityShape
 from strangler.sync.models import (
     Applied,
@@ -32,6 +32,7 @@ __all__ = [
     "ParityProxy",
     "ParityShape",
     "Quarantine",
+    "RampRun",
     "Receipt",
     "RecordedWrite",
     "Recording",

@@ -7,6 +7,6 @@ from strangler.sync.tasks import run
 __all__ = ["run"]
 
 if find_spec("strangler.control.tasks"):
-    from strangler.control.tasks import tick
+    from strangler.control.tasks import ramp_tick, tick
 
-    __all__ += ["tick"]
+    __all__ += ["ramp_tick", "tick"]

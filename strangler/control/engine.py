@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from django.db import connections
 
 from strangler import conf
-from strangler.control import breakglass
+from strangler.control import breakglass, ramp_run
 from strangler.control.breakglass import BREAK_GLASS, BreakGlass, Emergency
 from strangler.control.drain import Drain, carry
 from strangler.control.errors import Busy, GatesClosed, Undone
@@ -32,6 +33,7 @@ from strangler.domain import plan
 from strangler.domain.estate import Context
 from strangler.domain.gates import State, Verdict, overridden
 from strangler.domain.plan import Kind, Plan
+from strangler.domain.ramp import State as RampState
 from strangler.domain.stages import Position, Side, Stage, next_position, previous_position
 from strangler.errors import LostLease, Misuse
 from strangler.seams import sweep_orphans
@@ -41,6 +43,7 @@ from strangler.sync.models import Ownership
 ADVANCE, ROLLBACK, HOLD = "advance", "rollback", "hold"
 TRIES = 8  # of a hand-over that undid itself because the moment was too busy
 BETWEEN_TRIES_S = 1.0
+STOP_RAMP_S = 30.0  # a step publishes a table and waits for every proxy; it is undone after half of that
 
 
 # ---- where a context stands ---------------------------------------------------------------------------------------
@@ -264,6 +267,19 @@ def _judged(receipt: Receipt, at: Position, to: Position) -> Receipt:
     raise Undone(f"{receipt.context}: {at} → {to} was undone, and the context is {at} as before: {receipt.error}", receipt)
 
 
+Enter = Callable[[Callable[[], Running]], Running]
+"""Begins an operation in a transaction of its own, or raises instead."""
+
+
+def step(context: Context, verb: str, at: Position, to: Position, *, who: str, why: str, enter: Enter) -> Receipt:
+    """One transition between neighbours, for the ramp: its receipt, whatever the outcome. Raises ``Busy``, or as ``enter``."""
+    workshop = Workshop(context)
+    try:
+        return _once(workshop, verb, at, to, who=who, why=why, enter=enter)
+    finally:
+        workshop.close()
+
+
 def _go(
     verb: str,
     context: Context,
@@ -299,11 +315,20 @@ def _go(
 
 
 def _once(
-    workshop: Workshop, verb: str, at: Position, to: Position, *, who: str, why: str, overrides: Sequence[str] = ()
+    workshop: Workshop,
+    verb: str,
+    at: Position,
+    to: Position,
+    *,
+    who: str,
+    why: str,
+    overrides: Sequence[str] = (),
+    enter: Enter | None = None,
 ) -> Receipt:
-    name = workshop.context.name
+    name, step = workshop.context.name, _steps(workshop, at, to)[0]
     migration_of(name)
-    running = workshop.ledger.begin(context=name, verb=verb, at=at, to=to, step=_steps(workshop, at, to)[0], who=who, why=why)
+    begin = partial(workshop.ledger.begin, context=name, verb=verb, at=at, to=to, step=step, who=who, why=why)
+    running = enter(begin) if enter else ramp_run.by_hand(name, begin, forward=verb == ADVANCE)
     if position_of(name) != at:  # somebody moved it between our look and our operation
         workshop.ledger.finish(workshop.ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
         raise Busy(f"{name} was moved by somebody else just now; look again: strangler status {name}")
@@ -406,7 +431,10 @@ def travel(
     declared = context_named(context)
     if max_pause_ms is not None:
         declared = replace(declared, gates=replace(declared.gates, max_pause_ms=max_pause_ms))
+    _target(to, percent)
     if not dry_run:
+        if verb == ROLLBACK:
+            _stop_ramp(context, who=who, why=why)
         resume(progress=progress)
     at = position_of(context)
     way = (way_forward if verb == ADVANCE else way_back)(declared, at, to, percent)
@@ -454,6 +482,17 @@ def break_glass(context: str, *, confirm: str, who: str, why: str = "", progress
         return _judged(_drive(workshop, running), seen.at, to)
     finally:
         workshop.close()
+
+
+def _stop_ramp(context: str, *, who: str, why: str) -> None:
+    """A way back by hand wins: the ramp begins nothing more, and the step that it is in comes to its end first."""
+    reason = f"{who} rolled {context} back{f': {why}' if why else ''}"
+    ramp_run.put(context, RampState.ASIDE, reason, out_of=(RampState.RUNNING, RampState.HELD, RampState.FROZEN))
+    deadline = time.monotonic() + STOP_RAMP_S
+    while (said := ramp_run.operation_of(context)) and resume() is None:
+        if time.monotonic() > deadline:
+            raise Busy(f"{context}: the ramp stands aside, but its last step has not come to its end: {said}. Repeat the command")
+        time.sleep(0.05)
 
 
 def hold(context: str, seconds: float, *, who: str, why: str = "", progress: Progress = silent) -> Receipt:

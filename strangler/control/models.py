@@ -113,3 +113,33 @@ class RouteTableVersion(models.Model):
 
     def __str__(self) -> str:
         return f"route table {self.generation}.{self.version}"
+
+
+class RampRun(models.Model):
+    """The auto-ramp of a context, running or over. Each change is a compare-and-swap on ``token``; times are the database's."""
+
+    context = models.TextField(primary_key=True)
+    state = models.TextField(help_text="running, held, frozen, aside, done, aborted")
+    target = models.IntegerField(help_text="the share in percent at which it ends")
+    percent = models.IntegerField(help_text="the share that it set or found; 0 is stage shadow")
+    good = models.JSONField(default=list, help_text="shares that held for an interval in this run, rising")
+    good_since = models.DateTimeField(null=True, help_text="the first of the looks in a row that found every gate passing")
+    seen_at = models.DateTimeField(null=True, help_text="the last look")
+    risen = models.BooleanField(default=True, help_text="the last move was a step up")
+    backs = models.IntegerField(default=0, help_text="steps up that were taken back")
+    who = models.TextField(help_text="who started it")
+    why = models.TextField(default="")
+    reason = models.TextField(default="", help_text="why it is held, frozen or over; what it waits for while it runs")
+    next_at = models.DateTimeField(null=True, help_text="when the next step is due, if all stays well")
+    operation = models.UUIDField(null=True, help_text="its own operation whose end it has not taken note of yet")
+    deed = models.TextField(default="", help_text="what that operation is: step or back")
+    token = models.BigIntegerField(default=0)
+    look_until = models.DateTimeField(db_default=Now(), help_text="somebody looks; only to spare others the work")
+    check_after = models.DateTimeField(db_default=Now(), help_text="when the drift may be checked again; likewise")
+    started_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "strangler_ramp"
+
+    def __str__(self) -> str:
+        return f"ramp of {self.context} by {self.who}: {self.state} at {self.percent} % of {self.target} %"

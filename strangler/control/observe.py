@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from django.db import connections
@@ -98,8 +98,8 @@ class Observer:
     handover_fresh_s: float = HANDOVER_FRESH_S
     _seen: dict[str, StreamSeen | None] = field(default_factory=dict)
 
-    def judge(self, at: Position, to: Position) -> list[Verdict]:
-        """The verdicts of every gate between two positions, in the order in which they are declared."""
+    def judge(self, at: Position, to: Position, only: Collection[str] | None = None) -> list[Verdict]:
+        """The verdicts of every gate between two positions (or ``only`` of these), in the order in which they are declared."""
         self._seen.clear()
         limits, moves = self.context.gates, at.stage.owner is not to.stage.owner
         judges: dict[str, Callable[[], Verdict]] = {
@@ -122,7 +122,7 @@ class Observer:
             "errors": lambda: self._shown("errors", self.errors),
             "latency": lambda: self._shown("latency", self.latency),
         }
-        return [judges[name]() for name in plan.gates_of(at, to)]
+        return [judges[name]() for name in plan.gates_of(at, to) if only is None or name in only]
 
     def _steadily(self, name: str, look: Callable[[str], Verdict]) -> Verdict:
         """A stream that is behind for a moment is carried and looked at again; one that stays behind does not pass."""

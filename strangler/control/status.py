@@ -10,12 +10,13 @@ from typing import Any
 from django.utils import timezone
 
 from strangler import conf
-from strangler.control import observe, publish
+from strangler.control import observe, publish, ramp_view
 from strangler.control.engine import way_back, way_forward
 from strangler.control.followers import Proxies
 from strangler.control.ledger import describe, open_operation
 from strangler.control.models import Migration, Operation
 from strangler.control.observe import Observer
+from strangler.control.ramp_view import RampSeen
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.domain import plan, safety, words
 from strangler.domain.estate import Context
@@ -83,6 +84,7 @@ class Status:
     back: str | None
     alarms: tuple[str, ...] = ()  # what is broken or stuck, the worst first, each with what to do
     is_broken: bool = False  # a stream was given up (P4)
+    ramp: RampSeen | None = None  # the last one; it may be over
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "verdicts": [verdict.to_json() for verdict in self.verdicts]}
@@ -116,6 +118,9 @@ def _status(context: Context, proxies: Proxies, bad: Sequence[StreamStatus]) -> 
     reads, writes = plan.reads(at, context.shadow_share), plan.writes(monolith.owner or at.stage.owner)
     shut = _shut(verdicts)
     back = _back(context, at, monolith.owner, operation, observer)
+    ramp = ramp_view.of(context.name)
+    if ramp and ramp.is_running:
+        blocked = f"a ramp by {ramp.who} takes the steps; by hand: strangler ramp hold {context.name}"
     names = (context.mirror_stream, context.copies_stream, context.reverse_stream)
     return Status(
         context=context.name,
@@ -142,6 +147,7 @@ def _status(context: Context, proxies: Proxies, bad: Sequence[StreamStatus]) -> 
             *(f"stream {one.name} is {one.finding.word}: {one.finding.why}; next: {one.finding.next}" for one in bad),
         ),
         is_broken=any(one.state == "broken" for one in bad),
+        ramp=ramp,
     )
 
 

@@ -10,11 +10,12 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from strangler import conf
-from strangler.control import engine, publish, reconcile, retreat
+from strangler.control import engine, publish, ramp, ramp_run, reconcile, retreat
 from strangler.control.parity import drain as parity
 from strangler.errors import LostLease, StranglerError
 from strangler.sync import budget, follow, ownership, stranded
 from strangler.sync import tasks as streams
+from strangler.sync.database import discard_broken
 from strangler.sync.recording import store
 
 log = logging.getLogger("strangler.control")
@@ -44,6 +45,12 @@ def keep_to_budgets() -> None:
         budget.enforce()
 
 
+def ramps() -> None:
+    """Each ramp is looked at by a task of its own: a look may wait for proxies, and a check for drift takes its time."""
+    for context in ramp_run.active():
+        ramp_tick.apply_async((context,), expires=5)
+
+
 def _parts() -> list[Callable[[], object]]:
     if conf.side() != "monolith":
         return [guard_identity, keep_to_budgets, follow.now_and_then]
@@ -52,6 +59,7 @@ def _parts() -> list[Callable[[], object]]:
         keep_to_budgets,
         retreat.retreat,
         go_on,
+        ramps,
         publish.republish,
         reconcile.tell_owed,
         stranded.collect,
@@ -79,11 +87,23 @@ def deployed(**_: object) -> None:
 def tick() -> None:
     """Each part on its own: one that fails (Redis away, service away) doesn't keep the others from running."""
     for part in _parts():
-        try:
-            part()
-        except LostLease:
-            pass  # another tick was quicker
-        except StranglerError as error:
-            log.warning("tick.waits part=%s reason=%s", part.__name__, error)
-        except Exception:
-            log.exception("tick.failed part=%s", part.__name__)
+        _try(part.__name__, part)
+
+
+@shared_task(name="strangler.ramp", ignore_result=True)
+def ramp_tick(context: str) -> None:
+    """One look at a ramp, then a check for drift if it is time. Safe to run twice at once, never fails."""
+    discard_broken()
+    _try("ramp.look", lambda: ramp.look(context))
+    _try("ramp.check", lambda: ramp.check(context))
+
+
+def _try(name: str, part: Callable[[], object]) -> None:
+    try:
+        part()
+    except LostLease:
+        pass  # another one was quicker
+    except StranglerError as error:
+        log.warning("tick.waits part=%s reason=%s", name, error)
+    except Exception:
+        log.exception("tick.failed part=%s", name)

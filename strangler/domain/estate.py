@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from strangler.domain import ratelimit
+from strangler.domain import ratelimit, schedule
 from strangler.domain.parity.rules import How, Rule
 from strangler.domain.ratelimit import Limit
+from strangler.domain.schedule import Schedule
 from strangler.domain.snapshot import PAGE
 
 Access = Literal["auto", "read", "write"]
@@ -22,6 +23,7 @@ STICKY = ("user", "cookie", "address")
 SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB)$")
 BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 TRANSPORTS = ("http", "celery")
+ON_FAIL = ("back", "freeze")
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 COPY = re.compile(r"^(?P<label>\w+\.\w+)(?:\((?P<columns>\w+(?:\s*,\s*\w+)*)\))?$")
@@ -97,10 +99,16 @@ class Budget:
 
 @dataclass(frozen=True)
 class Ramp:
-    """The declared canary shares in percent, rising, and the seconds between two of them."""
+    """The declared canary shares in percent, rising, and the seconds for which each must hold before the next one.
+
+    ``on_fail``: back to the last share that held, or freeze at this one. After ``max_backs`` steps taken back it freezes.
+    """
 
     steps: tuple[int, ...] = (1, 5, 25, 50, 100)
     interval_s: float = 600.0
+    on_fail: str = "back"
+    max_backs: int = 3
+    schedule: Schedule = field(default_factory=Schedule)
 
 
 @dataclass(frozen=True)
@@ -424,18 +432,28 @@ class _Reader:
 
     def ramp(self, context: Mapping[str, Any], key: str) -> Ramp:
         raw = self.table(context, "ramp", key)
-        self.unknown(raw, {"steps", "interval"}, key)
+        self.unknown(raw, {"steps", "interval", "on_fail", "max_backs", "not_before", "days", "hours", "timezone"}, key)
         steps = raw.get("steps", list(Ramp().steps))
-        whole = isinstance(steps, list) and all(isinstance(step, int) and 1 <= step <= 100 for step in steps)
+        whole = isinstance(steps, list) and all(type(step) is int and 1 <= step <= 100 for step in steps)
         if not whole or not steps or sorted(set(steps)) != steps:
             self.problem(15, f"{key}.steps", f"is {steps!r}", "Write rising shares from 1 to 100: steps = [10, 50, 100].")
             steps = list(Ramp().steps)
         try:
             interval = seconds(str(raw.get("interval", "10m")))
+            if interval < 1:
+                raise ValueError(f"{raw['interval']!r} is shorter than a tick, which is a second")
         except ValueError as error:
             self.problem(16, f"{key}.interval", str(error), 'Write interval = "10m".')
             interval = Ramp().interval_s
-        return Ramp(tuple(steps), interval)
+        on_fail = raw.get("on_fail", Ramp.on_fail)
+        if on_fail not in ON_FAIL:
+            self.problem(60, f"{key}.on_fail", f"is {on_fail!r}", "It is back (to the last share that held) or freeze.")
+            on_fail = Ramp.on_fail
+        backs = int(self.number(raw, "max_backs", key, Ramp.max_backs, 1, 100))
+        when, wrong = schedule.read(raw)
+        for name, message, hint in wrong:
+            self.problem(61, f"{key}.{name}", message, hint)
+        return Ramp(tuple(steps), interval, on_fail, backs, when)
 
 
 def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:

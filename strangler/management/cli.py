@@ -24,11 +24,11 @@ SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']"
 
 
 def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
-    from strangler.management.verbs import look, move, override, parity, receipts, rehearsal, sync
+    from strangler.management.verbs import look, move, override, parity, ramp, receipts, rehearsal, sync
 
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog="example: strangler status")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (look, receipts, move, override, parity, rehearsal, sync):
+    for module in (look, receipts, move, ramp, override, parity, rehearsal, sync):
         module.add(subparsers)
     return parser
 

@@ -92,6 +92,8 @@ def status(seen: Status) -> list[RenderableType]:
     for place, stream in enumerate(seen.streams):
         rows.append(("streams" if place == 0 else "", f"{stream.name}: {stream_line(stream)}"))
     rows += _running(seen)
+    if seen.ramp and seen.ramp.is_active:
+        rows.append(("ramp", str(seen.ramp)))
     if seen.next:
         rows.append(("next", seen.next))
     rows.append(("back", f"safe to roll back now: {'yes' if seen.safe_to_roll_back else 'no'}, because {seen.because}"))
@@ -135,6 +137,7 @@ def overview(listed: Sequence[Status]) -> list[RenderableType]:
         stage = f"{seen.stage} {seen.percent} %" if seen.percent else seen.stage
         rows.append((seen.context, stage, seen.writes, seen.reads, _next(seen) if seen.service else "–"))
     running = [f"running: {seen.operation.what}" for seen in listed if seen.operation]
+    running += [f"ramp: {seen.context} {seen.ramp}" for seen in listed if seen.ramp and seen.ramp.is_active]
     return [*alarms(listed), grid(rows, indent=0), *map(escape, running)]
 
 

@@ -22,3 +22,8 @@ def feed_key(stream: str) -> int:
 def collection_key(collection: str) -> int:
     """Shared by a batch that applies rows of the collection, exclusive by one that resets it (P8)."""
     return _key(f"strangler:collection:{collection}")
+
+
+def entry_key(context: str) -> int:
+    """Held while an operation begins or a ramp starts or goes on: whether a person or a ramp moves it is decided once."""
+    return _key(f"strangler:entry:{context}")

@@ -51,18 +51,24 @@ class SmallEstate:
 
 
 @pytest.fixture
-def estate(transactional_db, valkey: redis.Redis, valkey_url: str, settings, tmp_path: Path) -> Iterator[SmallEstate]:
-    from strangler.sync import install
-    from strangler.sync.models import Ownership
-
+def around(valkey: redis.Redis, valkey_url: str, settings, tmp_path: Path) -> Iterator[SmallEstate]:
+    """The estate around a database that the test asks for itself."""
     with FakeService(settings.STRANGLER["TOKEN"]) as service:
         file = tmp_path / "strangler.toml"
         file.write_text(TOML.format(service=service.url, pause=2000))
         settings.STRANGLER = {**settings.STRANGLER, "ESTATE": str(file)}
         with FakeProxy(valkey_url) as proxy:
             yield SmallEstate(service, proxy, valkey)
-        Ownership.objects.update(owner="monolith")
-        install.uninstall(None)
+
+
+@pytest.fixture
+def estate(transactional_db, around: SmallEstate) -> Iterator[SmallEstate]:
+    from strangler.sync import install
+    from strangler.sync.models import Ownership
+
+    yield around
+    Ownership.objects.update(owner="monolith")
+    install.uninstall(None)
 
 
 @pytest.fixture
