@@ -1,5 +1,6 @@
 """Where Django looks for the models of the app ``strangler``."""
 
+from strangler.analysis.usage.models import Usage, UsageSpan
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
 from strangler.sync.models import Applied, Backfill, LooseKey, Outbox, Ownership, Quarantine, Round, Shape, Stream, Subscription
 
@@ -18,4 +19,6 @@ __all__ = [
     "Shape",
     "Stream",
     "Subscription",
+    "Usage",
+    "UsageSpan",
 ]

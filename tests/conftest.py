@@ -42,6 +42,16 @@ class Postgres:
         return psycopg.connect(urlunsplit(urlsplit(self.url)._replace(path="/postgres")), autocommit=True)
 
 
+@pytest.fixture(autouse=True)
+def _no_threads_of_the_recorder() -> None:
+    """Nobody writes into a test's database behind its back: tests of the recorder flush by hand."""
+    from strangler.analysis.usage import flushing
+    from strangler.seams import retirement
+
+    flushing.is_automatic = False
+    retirement.forget()
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     server = Postgres(os.environ["DATABASE_URL"])

@@ -136,6 +136,7 @@ class Workshop:
     context: Context
     progress: Progress = silent
     slice_s: float = float("inf")
+    keep_copy: bool = False
     ledger: DatabaseLedger = field(default_factory=DatabaseLedger)
     plane: ProxyPlane = field(init=False)
     observer: Observer = field(init=False)
@@ -153,6 +154,7 @@ class Workshop:
         return Running("", self.context.name, "", at, to, "", 0)
 
     def judge(self, running: Running) -> list[Verdict]:
+        self.observer.keep_copy = bool(running.data.get("keep_copy"))
         return self.observer.judge(running.at, running.to)
 
     def saga(self, running: Running) -> Saga:
@@ -230,9 +232,19 @@ def _judged(receipt: Receipt, at: Position, to: Position) -> Receipt:
 
 
 def _go(
-    verb: str, context: Context, way: Sequence[Position], *, who: str, why: str, dry_run: bool, tries: int, progress: Progress
+    verb: str,
+    context: Context,
+    way: Sequence[Position],
+    *,
+    who: str,
+    why: str,
+    dry_run: bool,
+    tries: int,
+    progress: Progress,
+    keep_copy: bool = False,
 ) -> list[Receipt] | Plan:
     workshop = Workshop(context, progress)
+    workshop.keep_copy = workshop.observer.keep_copy = keep_copy
     try:
         at = position_of(context.name)
         if dry_run:
@@ -255,8 +267,9 @@ def _go(
 
 
 def _once(workshop: Workshop, verb: str, at: Position, to: Position, *, who: str, why: str) -> Receipt:
-    name = workshop.context.name
-    running = workshop.ledger.begin(context=name, verb=verb, at=at, to=to, step=_steps(workshop, at, to)[0], who=who, why=why)
+    name, step = workshop.context.name, _steps(workshop, at, to)[0]
+    data = {"keep_copy": True} if workshop.keep_copy and to.stage is Stage.RETIRED else {}
+    running = workshop.ledger.begin(context=name, verb=verb, at=at, to=to, step=step, who=who, why=why, data=data)
     if position_of(name) != at:  # somebody moved it between our look and our operation
         workshop.ledger.finish(workshop.ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
         raise Busy(f"{name} was moved by somebody else just now; look again: strangler status {name}")
@@ -332,17 +345,21 @@ def travel(
     dry_run: bool = False,
     tries: int = TRIES,
     progress: Progress = silent,
+    keep_copy: bool = False,
 ) -> list[Receipt] | Plan:
     """``advance`` or ``rollback`` with every receipt of the way, one an operation.
 
     A hand-over that undid itself because the moment was too busy is begun again, ``tries`` times in all, each with a receipt.
+    ``keep_copy``: one that retires goes on being mirrored back, as a read copy for what stays in the monolith.
     """
     declared = context_named(context)
     if not dry_run:
         resume(progress=progress)
     at = position_of(context)
     way = (way_forward if verb == ADVANCE else way_back)(declared, at, to, percent)
-    return _go(verb, declared, way, who=who, why=why, dry_run=dry_run, tries=max(1, tries), progress=progress)
+    return _go(
+        verb, declared, way, who=who, why=why, dry_run=dry_run, tries=max(1, tries), progress=progress, keep_copy=keep_copy
+    )
 
 
 def hold(context: str, seconds: float, *, who: str, why: str = "", progress: Progress = silent) -> Receipt:
@@ -377,7 +394,7 @@ def resume(*, progress: Progress = silent, patience_s: float = 2.0, slice_s: flo
     running = ledger.take()
     if running is None:
         return None
-    workshop = Workshop(conf.estate().contexts[running.context], progress, slice_s, ledger)
+    workshop = Workshop(conf.estate().contexts[running.context], progress, slice_s, ledger=ledger)
     try:
         return _drive(workshop, running, resumed=True, patience_s=patience_s)
     except LostLease:

@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from strangler import conf
-from strangler.control import publish
+from strangler.control import publish, uses
 from strangler.control.drain import carry
 from strangler.control.followers import ALIVE_S, Proxies
 from strangler.control.handover import Known, Owning
@@ -88,6 +88,7 @@ class Observer:
     proxies: Proxies
     verify: bool = True
     handover_fresh_s: float = HANDOVER_FRESH_S
+    keep_copy: bool = False
     _seen: dict[str, StreamSeen | None] = field(default_factory=dict)
 
     def judge(self, at: Position, to: Position) -> list[Verdict]:
@@ -106,6 +107,8 @@ class Observer:
             "orphans": self.orphans,
             "receivers": self.receivers,
             "tasks": lambda: gates.tasks(astray(self.context)),
+            "writers": lambda: uses.writers(self.context),
+            "unused": lambda: uses.unused(self.context, keep_copy=self.keep_copy),
             "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
             "ownership": lambda: self.ownership(at.stage.owner),
         }

@@ -41,7 +41,9 @@ def run(argv: Sequence[str], prog: str = "strangler") -> int:
         return int(stop.code or 0)
     try:
         _on_the_right_side(options)
-        with _events_to(os.environ.get("STRANGLER_LOG_LEVEL", "CRITICAL")):
+        from strangler.analysis import usage
+
+        with usage.ours(), _events_to(os.environ.get("STRANGLER_LOG_LEVEL", "CRITICAL")):
             answer = options.run(options)
     except KeyboardInterrupt:
         return _say("stopped by hand", FAILED, options.json)
