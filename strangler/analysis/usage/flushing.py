@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from strangler.analysis.usage import reading, storing
 from strangler.analysis.usage.counting import Row, counted
 from strangler.analysis.usage.tally import HIT, Tally
+from strangler.sync.database import sqlstate
 
 if TYPE_CHECKING:
     from strangler.analysis.usage.units import Unit
@@ -30,6 +31,7 @@ BEAT_S = 30.0  # that somebody records is noted so often
 PRUNE_S = 3600.0
 MOST_ROWS = 20_000  # that wait for the database
 WAIT_AT_EXIT_S = 3.0
+UNDEFINED_TABLE = "42P01"
 
 is_on = False  # set once, by ``install``
 is_automatic = True  # tests flush by hand
@@ -100,7 +102,9 @@ def flush(wait_s: float = -1) -> bool:
         return True
     except Exception as error:  # the database is away, or refuses; what waits is tried again
         _failures += 1
-        if _failures == 1:
+        if sqlstate(error) == UNDEFINED_TABLE:  # before `manage.py migrate` there is nothing that could be known
+            _pending.clear()
+        elif _failures == 1:
             log.warning("usage.not_stored error=%r", error)
         return False
     finally:
