@@ -42,17 +42,23 @@ BETWEEN_TRIES_S = 1.0
 # ---- where a context stands ---------------------------------------------------------------------------------------
 
 
-def context_named(name: str) -> Context:
-    """Raises ``Misuse`` for a context that isn't declared or has no service to move to."""
+def declared_context(name: str) -> Context:
+    """Raises ``Misuse`` for a context that isn't declared."""
     contexts = conf.estate().contexts
     if name not in contexts:
         raise Misuse(f"there is no context {name!r}; strangler.toml declares {', '.join(sorted(contexts)) or 'none'}")
-    if not contexts[name].service_urls:
+    return contexts[name]
+
+
+def context_named(name: str) -> Context:
+    """Raises ``Misuse`` for a context that isn't declared or has no service to move to."""
+    context = declared_context(name)
+    if not context.service_urls:
         raise Misuse(
             f"{name} has no service to move to; give it one in strangler.toml:"
             f' contexts.{name}.service = {{ urls = ["http://…"] }}'
         )
-    return contexts[name]
+    return context
 
 
 def migration_of(context: str) -> Migration:

@@ -24,11 +24,11 @@ SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']"
 
 
 def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
-    from strangler.management.verbs import look, move, override, sync
+    from strangler.management.verbs import look, move, override, sync, uses
 
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog="example: strangler status")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (look, move, override, sync):
+    for module in (look, move, override, sync, uses):
         module.add(subparsers)
     return parser
 

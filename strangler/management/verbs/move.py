@@ -83,7 +83,7 @@ def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
             why=options.why,
             dry_run=options.dry_run,
             tries=options.tries,
-            progress=silent if options.json else _tell(),
+            progress=silent if options.json else tell(),
         )
         if isinstance(done, Plan):
             return Answer(done.to_json(), render.plan(done), PASS if done.open else FAILED)
@@ -93,22 +93,22 @@ def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
     return travel
 
 
-def _tell() -> Progress:
+def tell() -> Progress:
     """Each step as it happens, on the error stream: the answer stays alone on the other."""
     console = render.console(stderr=True)
 
-    def tell(event: Event) -> None:
+    def told(event: Event) -> None:
         at = f"{event.running.context} {event.running.to}"
         if event.kind in ("step", "undo"):
             console.print(f"  {'undo ' if event.kind == 'undo' else ''}{escape(at)}: {escape(event.text)}", style="dim")
         elif event.kind in ("failed", "wait", "again"):
             console.print(f"  {escape(at)}: {escape(event.text)}")
 
-    return tell
+    return told
 
 
 def hold(options: argparse.Namespace) -> Answer:
-    progress = silent if options.json else _tell()
+    progress = silent if options.json else tell()
     receipt = engine.hold(options.context, options.seconds, who=operator(), why=options.why, progress=progress)
     return Answer(receipts.to_json(receipt), render.receipt(receipt))
 

@@ -155,7 +155,11 @@ def test_p27_a_claim_holds_for_its_transaction_and_what_is_nested_in_it(recorder
     Ownership.objects.create(context="payments", epoch=1, owner="monolith", operation="x")
     Client().post("/claimed/")
     Client().post("/claimed-and-after/")
-    assert through(recorder) == [("POST /claimed-and-after/", False), ("POST /claimed-and-after/", True), ("POST /claimed/", True)]
+    assert through(recorder) == [
+        ("POST /claimed-and-after/", False),
+        ("POST /claimed-and-after/", True),
+        ("POST /claimed/", True),
+    ]
 
 
 def test_p27_a_write_through_a_seam_is_no_foreign_writer(recorder: Recorder) -> None:
@@ -328,7 +332,9 @@ def test_a_dead_database_loses_nothing_that_memory_has_room_for(recorder: Record
 
 def test_what_memory_has_no_room_for_is_said_to_be_lost(recorder: Recorder) -> None:
     source = Source("task", "writer", "")
-    flushing._tally.add(source, (Seen("postgresql", f"SELECT {number} FROM t{number}", frozenset()) for number in range(MOST + 5)))
+    flushing._tally.add(
+        source, (Seen("postgresql", f"SELECT {number} FROM t{number}", frozenset()) for number in range(MOST + 5))
+    )
     recorder.flush()
     assert UsageSpan.objects.get(lost__gt=0).lost == 5
     recorder.flush()
