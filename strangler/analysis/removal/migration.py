@@ -41,7 +41,7 @@ Field = tuple[str, Any]
 def write(context: Context, folder: Path) -> Path:
     """The new file in ``folder``'s app. Raises ``Misuse`` where that is no app, or the context's tables were dropped already."""
     config = _app_at(folder)
-    loader = MigrationLoader(None, ignore_no_initial=True)
+    loader = MigrationLoader(None)
     state = loader.project_state()
     labels = {one.label for one in apps.get_app_configs() if one.name in context.apps}
     doomed = {key: model for key, model in state.models.items() if key[0] in labels}
@@ -99,7 +99,7 @@ def _operations(doomed: dict[Key, ModelState], state: ProjectState) -> Iterator[
 
 
 def _constraints(doomed: dict[Key, ModelState]) -> Iterator[Operation]:
-    tables = [_quoted(_table(model)) for model in doomed.values() if _has_table(model)]
+    tables = [_quoted(table) for table in _tables(doomed)]
     with connections[conf.setting("DATABASE")].cursor() as cursor:
         cursor.execute("SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL", [tables])
         there = [name for (name,) in cursor.fetchall()]
@@ -193,14 +193,19 @@ def _by_sql(doomed: dict[Key, ModelState]) -> Iterator[Operation]:
     """For a database that may never have had them."""
     yield from _constraints(doomed)
     order, _ = _ordered(doomed)
-    through = [
-        field.db_table or f"{_table(doomed[key])}_{name}"
-        for key in order
-        for name, field in doomed[key].fields.items()
-        if field.many_to_many and not getattr(field.remote_field, "through", None)
-    ]
-    for table in (*through, *(_table(doomed[key]) for key in order if _has_table(doomed[key]))):
+    for table in _tables({key: doomed[key] for key in order}):
         yield migrations.RunSQL(f"DROP TABLE IF EXISTS {_quoted(table)} CASCADE")
+
+
+def _tables(doomed: dict[Key, ModelState]) -> list[str]:
+    """Of the models, after those that Django makes for their many-to-many fields."""
+    through = [
+        field.db_table or f"{_table(model)}_{name}"
+        for model in doomed.values()
+        for name, field in model.fields.items()
+        if field.many_to_many and not field.remote_field.through
+    ]
+    return [*through, *(_table(model) for model in doomed.values() if _has_table(model))]
 
 
 def _has_table(model: ModelState) -> bool:
