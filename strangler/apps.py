@@ -10,6 +10,7 @@ class StranglerConfig(AppConfig):
 
     def ready(self) -> None:
         from strangler import checks  # noqa: F401  (registers the system checks)
+        from strangler.analysis.usage import installing
         from strangler.seams import loose, receivers, staff
         from strangler.sync import checks as table_checks  # noqa: F401
         from strangler.sync import follow
@@ -17,4 +18,5 @@ class StranglerConfig(AppConfig):
         loose.loosen_deletes()
         receivers.dispose()
         staff.restrain()
+        installing.install()
         post_migrate.connect(follow.after_migrate, sender=self)

@@ -6,6 +6,7 @@
 ``REDIS_URL`` where the route table, acknowledgements, markers and wake-ups travel
 ``TOKEN``     the shared secret from which service tokens are made
 ``DATABASE``  alias of the database whose tables move
+``USAGE``     whether who uses which context is recorded (``strangler usage``); ``STRANGLER_USAGE=off`` in the environment is no
 ``SAMPLING``  share of a core, on each side, for comparing rows all the time; 0: never
 """
 
@@ -31,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "TOKEN": "",
     "DATABASE": "default",
     "SAMPLING": 0.01,
+    "USAGE": os.environ.get("STRANGLER_USAGE", "on").lower() not in ("off", "0", "no", "false"),
 }
 
 

@@ -1,5 +1,6 @@
 """Where Django looks for the models of the app ``strangler``."""
 
+from strangler.analysis.usage.models import Usage, UsageSpan
 from strangler.control.models import Migration, Operation, RampRun, Receipt, RouteTableVersion
 from strangler.control.parity.models import ParityBucket, ParityPair, ParityProxy, ParityShape
 from strangler.sync.models import (
@@ -43,4 +44,6 @@ __all__ = [
     "Stranding",
     "Stream",
     "Subscription",
+    "Usage",
+    "UsageSpan",
 ]

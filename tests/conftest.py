@@ -42,6 +42,20 @@ class Postgres:
         return psycopg.connect(urlunsplit(urlsplit(self.url)._replace(path="/postgres")), autocommit=True)
 
 
+def pytest_sessionstart() -> None:
+    """Nobody writes into a test's database behind its back: tests of the recorder flush by hand."""
+    from strangler.analysis.usage import flushing
+
+    flushing.is_automatic = False
+
+
+@pytest.fixture(autouse=True)
+def _what_retired_in_another_test_is_not_believed() -> None:
+    from strangler.seams import retirement
+
+    retirement.forget()
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     server = Postgres(os.environ["DATABASE_URL"])

@@ -49,17 +49,23 @@ STOP_RAMP_S = 30.0  # a step publishes a table and waits for every proxy; it is 
 # ---- where a context stands ---------------------------------------------------------------------------------------
 
 
-def context_named(name: str) -> Context:
-    """Raises ``Misuse`` for a context that isn't declared or has no service to move to."""
+def declared_context(name: str) -> Context:
+    """Raises ``Misuse`` for a context that isn't declared."""
     contexts = conf.estate().contexts
     if name not in contexts:
         raise Misuse(f"there is no context {name!r}; strangler.toml declares {', '.join(sorted(contexts)) or 'none'}")
-    if not contexts[name].service_urls:
+    return contexts[name]
+
+
+def context_named(name: str) -> Context:
+    """Raises ``Misuse`` for a context that isn't declared or has no service to move to."""
+    context = declared_context(name)
+    if not context.service_urls:
         raise Misuse(
             f"{name} has no service to move to; give it one in strangler.toml:"
             f' contexts.{name}.service = {{ urls = ["http://…"] }}'
         )
-    return contexts[name]
+    return context
 
 
 def migration_of(context: str) -> Migration:
@@ -160,6 +166,7 @@ class Workshop:
     context: Context
     progress: Progress = silent
     slice_s: float = float("inf")
+    keep_copy: bool = False
     ledger: DatabaseLedger = field(default_factory=DatabaseLedger)
     only_looks: bool = False
     plane: ProxyPlane = field(init=False)
@@ -179,6 +186,7 @@ class Workshop:
 
     def judge(self, running: Running) -> list[Verdict]:
         """An override stands with the operation, so it holds for whoever resumes it, and is used up with its end."""
+        self.observer.keep_copy = bool(running.data.get("keep_copy"))
         verdicts = self.observer.judge(running.at, running.to)
         return overridden(verdicts, running.data.get("overrides", ()), by=running.who, why=running.why)
 
@@ -291,8 +299,10 @@ def _go(
     tries: int,
     progress: Progress,
     overrides: Sequence[str] = (),
+    keep_copy: bool = False,
 ) -> list[Receipt] | Plan:
     workshop = Workshop(context, progress, only_looks=dry_run)
+    workshop.keep_copy = workshop.observer.keep_copy = keep_copy
     try:
         at = position_of(context.name)
         if dry_run:
@@ -327,7 +337,8 @@ def _once(
 ) -> Receipt:
     name, step = workshop.context.name, _steps(workshop, at, to)[0]
     migration_of(name)
-    begin = partial(workshop.ledger.begin, context=name, verb=verb, at=at, to=to, step=step, who=who, why=why)
+    data = {"keep_copy": True} if workshop.keep_copy and to.stage is Stage.RETIRED else {}
+    begin = partial(workshop.ledger.begin, context=name, verb=verb, at=at, to=to, step=step, who=who, why=why, data=data)
     running = enter(begin) if enter else ramp_run.by_hand(name, begin, forward=verb == ADVANCE)
     if position_of(name) != at:  # somebody moved it between our look and our operation
         workshop.ledger.finish(workshop.ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
@@ -422,11 +433,13 @@ def travel(
     rehearse: bool = False,
     progress: Progress = silent,
     overrides: Sequence[str] = (),
+    keep_copy: bool = False,
 ) -> list[Receipt] | Plan:
     """``advance`` or ``rollback`` with every receipt of the way, one an operation.
 
     A hand-over that undid itself because the moment was too busy is begun again, ``tries`` times in all, each with a receipt.
     ``max_pause_ms`` takes the place of the declared one. ``rehearse``: a hand-over up to its fence, undone and measured.
+    ``keep_copy``: one that retires goes on being mirrored back, as a read copy for what stays in the monolith.
     """
     declared = context_named(context)
     if max_pause_ms is not None:
@@ -443,8 +456,18 @@ def travel(
         _hands_over(context, at, way[:1] if rehearse else way)
     if rehearse:
         verb, way, tries = REHEARSE, way[:1], 1
-    tries = max(1, tries)
-    return _go(verb, declared, way, who=who, why=why, dry_run=dry_run, tries=tries, progress=progress, overrides=overrides)
+    return _go(
+        verb,
+        declared,
+        way,
+        who=who,
+        why=why,
+        dry_run=dry_run,
+        tries=max(1, tries),
+        progress=progress,
+        overrides=overrides,
+        keep_copy=keep_copy,
+    )
 
 
 def _hands_over(context: str, at: Position, way: Sequence[Position]) -> None:
@@ -527,7 +550,7 @@ def resume(*, progress: Progress = silent, patience_s: float = 2.0, slice_s: flo
     running = ledger.take()
     if running is None:
         return None
-    workshop = Workshop(conf.estate().contexts[running.context], progress, slice_s, ledger)
+    workshop = Workshop(conf.estate().contexts[running.context], progress, slice_s, ledger=ledger)
     try:
         return _drive(workshop, running, resumed=True, patience_s=patience_s)
     except LostLease:

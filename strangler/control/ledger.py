@@ -124,7 +124,18 @@ class DatabaseLedger:
 
     # ---- begin and take over --------------------------------------------------------------------------------------
 
-    def begin(self, *, context: str, verb: str, at: Position, to: Position, step: str, who: str, why: str) -> Running:
+    def begin(
+        self,
+        *,
+        context: str,
+        verb: str,
+        at: Position,
+        to: Position,
+        step: str,
+        who: str,
+        why: str,
+        data: Mapping[str, Any] | None = None,
+    ) -> Running:
         """A new operation, held by us. Raises ``Busy`` that names the one under way."""
         identity = uuid.uuid4()
         try:
@@ -142,13 +153,14 @@ class DatabaseLedger:
                     holder=holder_name(),
                     who=who,
                     why=why,
+                    data=dict(data or {}),
                 )
                 self._execute(RENEW, {"id": identity, "token": 1, "lease": self.lease_s})
         except IntegrityError as error:
             other = open_operation()
             said = describe(other) if other else "it ended this moment; repeat the command"
             raise Busy(f"{context}: another operation runs in this estate: {said}. See: strangler status") from error
-        return Running(str(identity), context, verb, at, to, step, 1, who=who, why=why)
+        return Running(str(identity), context, verb, at, to, step, 1, who=who, why=why, data=dict(data or {}))
 
     def take(self) -> Running | None:
         """The open operation whose holder's lease is over, now ours under a higher token; None where there is none."""

@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from strangler import conf
-from strangler.control import publish
+from strangler.control import publish, uses
 from strangler.control.drain import carry
 from strangler.control.followers import ALIVE_S, Proxies
 from strangler.control.handover import Known, Owning
@@ -96,6 +96,7 @@ class Observer:
     verify: bool = True
     only_looks: bool = False
     handover_fresh_s: float = HANDOVER_FRESH_S
+    keep_copy: bool = False
     _seen: dict[str, StreamSeen | None] = field(default_factory=dict)
 
     def judge(self, at: Position, to: Position, only: Collection[str] | None = None) -> list[Verdict]:
@@ -115,6 +116,8 @@ class Observer:
             "orphans": self.orphans,
             "receivers": self.receivers,
             "tasks": lambda: gates.tasks(astray(self.context)),
+            "writers": lambda: uses.writers(self.context),
+            "unused": lambda: uses.unused(self.context, keep_copy=self.keep_copy),
             "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
             "ownership": lambda: self.ownership(at.stage.owner),
             "reverse mirror": lambda: self._steadily(self.context.reverse_stream, self.reverse_mirror),

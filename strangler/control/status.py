@@ -186,7 +186,7 @@ def _next(
         to = way_forward(context, at)[0]
     except Misuse:
         return None, [], None, "this is the last stage"
-    command = f"strangler advance {context.name}"
+    command = f"strangler {'retire' if to.stage is Stage.RETIRED else 'advance'} {context.name}"
     if operation:
         return to, [], command, f"an operation is under way: {operation.what}"
     verdicts = observer.judge(at, to)

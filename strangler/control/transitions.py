@@ -222,6 +222,9 @@ class Transition:
         return {}
 
     def stop_reverse(self, running: Running) -> Mapping[str, Any]:
+        """A context that retires with ``keep_copy`` goes on being mirrored back, for others to read."""
+        if running.data.get("keep_copy"):
+            return {}
         with self.ledger.guard(running):
             streams.stop(self.context.reverse_stream)
         return {}

@@ -83,6 +83,10 @@ class Gates:
     max_pause_ms: float = 500.0
     max_drift_age_s: float = 300.0
     max_task_wait_s: float = 30.0
+    writers_days: float = 7.0
+    """So long nobody outside may have written the context's tables past its seam; 0: this is not asked."""
+    retire_days: float = 14.0
+    """So long nothing may have used the monolith's part of it; 0: this is not asked."""
 
 
 @dataclass(frozen=True)
@@ -392,6 +396,8 @@ class _Reader:
             "max_pause_ms": (1, 1e6),
             "max_drift_age_s": (1, 1e7),
             "max_task_wait_s": (0, 3600),
+            "writers_days": (0, 3650),
+            "retire_days": (0, 3650),
         }
         whole = ("min_samples", "min_requests")
         self.unknown(raw, {*limits, "window", "parity_window"}, key)

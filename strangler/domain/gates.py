@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from strangler.domain.usage import Recording, Use, ago
+
 
 class State(StrEnum):
     PASS = "pass"
@@ -301,3 +303,55 @@ def ownership(monolith: tuple[int, str], service: tuple[int, str] | None, *, exp
     if monolith != service or monolith[1] != expected:
         return gate.fails(observed, f"the sides do not agree that the {expected} is the owner: {observed}")
     return gate.passes(observed, f"both sides take the {expected} for the owner")
+
+
+DAY_S = 86_400.0
+SHOWN = 3  # of those who use a context; all of them: strangler usage CONTEXT
+
+
+def writers(context: str, found: Sequence[Use], recording: Recording, *, days: float) -> Verdict:
+    """P27. ``found``: foreign writers within ``days`` that come neither through the seam nor by a declared request.
+
+    A writer that was seen is one, however short the record; that none was seen says something only of a record without gaps.
+    """
+    gate = _Gate("writers", f"0 in {days:g} days")
+    if not days:
+        return gate.passes("not asked", "writers_days = 0: nobody is asked who writes past the seam")
+    seen = [use for use in found if use.access == "write"]
+    if seen:
+        remedy = f"claim it there (seams.claim), or declare its path: contexts.{context}.also_written_by"
+        return gate.fails(f"{len(seen)} writers", f"written from outside by {_first(seen, context)}; {remedy}")
+    if found:
+        remedy = "rewrite the statement, or look at it and override the gate"
+        return gate.unknown(
+            f"{len(found)} unclear", f"these may write, and could not be read: {_first(found, context)}; {remedy}"
+        )
+    short = recording.why_short(days * DAY_S)
+    if short:
+        return gate.unknown(f"0 in {_complete(recording)}", short)
+    return gate.passes("0", f"nobody outside has written it in {days:g} days")
+
+
+def unused(context: str, found: Sequence[Use], recording: Recording, *, days: float, keep_copy: bool = False) -> Verdict:
+    """What still uses the monolith's part of a context. With ``keep_copy`` its tables go on being read, fresh."""
+    gate = _Gate("unused", f"0 uses in {days:g} days" + (", reads excepted" if keep_copy else ""))
+    if not days:
+        return gate.passes("not asked", "retire_days = 0: nobody is asked who still uses the monolith's part")
+    seen = [use for use in found if not (keep_copy and use.access == "read")]
+    if seen:
+        reads = all(use.access == "read" for use in seen)
+        remedy = "end that, or keep the copy for them: --keep-copy" if reads else "end that first"
+        return gate.fails(f"{len(seen)} uses", f"still used by {_first(seen, context)}; {remedy}")
+    short = recording.why_short(days * DAY_S)
+    if short:
+        return gate.unknown(f"0 in {_complete(recording)}", short)
+    return gate.passes("0", f"nothing has used the monolith's part of it in {days:g} days")
+
+
+def _first(uses: Sequence[Use], context: str) -> str:
+    more = f", and {len(uses) - SHOWN} more (strangler usage {context})" if len(uses) > SHOWN else ""
+    return "; ".join(map(str, uses[:SHOWN])) + more
+
+
+def _complete(recording: Recording) -> str:
+    return "nothing known" if recording.complete_s is None else ago(recording.complete_s)

@@ -32,10 +32,10 @@ GATES: dict[Kind, tuple[str, ...]] = {
     # Drift comes last: what changes after its check is compared again while writes are parked.
     Kind.CUT_OVER: (
         *(gate for gate in MIRRORED if gate != "drift"),
-        *("stranded", "loose keys", "receivers", "tasks", "transactions", "ownership", "drift"),
+        *("stranded", "loose keys", "receivers", "tasks", "writers", "transactions", "ownership", "drift"),
     ),
     Kind.CUT_BACK: ("health", "reverse mirror", "proxies", "transactions", "ownership", "drift"),
-    Kind.RETIRE: ("health", "lag", "drift", "quarantine", "proxies"),
+    Kind.RETIRE: ("health", "lag", "drift", "quarantine", "proxies", "unused"),
     Kind.UNRETIRE: ("health", "proxies"),
 }
 

@@ -24,11 +24,11 @@ SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']"
 
 
 def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
-    from strangler.management.verbs import look, move, override, parity, ramp, receipts, rehearsal, sync
+    from strangler.management.verbs import look, move, override, parity, ramp, receipts, rehearsal, sync, uses
 
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog="example: strangler status")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (look, receipts, move, ramp, override, parity, rehearsal, sync):
+    for module in (look, receipts, move, ramp, override, parity, rehearsal, sync, uses):
         module.add(subparsers)
     return parser
 
@@ -48,7 +48,9 @@ def run(argv: Sequence[str], prog: str = "strangler") -> int:
         return int(stop.code or 0)
     try:
         _on_the_right_side(options)
-        with _events_to(os.environ.get("STRANGLER_LOG_LEVEL", "CRITICAL")):
+        from strangler.analysis import usage
+
+        with usage.ours(), _events_to(os.environ.get("STRANGLER_LOG_LEVEL", "CRITICAL")):
             answer = options.run(options)
     except KeyboardInterrupt:
         return _say("stopped by hand", FAILED, options.json)

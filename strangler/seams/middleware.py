@@ -9,8 +9,9 @@ from django.db import DatabaseError, connections
 from django.http import HttpRequest, HttpResponseBase
 
 from strangler import conf
+from strangler.analysis import usage
 from strangler.problems import from_error, problem
-from strangler.seams import exchange, recording
+from strangler.seams import exchange, recording, retirement
 from strangler.seams.claims import Owner, read, resolve
 from strangler.seams.errors import Fenced, NotOwner, SeamTimeout, SeamUnavailable
 from strangler.seams.stamps import ACCESS, NOT_EXECUTED, SAFE_METHODS, Stamp, accepts
@@ -85,10 +86,20 @@ class PositionMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        usage.serving()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info.startswith("/_strangler/"):  # rows and ownership, not requests of users
-            return self.get_response(request)
+            with usage.ours():
+                return self.get_response(request)
+        unit, response = usage.request_begun(request), None
+        try:
+            response = self._answer(request)
+        finally:
+            usage.request_ended(unit, response)
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
         with exchange.begin(request.headers) as current:
             response = recording.run(request, self._run)
             writes = request.method not in SAFE_METHODS or request.headers.get(ACCESS) == "write"
@@ -97,6 +108,9 @@ class PositionMiddleware:
             if current.positions:
                 response[exchange.POSITION] = current.header()
         return response
+
+    def process_view(self, request: HttpRequest, *_: object) -> HttpResponseBase | None:
+        return retirement.refusal(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         if isinstance(exception, (SeamUnavailable, SeamTimeout, NotOwner)):

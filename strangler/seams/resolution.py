@@ -11,6 +11,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from strangler import conf
+from strangler.analysis.usage import through
 from strangler.seams.claims import PAUSE_S, Claim, claim, resolve, timeout_s
 from strangler.seams.errors import Fenced, NotOwner, RemoteInsideTransaction
 from strangler.sync import fence
@@ -43,7 +44,7 @@ class _Seam:
         method = getattr(self._side(Claim.LOCAL), name)
         if name not in self._writes:
             return method
-        return functools.wraps(method)(functools.partial(self._write, name))
+        return functools.wraps(method)(functools.partial(self._enter, name))
 
     def _side(self, which: Claim) -> Any:
         if which not in self._made:
@@ -52,6 +53,10 @@ class _Seam:
 
     def _method(self, which: Claim, name: str) -> Callable[..., Any]:
         return getattr(self._side(which), name)  # type: ignore[no-any-return]
+
+    def _enter(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        with through(self._context):
+            return self._write(name, *args, **kwargs)
 
     def _write(self, name: str, *args: Any, **kwargs: Any) -> Any:
         if connections[conf.setting("DATABASE")].in_atomic_block:

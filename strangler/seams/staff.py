@@ -17,6 +17,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from strangler import conf
+from strangler.analysis import usage
 from strangler.errors import Fenced
 from strangler.seams.claims import Claim, Owner, read
 from strangler.seams.errors import NotOwner
@@ -108,7 +109,7 @@ def _in_one_sentence(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def execute(self: BaseCommand, *args: Any, **options: Any) -> Any:
         try:
-            with fence.translate():
+            with usage.command(self), fence.translate():
                 return original(self, *args, **options)
         except (Fenced, NotOwner) as refused:
             if not getattr(self, "_called_from_command_line", False):

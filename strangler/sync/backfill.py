@@ -18,6 +18,7 @@ Interleavings: *two holders*: the acknowledgement checks the token. *A crash bef
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
 import threading
@@ -174,7 +175,7 @@ def sweep_beside(stream: str, using: str | None) -> None:
 
     if stream not in _sweeping:
         _sweeping.add(stream)
-        threading.Thread(target=body, name=f"sweep-{stream}", daemon=True).start()
+        threading.Thread(target=contextvars.copy_context().run, args=(body,), name=f"sweep-{stream}", daemon=True).start()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 
@@ -70,7 +71,7 @@ def abreast(work: Callable[[], None], count: int, on_failure: Callable[[], None]
         finally:
             connections.close_all()
 
-    others = [threading.Thread(target=beside, daemon=True) for _ in range(count - 1)]
+    others = [threading.Thread(target=contextvars.copy_context().run, args=(beside,), daemon=True) for _ in range(count - 1)]
     for thread in others:
         thread.start()
     guarded()

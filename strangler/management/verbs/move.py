@@ -93,7 +93,7 @@ def _way(parser: argparse.ArgumentParser) -> None:
 def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
     def travel(options: argparse.Namespace) -> Answer:
         if getattr(options, "force_dead_service", False):
-            return breakglass.run(options, silent if options.json else _tell())
+            return breakglass.run(options, silent if options.json else tell())
         done = engine.travel(
             verb_name,
             options.context,
@@ -105,7 +105,7 @@ def _travel(verb_name: str) -> Callable[[argparse.Namespace], Answer]:
             tries=options.tries,
             max_pause_ms=_pause(options.max_pause),
             rehearse=options.rehearse,
-            progress=silent if options.json else _tell(),
+            progress=silent if options.json else tell(),
             overrides=getattr(options, "override", ()),
         )
         if isinstance(done, Plan):
@@ -129,22 +129,22 @@ def _pause(text: str | None) -> float | None:
     return ms
 
 
-def _tell() -> Progress:
+def tell() -> Progress:
     """Each step as it happens, on the error stream: the answer stays alone on the other."""
     console = render.console(stderr=True)
 
-    def tell(event: Event) -> None:
+    def told(event: Event) -> None:
         at = f"{event.running.context} {event.running.to}"
         if event.kind in ("step", "undo"):
             console.print(f"  {'undo ' if event.kind == 'undo' else ''}{escape(at)}: {escape(event.text)}", style="dim")
         elif event.kind in ("failed", "wait", "again"):
             console.print(f"  {escape(at)}: {escape(event.text)}")
 
-    return tell
+    return told
 
 
 def hold(options: argparse.Namespace) -> Answer:
-    progress = silent if options.json else _tell()
+    progress = silent if options.json else tell()
     receipt = engine.hold(options.context, options.seconds, who=operator(), why=options.why, progress=progress)
     return Answer(receipts.to_json(receipt), render.receipt(receipt))
 

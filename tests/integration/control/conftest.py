@@ -27,9 +27,17 @@ routes = [{{ prefix = "/api/payments" }}]
 also_written_by = ["/api/orders/checkout"]
 read_copies = ["orders.Order", "users.User(id,email,is_active)"]
 service = {{ urls = ["{service}"] }}
-gates = {{ max_pause_ms = {pause}, lag_p99_ms = 5000, max_task_wait_s = 1, min_samples = 0, min_requests = 0 }}
 ramp = {{ steps = [10, 100] }}
 receivers = {{ "monolith.orders.receivers._on_captured" = "drop", "monolith.shell.receivers.on_refund" = "monolith" }}
+
+[contexts.payments.gates]
+max_pause_ms = {pause}
+lag_p99_ms = 5000
+max_task_wait_s = 1
+min_samples = 0
+min_requests = 0
+writers_days = 0
+retire_days = 0
 """
 
 
