@@ -36,6 +36,10 @@ TARGETS = (
     ("fuzz", "coverage-guided fuzzing of what reads from outside; SECONDS=60 a target"),
     ("faults", "15 minutes (MINUTES=…) of writes while everything that carries them is killed, paused and cut at random"),
     ("faults-handover", "every process killed at every step of a hand-over"),
+    (
+        "faults-handover-model",
+        "every interleaving of a hand-over in a model; for each rule taken out the shortest story of a fault",
+    ),
     ("faults-model", "two relays step by step: thousands of examples of what `make test` tries a few of"),
     ("soak", "ten minutes (MINUTES=…) of mixed traffic against the proxy while tables flip and processes are killed"),
     ("lock", "pins all packages anew, by version and hash; ARGS=--upgrade takes newer ones"),
@@ -125,6 +129,8 @@ def main(words):
     if target in LONG:
         os.environ["STRANGLER_LONG"] = "1"
         return replace(["-m", "pytest", LONG[target]] + extra)
+    if target == "faults-handover-model":
+        return replace(["-m", "tests.models.handover"] + extra)
     if target == "soak":
         return replace(["-m", "tests.soak"] + extra)
     if target == "lint":
