@@ -176,7 +176,9 @@ class Process:
             yield f"{what}, and learns that it was overtaken", is_due, self._gone(state)
             return
         now = state.op.step  # type: ignore[union-attr]
-        if now in FORWARD + GLASS and not (now in NO_RETURN and self.world.keeps("point-of-no-return")):
+        if step == "undo-other" and self.taker == SERVICE and phase != "told":
+            yield f"{what}: the service does not answer; it is owed", is_due, self._record(state)
+        elif now in FORWARD + GLASS and not (now in NO_RETURN and self.world.keeps("point-of-no-return")):
             yield f"{what} and turns back", is_due, self._turn_back(state, now)
         elif phase != "acts" or now != step:
             mine = state.op._replace(token=self.mine.token)  # type: ignore[union-attr]
@@ -265,8 +267,6 @@ class Process:
             yield "has nothing to tell", self._record(self.state)
             return
         yield from self._tell(self.taker, self._undone)
-        if self.taker == SERVICE and self.world.fails and self.engine.phase == "waits":
-            yield "leaves it owed: the service does not answer", self._record(self._forget_message(self.state))
 
     def _release(self) -> Iterator[tuple[str, State | None]]:
         hold = 0 if self.world.keeps("hold-passes") else self.mine.id
