@@ -35,6 +35,7 @@ TARGETS = (
     ("differential", "the corpus of requests through nginx and Envoy too; every difference has its reason"),
     ("fuzz", "coverage-guided fuzzing of what reads from outside; SECONDS=60 a target"),
     ("faults", "15 minutes (MINUTES=…) of writes while everything that carries them is killed, paused and cut at random"),
+    ("faults-engine", "random verbs of the engine (EXAMPLES=100), and whatever fails at any statement, request or step of them"),
     ("faults-handover", "every process killed at every step of a hand-over"),
     (
         "faults-handover-model",
@@ -53,7 +54,11 @@ LINT = (
     ("import contracts", ["-c", "from importlinter.cli import lint_imports_command as run; run()"]),
 )
 
-LONG = {"faults-handover": "tests/faults/test_kill_nine.py", "faults-model": "tests/integration/sync/test_two_relays.py"}
+LONG = {
+    "faults-engine": "tests/integration/control/test_engine_stateful.py",
+    "faults-handover": "tests/faults/test_kill_nine.py",
+    "faults-model": "tests/integration/sync/test_two_relays.py",
+}
 GUIDE = ["-m", "pytest", "-q", "-p", "tests.guide", "-o", "timeout=400", "docs/guide"]
 OUTSIDE = ["tests/integration/" + part for part in ("proxy", "local", "containers")]
 SYNC = ["tests/integration/sync"]

@@ -115,6 +115,26 @@ def test_p20_no_table_that_was_ever_published_is_ahead_of_the_monolith(canary: S
     assert ownership.get("payments").epoch >= published
 
 
+def test_p16_on_the_way_out_of_the_mirror_the_epoch_does_not_fall_even_for_a_moment(canary: SmallEstate) -> None:
+    """Proxies still stamp it: a monolith that knew a lower one would take itself for stale, and answer 421."""
+    epoch, seen = ownership.get("payments").epoch, []
+    onlooker = connection.copy()
+
+    def look(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        with onlooker.cursor() as cursor:
+            cursor.execute("SELECT coalesce(max(epoch), 0) FROM strangler_ownership WHERE context = 'payments'")
+            seen.append(cursor.fetchone()[0])
+        return result
+
+    try:
+        with connection.execute_wrapper(look):
+            engine.travel("rollback", "payments", to="monolith", **WHO)
+    finally:
+        onlooker.close()
+    assert set(seen) == {epoch}
+
+
 def test_the_service_goes_on_with_greater_ids(canary: SmallEstate) -> None:
     engine.advance("payments", **WHO)
     assert all(value >= 1 for value in canary.service.next_ids.values())
