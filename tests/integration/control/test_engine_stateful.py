@@ -21,7 +21,7 @@ from strangler.control.ledger import open_operation
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
 from strangler.domain.plan import writes
 from strangler.domain.stages import Position, Stage
-from strangler.errors import Fenced, Misuse, StranglerError
+from strangler.errors import Fenced, StranglerError
 from strangler.sync import fence, install, ownership
 from strangler.sync.models import Ownership, Stream
 from tests.integration.control.conftest import SmallEstate
@@ -174,8 +174,6 @@ class EngineUnderBadLuck(RuleBasedStateMachine):
                 engine.resume()
         assert open_operation() is None, "an operation never ended"
         reconcile.tell_owed()
-        with suppress(Misuse):
-            reconcile.reconcile("payments")
         publish.republish()
         row = Migration.objects.get(context="payments")
         at = Position.of(Stage(row.stage), row.percent)
