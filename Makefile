@@ -2,9 +2,9 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: up demo test lint bench guide differential fuzz faults faults-handover faults-model soak lock containers help
+.PHONY: up demo test lint bench guide differential fuzz faults faults-engine faults-handover faults-handover-model faults-model soak lock containers help
 
-up demo test lint bench guide differential fuzz faults faults-handover faults-model soak lock containers help:
+up demo test lint bench guide differential fuzz faults faults-engine faults-handover faults-handover-model faults-model soak lock containers help:
 	@$(PYTHON) make.py $@
 
 %:

@@ -35,7 +35,12 @@ TARGETS = (
     ("differential", "the corpus of requests through nginx and Envoy too; every difference has its reason"),
     ("fuzz", "coverage-guided fuzzing of what reads from outside; SECONDS=60 a target"),
     ("faults", "15 minutes (MINUTES=…) of writes while everything that carries them is killed, paused and cut at random"),
+    ("faults-engine", "random verbs of the engine (EXAMPLES=100), and whatever fails at any statement, request or step of them"),
     ("faults-handover", "every process killed at every step of a hand-over"),
+    (
+        "faults-handover-model",
+        "every interleaving of a hand-over in a model; for each rule taken out the shortest story of a fault",
+    ),
     ("faults-model", "two relays step by step: thousands of examples of what `make test` tries a few of"),
     ("soak", "ten minutes (MINUTES=…) of mixed traffic against the proxy while tables flip and processes are killed"),
     ("lock", "pins all packages anew, by version and hash; ARGS=--upgrade takes newer ones"),
@@ -49,7 +54,11 @@ LINT = (
     ("import contracts", ["-c", "from importlinter.cli import lint_imports_command as run; run()"]),
 )
 
-LONG = {"faults-handover": "tests/faults/test_kill_nine.py", "faults-model": "tests/integration/sync/test_two_relays.py"}
+LONG = {
+    "faults-engine": "tests/integration/control/test_engine_stateful.py",
+    "faults-handover": "tests/faults/test_kill_nine.py",
+    "faults-model": "tests/integration/sync/test_two_relays.py",
+}
 GUIDE = ["-m", "pytest", "-q", "-p", "tests.guide", "-o", "timeout=400", "docs/guide"]
 OUTSIDE = ["tests/integration/" + part for part in ("proxy", "local", "containers")]
 SYNC = ["tests/integration/sync"]
@@ -125,6 +134,8 @@ def main(words):
     if target in LONG:
         os.environ["STRANGLER_LONG"] = "1"
         return replace(["-m", "pytest", LONG[target]] + extra)
+    if target == "faults-handover-model":
+        return replace(["-m", "tests.models.handover"] + extra)
     if target == "soak":
         return replace(["-m", "tests.soak"] + extra)
     if target == "lint":

@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from django.db import connections
+from django.db import connections, transaction
 
 from strangler import conf
 from strangler.control import breakglass, ramp_run
@@ -35,9 +36,9 @@ from strangler.domain.gates import State, Verdict, overridden
 from strangler.domain.plan import Kind, Plan
 from strangler.domain.ramp import State as RampState
 from strangler.domain.stages import Position, Side, Stage, next_position, previous_position
-from strangler.errors import LostLease, Misuse
+from strangler.errors import Fenced, LostLease, Misuse
 from strangler.seams import sweep_orphans
-from strangler.sync import streams, wake
+from strangler.sync import fence, streams, wake
 from strangler.sync.models import Ownership
 
 ADVANCE, ROLLBACK, HOLD = "advance", "rollback", "hold"
@@ -249,7 +250,8 @@ class Workshop:
             streams.start(self.context.reverse_stream)
         else:
             streams.stop(self.context.reverse_stream)
-            sweep_orphans(self.context.name)  # parents deleted between the two owners: their delete event was followed by nobody
+            with suppress(Fenced), fence.translate(), transaction.atomic(using=self.ledger.alias):  # else reconcile does it (P16)
+                sweep_orphans(self.context.name)  # parents deleted between the owners: their delete event was followed by nobody
 
 
 # ---- the verbs ----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from strangler.control.errors import GatesClosed, TooSlow
 from strangler.control.saga import Ledger, Running, Saga
 from strangler.domain.gates import Verdict, closed
 from strangler.domain.stages import Position, Side
-from strangler.errors import LostLease, StranglerError
+from strangler.errors import LostLease, StaleEpoch, StranglerError
 from strangler.sync import deadline
 
 log = logging.getLogger("strangler.control")
@@ -186,8 +186,7 @@ class HandOver:
         return {}
 
     def confirm(self, running: Running) -> Mapping[str, Any]:
-        self.sides[Side.SERVICE].change(epoch=running.data["fenced"], owner=self.taker, operation=running.id)
-        return {}
+        return self._say(Side.SERVICE, running.data["fenced"], self.taker, running)
 
     def flip(self, running: Running) -> Mapping[str, Any]:
         published = self.plane.publish(running, running.to)
@@ -211,19 +210,34 @@ class HandOver:
         if self.giver is Side.MONOLITH and "fenced" not in running.data:
             return {}  # it never stopped owning
         epoch = int(running.data["epoch"]) + 2
-        self.sides[self.giver].change(epoch=epoch, owner=self.giver, operation=running.id)
-        return {"undone": epoch}
+        return self._say(self.giver, epoch, self.giver, running) or {"undone": epoch}
 
     def undo_other(self, running: Running) -> Mapping[str, Any]:
         if "undone" not in running.data:
             return {}  # no ownership was touched
         try:
-            self.sides[self.taker].change(epoch=running.data["undone"], owner=self.giver, operation=running.id)
+            return self._say(self.taker, running.data["undone"], self.giver, running)
         except StranglerError as error:
             if self.taker is Side.MONOLITH:
                 raise
             log.warning("handover.owed context=%s error=%s operation=%s", running.context, error, running.id)
             return {"owed": True}  # the tick tells the service; the next hand-over begins with it too
+
+    def _say(self, name: Side, epoch: int, owner: Side, running: Running) -> Mapping[str, Any]:
+        """Who owns, where it must not be refused. Only a side whose database is another one meanwhile may: it has closed itself,
+        nobody owns until ``strangler reconcile`` (P16), and that has to wait for the end of this operation.
+        """
+        side = self.sides[name]
+        try:
+            side.change(epoch=epoch, owner=owner, operation=running.id)
+        except StaleEpoch:
+            known = side.read()
+            if known.owner != Side.NONE or known.epoch < epoch or known.operation == running.id:
+                raise
+            log.warning(
+                "handover.closed context=%s side=%s epoch=%s operation=%s", running.context, name, known.epoch, running.id
+            )
+            return {"closed": str(name)}
         return {}
 
     def release(self, running: Running) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from strangler.control.publish import publish_current
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.domain.stages import Side
 from strangler.errors import Misuse, StranglerError
+from strangler.seams import sweep_orphans
 
 
 def reconcile(context: str) -> tuple[int, str]:
@@ -34,6 +35,8 @@ def reconcile(context: str) -> tuple[int, str]:
     identity = f"reconcile {uuid.uuid4()}"
     for side in (owner.other, owner):
         sides[side].change(epoch=epoch, owner=owner, operation=identity)
+    if owner is Side.MONOLITH:
+        sweep_orphans(context)  # a rollback that met a closed fence left them
     publish_current()
     return epoch, str(owner)
 

@@ -17,7 +17,7 @@ from strangler.domain.gates import Verdict, closed
 from strangler.domain.plan import Kind
 from strangler.domain.stages import Side
 from strangler.errors import LostLease, StranglerError
-from strangler.sync import backfill, backfill_pace, install, loose_keys, marker, ownership, streams
+from strangler.sync import backfill, backfill_pace, install, loose_keys, marker, streams
 
 PAUSE_S = 0.05
 
@@ -178,15 +178,8 @@ class Transition:
 
     def uninstall(self, running: Running) -> Mapping[str, Any]:
         """Capture, fence and streams go; the epoch stays, because proxies with the last table stamp it on requests (P16, P20)."""
-        epoch = running.data.get("epoch_kept")
-        if epoch is None:
-            epoch = self.monolith.read().epoch
-            self.ledger.note(running, data={"epoch_kept": epoch})
-        install.uninstall(self.context.name)
-        if epoch:
-            with self.ledger.guard(running):
-                ownership.prepare(self.context.name, Side.MONOLITH)
-                self.monolith.change(epoch=epoch, owner=Side.MONOLITH, operation=running.id)
+        self.ledger.reload(running)
+        install.uninstall(self.context.name, keep_epoch=True)
         return {}
 
     def loosen(self, running: Running) -> Mapping[str, Any]:

@@ -52,14 +52,15 @@ def install_replica(context: str, using: str | None = None, *, exactly: bool = T
     _guard(context, "service", own, [], using)
 
 
-def uninstall(context: str | None = None, using: str | None = None) -> None:
+def uninstall(context: str | None = None, using: str | None = None, *, keep_epoch: bool = False) -> None:
     """Takes it all away again, of one context or of all; leaves what ``migrate`` made (empty tables, a function).
 
+    ``keep_epoch``: the owner row stays, so that the epoch doesn't fall for a moment (P16): stamps of it are still under way.
     Refused while the service owns a context: its tables here are a copy, and would stay one for ever.
     """
     names = [context] if context else list(conf.estate().contexts)
     for name in names:
-        _uninstall(name, using)
+        _uninstall(name, using, keep_epoch)
     if context is None:
         capture.uninstall_all(using)
         fence.uninstall_all(using)
@@ -102,7 +103,7 @@ def _guard(context: str, side: str, own: list[Collection], copies: list[Collecti
         fence.install(collection, context, side, using)
 
 
-def _uninstall(context: str, using: str | None) -> None:
+def _uninstall(context: str, using: str | None, keep_epoch: bool) -> None:
     held = ownership.get(context, using)
     if held.side == "monolith" and held.owner != "monolith":
         raise StranglerError(
@@ -119,7 +120,8 @@ def _uninstall(context: str, using: str | None) -> None:
         fence.uninstall(collection, using)
     if held.side == "monolith":
         store.stop(context, forget=True, using=using)
-    rows("DELETE FROM strangler_ownership WHERE context = %s", [context], using)
+    if not keep_epoch:
+        rows("DELETE FROM strangler_ownership WHERE context = %s", [context], using)
     rows(
         Statement("DELETE FROM strangler_applied WHERE collection {among:%s}"),
         [[c.name for c in own] + [f"reset:{c.name}" for c in own]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
@@ -101,6 +102,26 @@ def test_p20_no_table_that_was_ever_published_is_ahead_of_the_monolith(canary: S
     engine.travel("rollback", "payments", to="monolith", **WHO)
     published = max(table["contexts"]["payments"]["epoch"] for table in canary.proxy.tables)
     assert ownership.get("payments").epoch >= published
+
+
+def test_p16_on_the_way_out_of_the_mirror_the_epoch_does_not_fall_even_for_a_moment(canary: SmallEstate) -> None:
+    """Proxies still stamp it: a monolith that knew a lower one would take itself for stale, and answer 421."""
+    epoch, seen = ownership.get("payments").epoch, []
+    onlooker = connection.copy()
+
+    def look(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        with onlooker.cursor() as cursor:
+            cursor.execute("SELECT coalesce(max(epoch), 0) FROM strangler_ownership WHERE context = 'payments'")
+            seen.append(cursor.fetchone()[0])
+        return result
+
+    try:
+        with connection.execute_wrapper(look):
+            engine.travel("rollback", "payments", to="monolith", **WHO)
+    finally:
+        onlooker.close()
+    assert set(seen) == {epoch}
 
 
 def test_the_service_goes_on_with_greater_ids(canary: SmallEstate) -> None:
@@ -361,6 +382,40 @@ def test_p16_another_database_owns_nothing_until_it_is_reconciled(live: SmallEst
         engine.rollback("payments", **WHO)
     assert reconcile.reconcile("payments") == (4, "service")
     assert_settled(live, "service")
+
+
+def fail_over(estate: SmallEstate, side: str) -> None:
+    """The side's database is another one from here on, and its tick notices."""
+    if side == "service":
+        estate.service.row = {**estate.service.row, "epoch": estate.service.row["epoch"] + 1, "owner": "none", "operation": "db"}
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE strangler_ownership SET system_identifier = '1'")
+    tasks.guard_identity()
+
+
+@pytest.mark.parametrize(
+    ("verb", "step", "side"),
+    [("advance", "offer", "monolith"), ("advance", "confirm", "service"), ("rollback", "flip", "monolith")],
+)
+def test_p16_a_database_that_fails_over_in_a_hand_over_leaves_an_end_and_is_reconciled(
+    canary: SmallEstate, monkeypatch, verb: str, step: str, side: str
+) -> None:
+    """A side that closed itself refuses what the operation says; the operation ends all the same, or nobody could settle it."""
+    if verb == "rollback":
+        engine.advance("payments", to="live", **WHO)
+    kill_at(monkeypatch, step)
+    with pytest.raises(Killed):
+        getattr(engine, verb)("payments", **WHO)
+    monkeypatch.undo()
+    fail_over(canary, side)
+    expire()
+    assert engine.resume(patience_s=0.5).outcome == ("done" if step in FORWARD else "undone")
+    owner = "service" if stage() == "live" else "monolith"
+    with contextlib.suppress(Misuse):  # the operation may have come after it, at a higher epoch
+        reconcile.reconcile("payments")
+    canary.proxy.wait_for(RouteTableVersion.objects.latest("id").version)
+    assert_settled(canary, owner)
 
 
 def test_p22_rollback_from_live_with_a_dead_service_is_refused_and_says_why(live: SmallEstate) -> None:

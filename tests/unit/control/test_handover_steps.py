@@ -270,3 +270,19 @@ def test_undo_of_a_cutover_does_not_wait_for_the_service() -> None:
     assert world.service.epoch == world.monolith.epoch
     assert world.position == CANARY
     assert world.service.owner == Side.MONOLITH
+
+
+@pytest.mark.parametrize("side", [Side.MONOLITH, Side.SERVICE])
+@pytest.mark.parametrize("step", STEPS)
+def test_p16_a_side_that_closes_itself_in_any_step_keeps_the_operation_from_no_end(world: World, step: str, side: Side) -> None:
+    """Its database is another one meanwhile: it refuses what the operation says. Only after the end can it be reconciled."""
+    holder = world.begin()
+    run_until(world, holder, step)
+    holder.kill()
+    state = world.sides[side]
+    state.change(state.epoch + 1, "none", "its database is another one")
+    for _ in range(3):
+        if world.operation:
+            run_out(world.take_over())
+    assert world.operation is None
+    assert not (world.monolith.accepts and world.service.accepts)
