@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import Any
 
 from strangler.domain import wire
-from strangler.domain.envelope import to_json
-from strangler.errors import Gone
+from strangler.domain.envelope import BadEvent, Event, from_dict, to_json
+from strangler.errors import Gone, StranglerError
 from strangler.sync import batch, collections, outbox
 from strangler.sync.database import execute, port
 from strangler.sync.databases.port import FEED, MARKER, Database, Statement
@@ -97,3 +97,13 @@ def _assign(db: Database, cursor: Any, stream: str, known: dict[str, collections
         outbox.note_all(cursor, stream, known[name])
     if resets:
         db.assign_positions(cursor, stream)
+
+
+def parse(answer: object) -> tuple[list[Event], int, int | None]:
+    """For who asks: the events, where to go on, and the marker that the answer is complete for. Raises ``StranglerError``."""
+    try:
+        events = [from_dict(event) for event in answer["events"]]  # type: ignore[index]
+        until, complete_for = answer["next"], answer["marker"]  # type: ignore[index]
+        return events, int(until), None if complete_for is None else int(complete_for)
+    except (BadEvent, KeyError, TypeError, ValueError) as error:
+        raise StranglerError(f"the feed's answer is not of the contract: {error!r}; see: strangler conform") from error

@@ -13,14 +13,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from strangler.domain.envelope import BadEvent, Event, Op, from_dict
-from strangler.errors import Gone, LostLease, StranglerError
+from strangler.domain.envelope import Event, Op
+from strangler.errors import Gone, LostLease
 from strangler.sync import broken, collections, databases, lease, marker, quarantine, wake
 from strangler.sync.apply import Outcome, apply
 from strangler.sync.database import discard_broken, execute, rows, value
 from strangler.sync.databases.port import Statement
 from strangler.sync.databases.rounds import LAG
-from strangler.sync.feed import LIMIT
+from strangler.sync.feed import LIMIT, parse
 from strangler.sync.lease import Lease
 from strangler.sync.relay import BUDGET_S, FORGET_ROUNDS, give_up
 
@@ -176,15 +176,6 @@ def _hold(
         raise
     finally:
         wake.leave(held.stream)
-
-
-def parse(answer: object) -> tuple[list[Event], int, int | None]:
-    try:
-        events = [from_dict(event) for event in answer["events"]]  # type: ignore[index]
-        until, complete_for = answer["next"], answer["marker"]  # type: ignore[index]
-        return events, int(until), None if complete_for is None else int(complete_for)
-    except (BadEvent, KeyError, TypeError, ValueError) as error:
-        raise StranglerError(f"the feed's answer is not of the contract: {error!r}; see: strangler conform") from error
 
 
 def published(stream: str, using: str | None = None) -> int:

@@ -34,9 +34,8 @@ from strangler.domain.envelope import Event, to_dict
 from strangler.errors import Gone, StranglerError
 from strangler.sync import collections, databases
 from strangler.sync.database import alias, port, snapshot
-from strangler.sync.feed import LIMIT
+from strangler.sync.feed import LIMIT, parse
 from strangler.sync.models import Quarantine, Stranded, Stranding, Stream
-from strangler.sync.reverse import parse
 
 log = logging.getLogger("strangler.sync")
 
