@@ -73,6 +73,7 @@ FIRM: dict[str, str] = {
     "drift": "rows that differ would be taken over as they are, and an acknowledged write would be lost",
     "quarantine": "rows that were not applied would stay behind, and an acknowledged write would be lost",
     "reverse mirror": "what was written at the service would be missing on the monolith",
+    "stranded": "what a dead service had acknowledged would be overwritten, and nobody has looked at it yet (P22)",
     "proxies": "a proxy that does not follow holds no writes, and would be waited for in vain",
     "loose keys": "orders could not be deleted once their payments have moved, for one, and orphans would stay (P25)",
     "orphans": "the foreign keys could not be restored (P25)",
@@ -94,8 +95,9 @@ def refusal(gate: str, at: Position, to: Position) -> str:
     return "" if gate in SOFT else "it stands for a promise of the protocol"
 
 
-SOFT = ("parity", "errors", "latency")
-"""Judgements of quality, in which a person who knows better may be right. No row and no write hangs on them."""
+SOFT = ("parity", "errors", "latency", "writers", "unused")
+"""Judgements in which a person who knows better may be right. No row and no write hangs on them: a writer that nobody has
+declared meets the fence, and whoever still asks a retired context of the monolith is told so."""
 
 
 def forward(at: Position, target: Position, steps: tuple[int, ...]) -> list[Position]:
