@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -24,12 +24,12 @@ from strangler.control.errors import Busy
 from strangler.control.models import Operation, RampRun, Receipt
 from strangler.control.ramp_run import Row, alias
 from strangler.control.saga import DONE, Running
-from strangler.domain import plan, ramp
+from strangler.domain import ramp
 from strangler.domain.estate import Context
 from strangler.domain.gates import State as Of
 from strangler.domain.gates import Verdict
 from strangler.domain.ramp import Act, Deed, Run, State
-from strangler.domain.stages import Position, Stage, previous_position
+from strangler.domain.stages import Position, Stage
 from strangler.sync import drift, shape
 
 log = logging.getLogger("strangler.control")
@@ -110,36 +110,22 @@ def _who_moved(context: str, at: Position) -> str:
 
 
 def _judged(seen: Row, context: Context) -> Act:
-    here, ahead = _verdicts(context, seen.run)
-    passes = all(verdict.passes for verdict in (*here, *ahead))
-    run = seen.run.seen(passes, seen.now, ramp.gap_s(context.ramp))
-    act = ramp.decide(run, here, ahead, seen.now, context.ramp)
+    workshop = Workshop(context)
+    try:
+        verdicts = _judge(workshop, *ramp.gates(seen.run, context.ramp.steps))
+    finally:
+        workshop.close()
+    run = seen.run.seen(all(verdict.passes for verdict in verdicts), seen.now, ramp.gap_s(context.ramp))
+    act = ramp.decide(run, verdicts, seen.now, context.ramp)
     _done(seen, run, act, context)
     return act
 
 
-def _verdicts(context: Context, run: Run) -> tuple[Sequence[Verdict], Sequence[Verdict]]:
-    """Of the gates that let it into its position, and of those to the next one."""
-    at = ramp.position(run.at)
-    to = ramp.position(ramp.following(run.at, run.target, context.ramp.steps))
-    behind = previous_position(at)
-    assert behind is not None
-    workshop = Workshop(context)
-    try:
-        here = _judge(workshop, behind, at)
-        if to <= at:
-            return here, ()
-        same = plan.gates_of(at, to) == plan.gates_of(behind, at) and at.stage is to.stage
-        return here, here if same else _judge(workshop, at, to)
-    finally:
-        workshop.close()
-
-
-def _judge(workshop: Workshop, at: Position, to: Position) -> list[Verdict]:
+def _judge(workshop: Workshop, at: Position, to: Position, names: Collection[str]) -> list[Verdict]:
     """A mere look; what fails in it is looked at once more with patience, alone, so that a moment's lag takes nobody back."""
     observer = workshop.observer
     observer.verify = False
-    verdicts = observer.judge(at, to)
+    verdicts = observer.judge(at, to, only=names)
     failing = {verdict.gate for verdict in verdicts if verdict.state is Of.FAIL}
     if not failing or "drift" in failing:
         return verdicts

@@ -120,7 +120,7 @@ def _status(context: Context, proxies: Proxies, bad: Sequence[StreamStatus]) -> 
     back = _back(context, at, monolith.owner, operation, observer)
     ramp = ramp_view.of(context.name)
     if ramp and ramp.is_running:
-        blocked = f"a ramp by {ramp.who} takes the steps; by hand: strangler ramp hold {context.name}"
+        shut, blocked = [], f"the ramp of {ramp.who} takes the steps: {ramp.reason}; by hand: strangler ramp hold {context.name}"
     names = (context.mirror_stream, context.copies_stream, context.reverse_stream)
     return Status(
         context=context.name,

@@ -2,11 +2,11 @@
 
 Invariants, for every sequence of verdicts and clocks:
 
-- The share never rises while a gate of the current share or of the next step does not pass, nor outside of the schedule.
+- The share never rises while a gate does not pass, nor outside of the schedule.
 - It rises only after ``interval`` of passing verdicts in a row, each no later than ``gap`` after the one before. Time that
   nobody watched is no evidence: a tick that comes hours late, a clock that jumps (either way) or a person who resumes begins the
   interval anew. So however late a tick comes, it does one step at most.
-- A gate of the current share that fails takes the share back at once to the last one that held for an interval in this run, or to
+- A gate that fails takes the share back at once to the last one that held for an interval in this run, or to
   shadow, whatever the schedule says and also while the ramp is held; where ``on_fail`` is ``freeze`` it stops there instead.
   What a person has moved by hand a person watches: there the ramp stands aside until it is resumed.
 - After ``max_backs`` rises that had to be taken back it freezes, so a share that fails again and again ends with a person.
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from strangler.domain import plan
 from strangler.domain.estate import Ramp
 from strangler.domain.gates import State as Of
 from strangler.domain.gates import Verdict, closed
@@ -28,6 +29,8 @@ from strangler.domain.stages import Position, Stage
 
 GAP_S = 60.0  # the longest time that one look vouches for
 SHORTEST_GAP_S = 5.0
+OF_THE_STEP = frozenset({"proxies"})
+"""What keeps the next table from arriving is no fault of the share, and a way back would not arrive either: it waits."""
 
 
 class State(StrEnum):
@@ -124,15 +127,24 @@ def gap_s(ramp: Ramp) -> float:
 
 
 def span(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+    for size, unit in ((86400, "d"), (3600, "h")):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
-def decide(run: Run, here: Sequence[Verdict], ahead: Sequence[Verdict], now: float, ramp: Ramp) -> Act:
-    """``run`` has seen the verdicts: ``here`` of the gates of its share, ``ahead`` of those of the next step."""
-    failing = [verdict for verdict in here if verdict.state is Of.FAIL]
+def gates(run: Run, steps: Sequence[int]) -> tuple[Position, Position, tuple[str, ...]]:
+    """The transition whose gates are judged, and their names. At its target those of a step, not those of the cut-over."""
+    at = position(run.at)
+    if run.at < run.target:
+        to = position(following(run.at, run.target, steps))
+        return at, to, plan.gates_of(at, to)
+    return at, Position.of(Stage.LIVE) if run.at == 100 else position(100), plan.gates_of(position(1), position(2))
+
+
+def decide(run: Run, verdicts: Sequence[Verdict], now: float, ramp: Ramp) -> Act:
+    """``run`` has seen the verdicts, which are of ``gates``."""
+    failing = [verdict for verdict in verdicts if verdict.state is Of.FAIL and verdict.gate not in OF_THE_STEP]
     if failing:
         return _fall(run, failing, ramp)
     if run.state is not State.RUNNING:
@@ -141,7 +153,7 @@ def decide(run: Run, here: Sequence[Verdict], ahead: Sequence[Verdict], now: flo
         return Act(
             Deed.FREEZE, f"{run.backs} steps up had to be taken back, and {ramp.max_backs} is the limit (max_backs)", run.at
         )
-    missing = closed([*here, *(verdict for verdict in ahead if verdict not in here)])
+    missing = closed(verdicts)
     if missing or run.good_since is None:
         return _stay(run, "; ".join(map(str, missing)) or "nothing has been seen yet")
     return _rise(run, run.good_since + ramp.interval_s, now, ramp)

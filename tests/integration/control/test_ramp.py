@@ -185,7 +185,7 @@ def test_before_the_interval_it_waits_and_says_what_is_next(ramping: SmallEstate
     assert code == 0
     assert "running, started by ada, canary 10 % → canary 100 %: every gate of canary 10 % has passed for 9 min of 10 min" in said
     assert "next: canary 50 % at " in said
-    assert "blocked: a ramp by ada takes the steps; by hand: strangler ramp hold payments" in said
+    assert "Next: 50 %, not now: the ramp of ada takes the steps: every gate of canary 10 % has passed for 9 min" in said
 
 
 def test_a_failing_gate_takes_it_back_at_once_and_the_receipt_says_why(ramping: SmallEstate) -> None:

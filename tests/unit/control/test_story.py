@@ -34,6 +34,7 @@ from strangler.domain.stages import Position, Side, Stage
 from strangler.errors import Misuse, StranglerError
 from strangler.management import render
 from strangler.sync import ownership
+from tests.unit.control import ramp_story
 
 STORY = Path(__file__).with_name("story.txt")
 MIRROR, SHADOW, LIVE = (Position.of(stage) for stage in (Stage.MIRROR, Stage.SHADOW, Stage.LIVE))
@@ -290,7 +291,8 @@ def moved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "position_of", lambda _: LIVE)
     monkeypatch.setattr(engine, "_steps", lambda *_: ("gates",))
     book = SimpleNamespace(begin=lambda **_: RUNNING, note=lambda *_, **__: RUNNING, finish=lambda *_: None)
-    engine._once(SimpleNamespace(context=PAYMENTS, ledger=book), "advance", TEN, HALF, who="ada", why="")  # type: ignore[arg-type]
+    workshop: Any = SimpleNamespace(context=PAYMENTS, ledger=book)
+    engine._once(workshop, "advance", TEN, HALF, who="ada", why="", enter=lambda begin: begin())
 
 
 def too_slow(_: pytest.MonkeyPatch) -> None:
@@ -418,6 +420,8 @@ def story() -> str:
         *standing_lines(),
         "\n\nstrangler status payments",
         *shown(*render.status(status())),
+        "\n\nWhat a ramp does, and says.",
+        *ramp_story.lines(),
         "\n\nWhat goes wrong.",
         *error_lines(),
     ]

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from strangler.domain import plan
 from strangler.domain.estate import Ramp
 from strangler.domain.gates import State as Of
 from strangler.domain.gates import Verdict
-from strangler.domain.ramp import Act, Deed, Run, State, decide, following, gap_s, position, share_of, span
+from strangler.domain.ramp import Act, Deed, Run, State, decide, following, gap_s, gates, position, share_of, span
 from strangler.domain.schedule import Schedule
 from strangler.domain.stages import Position, Stage
 
@@ -23,9 +24,9 @@ GAP = gap_s(RAMP)
 PASS, FAIL, UNKNOWN = (Verdict("parity", state, "98.7 %", "≥ 99.9 %", f"{state} it is") for state in Of)
 
 
-def look(run: Run, verdict: Verdict, now: float, ramp: Ramp = RAMP, ahead: tuple[Verdict, ...] = ()) -> tuple[Run, Act]:
-    seen = run.seen(verdict.passes and all(one.passes for one in ahead), now, gap_s(ramp))
-    return seen, decide(seen, (verdict,), ahead, now, ramp)
+def look(run: Run, verdict: Verdict, now: float, ramp: Ramp = RAMP) -> tuple[Run, Act]:
+    seen = run.seen(verdict.passes, now, gap_s(ramp))
+    return seen, decide(seen, (PASS, verdict), now, ramp)
 
 
 def move(run: Run, act: Act) -> Run:
@@ -52,7 +53,7 @@ def watched(run: Run, seconds: float, now: float = NOON, ramp: Ramp = RAMP) -> t
 def test_it_steps_after_an_interval_of_passing_looks_and_says_when() -> None:
     run, act, now = watched(Run(5, 100), 599)
     assert (act.deed, act.next_at) == (Deed.HOLD, NOON + 600)
-    assert act.reason == "every gate of canary 5 % has passed for 9.98 min of 10 min"
+    assert act.reason == "every gate of canary 5 % has passed for 9 min of 10 min"
     run, act = look(run, PASS, now + 1)
     assert (act.deed, act.to, act.reason) == (Deed.STEP, 25, "every gate of canary 5 % has passed for 10 min")
     assert run.after(act.deed, act.to) == Run(25, 100, good=(5,), seen_at=now + 1)
@@ -91,11 +92,26 @@ def test_unknown_holds_and_says_what_is_missing() -> None:
     assert act.next_at == now + 611, "the interval begins anew"
 
 
-@pytest.mark.parametrize("ahead", [FAIL, UNKNOWN])
-def test_a_gate_of_the_next_step_alone_holds_and_takes_nothing_back(ahead: Verdict) -> None:
+def test_a_proxy_that_does_not_follow_holds_and_takes_nothing_back() -> None:
+    """A way back would not get there either."""
     run, _, now = watched(Run(5, 100), 600)
-    _, act = look(run, PASS, now + 1, ahead=(ahead,))
-    assert (act.deed, act.reason) == (Deed.HOLD, str(ahead))
+    deaf = Verdict("proxies", Of.FAIL, "1 of 2", "all", "without the newest route table: proxy:2 (1.7)")
+    _, act = look(run, deaf, now + 1)
+    assert (act.deed, act.reason, act.next_at) == (Deed.HOLD, str(deaf), None)
+
+
+def test_it_judges_what_its_own_share_shows_and_at_its_target_never_the_gates_of_a_cut_over() -> None:
+    def judged(at: int, target: int) -> tuple[str, str, set[str]]:
+        here, to, names = gates(Run(at, target), RAMP.steps)
+        return str(here), str(to), set(names)
+
+    assert judged(0, 100)[:2] == ("shadow", "canary 1 %")
+    assert judged(5, 100)[:2] == ("canary 5 %", "canary 25 %")
+    assert judged(5, 100)[2] >= {"errors", "latency", "parity", "drift", "lag", "health"}
+    for target in (25, 100):
+        names = judged(target, target)[2]
+        assert names == judged(5, 100)[2]
+        assert names <= set(plan.gates_of(*gates(Run(target, target), RAMP.steps)[:2]))
 
 
 @pytest.mark.parametrize("late", [3600.0, 600.0, GAP + 1, -1.0, -86400.0])
