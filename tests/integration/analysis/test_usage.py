@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import subprocess
 import sys
@@ -299,6 +300,22 @@ def test_a_unit_that_never_ends_is_flushed_all_the_same(recorder: Recorder) -> N
     finally:
         units.end(unit)
     assert recorder.writes() == {"consumer": 2}
+
+
+def test_what_outlives_its_unit_still_belongs_to_it(recorder: Recorder) -> None:
+    ended, done = threading.Event(), threading.Event()
+
+    def later() -> None:
+        ended.wait(10)
+        Payment.objects.update(method="ok")
+        connection.close()
+        done.set()
+
+    run("starter", "task", lambda: threading.Thread(target=contextvars.copy_context().run, args=(later,)).start())
+    ended.set()
+    assert done.wait(10)
+    assert recorder.writes() == {"starter": 1}
+    assert units.current() is units.UNKNOWN
 
 
 def test_two_processes_add_up(recorder: Recorder) -> None:

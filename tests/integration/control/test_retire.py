@@ -130,6 +130,7 @@ def test_what_is_used_does_not_retire_and_what_has_retired_is_gone(
     assert Migration.objects.get(context="payments").stage == "live"
 
     _it_retires_and_keeps_its_copy_although_the_process_dies(monkeypatch)
+    assert status.report(["payments"])[0].data == "mirrored back to the monolith, as a read copy for what stays there"
     engine.rollback("payments", **WHO)
     ask(settings, retire_days=0)
     _it_retires_by_the_command_line(capsys)
