@@ -17,6 +17,7 @@ from strangler.control.ledger import describe, open_operation
 from strangler.control.models import Migration, Operation
 from strangler.control.observe import Observer
 from strangler.control.ramp_view import RampSeen
+from strangler.control.retire import keeps_copy
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.domain import plan, safety, words
 from strangler.domain.estate import Context
@@ -130,7 +131,7 @@ def _status(context: Context, proxies: Proxies, bad: Sequence[StreamStatus]) -> 
         since=row.since.isoformat() if row else None,
         reads=reads,
         writes=writes,
-        data=plan.data(at),
+        data=plan.data(at, keeps_copy=at.stage is Stage.RETIRED and keeps_copy(context)),
         service=", ".join(context.service_urls),
         monolith_says=monolith,
         service_says=service,

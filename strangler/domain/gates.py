@@ -316,7 +316,7 @@ def writers(context: str, found: Sequence[Use], recording: Recording, *, days: f
     """
     gate = _Gate("writers", f"0 in {days:g} days")
     if not days:
-        return gate.passes("not asked", "writers_days = 0: nobody is asked who writes past the seam")
+        return gate.passes("not asked", "writers_days = 0: nobody is asked")
     seen = [use for use in found if use.access == "write"]
     if seen:
         remedy = f"claim it there (seams.claim), or declare its path: contexts.{context}.also_written_by"
@@ -336,7 +336,7 @@ def unused(context: str, found: Sequence[Use], recording: Recording, *, days: fl
     """What still uses the monolith's part of a context. With ``keep_copy`` its tables go on being read, fresh."""
     gate = _Gate("unused", f"0 uses in {days:g} days" + (", reads excepted" if keep_copy else ""))
     if not days:
-        return gate.passes("not asked", "retire_days = 0: nobody is asked who still uses the monolith's part")
+        return gate.passes("not asked", "retire_days = 0: nobody is asked")
     seen = [use for use in found if not (keep_copy and use.access == "read")]
     if seen:
         reads = all(use.access == "read" for use in seen)

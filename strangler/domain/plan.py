@@ -142,7 +142,7 @@ def writes(owner: Side | str) -> str:
     return {"monolith": "monolith", "service": "service"}.get(str(owner), "nobody, for the moment of a hand-over")
 
 
-def data(position: Position) -> str:
+def data(position: Position, *, keeps_copy: bool = False) -> str:
     match position.stage:
         case Stage.MONOLITH:
             return "only on the monolith"
@@ -150,6 +150,8 @@ def data(position: Position) -> str:
             return "mirrored to the service"
         case Stage.LIVE:
             return "mirrored back to the monolith"
+        case Stage.RETIRED if keeps_copy:
+            return "mirrored back to the monolith, as a read copy for what stays there"
         case _:
             return "only on the service; the monolith's tables stay as they were"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def _files(configs: Sequence[AppConfig]) -> list[Path]:
 
 
 def _settings_module() -> str:
-    return str(getattr(settings, "SETTINGS_MODULE", "") or "")
+    return str(getattr(settings, "SETTINGS_MODULE", None) or os.environ.get("DJANGO_SETTINGS_MODULE", ""))
 
 
 def _settings_files() -> set[Path]:

@@ -50,6 +50,7 @@ def tables() -> dict[str, frozenset[str]]:
 
 def counted(seen: Mapping[tuple[Source, Seen], int]) -> Counter[Row]:
     rows: Counter[Row] = Counter()
+    known = tables()
     for (source, one), count in seen.items():
         if source.home == homes.OURS:
             continue
@@ -57,10 +58,13 @@ def counted(seen: Mapping[tuple[Source, Seen], int]) -> Counter[Row]:
             if source.home:
                 rows[Row(source.home, "hit", "", source.kind, source.name[:LONGEST_NAME], False, True)] += count
             continue
+        named = reading.words(one.sql) & known.keys()
+        if not named:  # most statements are of others, and need not be understood
+            continue
         access = reading.read(one.vendor, one.sql)
         for how in ("reads", "writes", "unclear"):
-            for table in getattr(access, how) & tables().keys():
-                for context in tables()[table]:
+            for table in getattr(access, how) & named:
+                for context in known[table]:
                     own, through = source.home == context, context in one.through
                     row = Row(context, how.rstrip("s"), table, source.kind, source.name[:LONGEST_NAME], through, own)
                     rows[row] += count

@@ -137,8 +137,13 @@ def _name(table: Any) -> str:
     return str(table.name).lower()
 
 
+def words(sql: str) -> frozenset[str]:
+    """Every word and quoted name, in lower case: a table that is used is among them."""
+    return frozenset(found.strip('"').replace('""', '"').lower() for found in WORD.findall(sql))
+
+
 def _by_words(sql: str) -> Access:
-    words = [found.strip('"').replace('""', '"') for found in WORD.findall(sql)]
-    if not words or f"{words[0].upper()} " in HARMLESS:
+    first = WORD.search(sql)
+    if first is None or f"{first[0].upper()} " in HARMLESS:
         return NOTHING
-    return Access(unclear=frozenset(word.lower() for word in words))
+    return Access(unclear=words(sql))

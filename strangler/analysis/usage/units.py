@@ -26,13 +26,13 @@ _through: ContextVar[frozenset[str]] = ContextVar("strangler_through", default=f
 class Unit:
     """``seen`` is added to by any thread, and emptied by any: a deque does both without a lock."""
 
-    __slots__ = ("ended", "home", "kind", "name", "parent", "request", "seen", "streams")
+    __slots__ = ("ended", "home", "kind", "name", "parent", "request", "seen")
 
     def __init__(self, kind: str, name: str = "", home: str = "", request: HttpRequest | None = None) -> None:
         self.kind, self.name, self.home, self.request = kind, name, home, request
         self.seen: deque[Seen] = deque()
         self.parent: Unit | None = None
-        self.ended = self.streams = False
+        self.ended = False
 
     @property
     def is_ours(self) -> bool:
@@ -53,8 +53,9 @@ class Unit:
         return Source(self.kind, self.name, self.home)
 
     def note(self, seen: Seen) -> None:
+        """After its end, too: a thread or a task that a request began may outlive it."""
         self.seen.append(seen)
-        if len(self.seen) >= FULL_UNIT:
+        if self.ended or len(self.seen) >= FULL_UNIT:
             flushing.gather(self)
 
 
@@ -67,6 +68,8 @@ flushing.live[id(UNKNOWN)] = UNKNOWN
 
 def begin(unit: Unit) -> Unit:
     unit.parent = _current.get()
+    while unit.parent is not None and unit.parent.ended:
+        unit.parent = unit.parent.parent
     _current.set(unit)
     if not unit.is_ours:
         flushing.live[id(unit)] = unit

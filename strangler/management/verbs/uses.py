@@ -74,7 +74,7 @@ def usage(options: argparse.Namespace) -> Answer:
         )
         for use in found
     ]
-    head = ("last", "access", "table", "by", "", "times", "")
+    head = ("last", "access", "table", "by", "source", "times", "")
     shown = [render.grid([head, *rows], indent=0)] if rows else [f"nothing used {context.name} in {options.days:g} days"]
     return Answer(data, [*shown, render.escape(_recorded(known, recording.lost_s))])
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import strangler.tasks  # noqa: F401  (as a Celery worker does)
-from strangler.analysis.usage import flushing, units
+from strangler.analysis.usage import flushing, storing, units
 from strangler.analysis.usage.models import Usage
 
 
@@ -26,10 +26,19 @@ class Recorder:
         return {source: count for (access, _, _, source), count in self.rows().items() if access == "write"}
 
 
+def forget() -> None:
+    with storing._cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '5s'")  # a test that changes these rows itself has to commit
+        cursor.execute("DELETE FROM strangler_usage")
+        cursor.execute("DELETE FROM strangler_usage_span")
+
+
 @pytest.fixture
-def recorder(transactional_db, settings) -> Iterator[Recorder]:
+def recorder(db, settings) -> Iterator[Recorder]:
+    """What it stores is committed by its own connection, whatever becomes of the test's transaction."""
     settings.ROOT_URLCONF = "tests.integration.analysis.views"
     assert flushing.is_on
     flushing._begin_anew()
     yield Recorder()
     flushing._begin_anew()
+    forget()

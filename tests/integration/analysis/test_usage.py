@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +25,7 @@ from strangler.analysis.usage.models import Usage, UsageSpan
 from strangler.analysis.usage.tally import MOST, Seen, Source
 from strangler.management import cli
 from strangler.sync.models import Ownership
-from tests.integration.analysis.conftest import Recorder
+from tests.integration.analysis.conftest import Recorder, forget
 from tests.integration.analysis.views import TOUCH
 from tests.integration.seams.shop import client_of, make_order, make_payment, make_user
 
@@ -62,7 +66,7 @@ def test_a_request_of_the_context_itself_is_a_hit_and_its_statements_are_no_news
     assert recorder.rows() == {("hit", "", "request", "GET /api/payments/"): 1}
 
 
-def test_once_it_has_moved_its_own_statements_are_news_too(recorder: Recorder) -> None:
+def test_once_it_has_moved_its_own_statements_are_news_too(transactional_db: None, recorder: Recorder) -> None:
     Ownership.objects.create(context="payments", epoch=1, owner="service", operation="x")
     client_of(make_user()).get("/api/payments/")
     assert ("read", T, "request", "GET /api/payments/") in recorder.rows()
@@ -90,7 +94,7 @@ def test_a_view_that_fails_has_written_all_the_same(recorder: Recorder) -> None:
     assert recorder.writes() == {"POST /fails/": 1}
 
 
-def test_a_streamed_answer_reads_on_behalf_of_its_request(recorder: Recorder) -> None:
+def test_a_streamed_answer_reads_on_behalf_of_its_request(transactional_db: None, recorder: Recorder) -> None:
     answer = Client().get("/streamed/")
     assert b"".join(answer).startswith(b"payments: ")
     answer.close()
@@ -99,7 +103,7 @@ def test_a_streamed_answer_reads_on_behalf_of_its_request(recorder: Recorder) ->
 
 
 @pytest.mark.parametrize("path", ["async", "async-thread"])
-def test_an_async_view_and_its_threads(recorder: Recorder, path: str) -> None:
+def test_an_async_view_and_its_threads(transactional_db: None, recorder: Recorder, path: str) -> None:
     async def ask() -> list[int]:
         answers = await asyncio.gather(*(AsyncClient().get(f"/{path}/") for _ in range(3)))
         await sync_to_async(connections.close_all)()
@@ -119,7 +123,7 @@ def test_a_task_is_named_and_one_that_it_calls_within_is_named_too(recorder: Rec
 def test_a_command_is_named_and_one_that_code_calls_belongs_to_the_code(recorder: Recorder) -> None:
     make_payment(make_order())
     recorder.flush()
-    Usage.objects.all().delete()
+    forget()
     call_command("check_ledger", verbosity=0)
     assert set(recorder.rows()) == set(), "a command of the context itself"
     call_command("expire_unpaid", verbosity=0)
@@ -151,7 +155,7 @@ def through(recorder: Recorder) -> list[tuple[str, bool]]:
     return sorted(Usage.objects.filter(context="payments", access="write").values_list("source", "through"))
 
 
-def test_p27_a_claim_holds_for_its_transaction_and_what_is_nested_in_it(recorder: Recorder) -> None:
+def test_p27_a_claim_holds_for_its_transaction_and_what_is_nested_in_it(transactional_db: None, recorder: Recorder) -> None:
     Ownership.objects.create(context="payments", epoch=1, owner="monolith", operation="x")
     Client().post("/claimed/")
     Client().post("/claimed-and-after/")
@@ -162,7 +166,7 @@ def test_p27_a_claim_holds_for_its_transaction_and_what_is_nested_in_it(recorder
     ]
 
 
-def test_p27_a_write_through_a_seam_is_no_foreign_writer(recorder: Recorder) -> None:
+def test_p27_a_write_through_a_seam_is_no_foreign_writer(transactional_db: None, recorder: Recorder) -> None:
     Client().post("/seam/")
     assert through(recorder) == [("POST /seam/", True)]
 
@@ -253,7 +257,7 @@ def test_an_object_that_stands_for_sql_and_fails_is_not_our_error(recorder: Reco
     assert UsageSpan.objects.get().lost == 1, "a statement that could not be noted is a loss"
 
 
-def test_other_wrappers_come_and_go_and_the_recorder_stays(recorder: Recorder) -> None:
+def test_other_wrappers_come_and_go_and_the_recorder_stays(transactional_db: None, recorder: Recorder) -> None:
     def other(execute: Any, *args: Any) -> Any:
         return execute(*args)
 
@@ -296,6 +300,22 @@ def test_a_unit_that_never_ends_is_flushed_all_the_same(recorder: Recorder) -> N
     finally:
         units.end(unit)
     assert recorder.writes() == {"consumer": 2}
+
+
+def test_what_outlives_its_unit_still_belongs_to_it(recorder: Recorder) -> None:
+    ended, done = threading.Event(), threading.Event()
+
+    def later() -> None:
+        ended.wait(10)
+        Payment.objects.update(method="ok")
+        connection.close()
+        done.set()
+
+    run("starter", "task", lambda: threading.Thread(target=contextvars.copy_context().run, args=(later,)).start())
+    ended.set()
+    assert done.wait(10)
+    assert recorder.writes() == {"starter": 1}
+    assert units.current() is units.UNKNOWN
 
 
 def test_two_processes_add_up(recorder: Recorder) -> None:
@@ -347,7 +367,7 @@ def test_a_forked_child_begins_anew(recorder: Recorder) -> None:
     assert recorder.writes() == {}
 
 
-def test_spans_of_recording_are_prolonged_and_begin_anew_after_a_gap(recorder: Recorder) -> None:
+def test_spans_of_recording_are_prolonged_and_begin_anew_after_a_gap(transactional_db: None, recorder: Recorder) -> None:
     storing.store({}, roles=["web"], lost=0, prune=False)
     storing.store({}, roles=["web", "worker"], lost=0, prune=False)
     assert sorted(UsageSpan.objects.values_list("role", flat=True)) == ["web", "worker"]
@@ -360,7 +380,7 @@ def test_spans_of_recording_are_prolonged_and_begin_anew_after_a_gap(recorder: R
     assert seen.covers_s("worker") is None
 
 
-def test_old_rows_are_pruned(recorder: Recorder) -> None:
+def test_old_rows_are_pruned(transactional_db: None, recorder: Recorder) -> None:
     row = storing.Row("payments", "write", T, "request", "POST /x/", False, False)
     storing.store({row: 1}, roles=["web"], lost=0, prune=False)
     with connection.cursor() as cursor:
@@ -369,6 +389,23 @@ def test_old_rows_are_pruned(recorder: Recorder) -> None:
     storing.store({row: 1}, roles=["web"], lost=0, prune=True)
     assert Usage.objects.get().count == 1
     assert UsageSpan.objects.count() == 1
+
+
+def test_a_process_that_ends_has_stored_what_it_saw(transactional_db: None, recorder: Recorder) -> None:
+    """A process of its own, with the recorder's thread and its end as they are everywhere."""
+    given = connection.settings_dict
+    host = f"{given['HOST']}:{given['PORT']}/{given['NAME']}"
+    environment = {**os.environ, "DATABASE_URL": f"postgres://{given['USER']}:{given['PASSWORD']}@{host}"}
+    code = """import django; django.setup()
+from strangler.analysis.usage import flushing, units
+from monolith.payments.models import Payment
+flushing.start("web")
+unit = units.begin(units.Unit("task", "in a process"))
+Payment.objects.update(method="ok")
+"""
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, cwd=os.getcwd(), timeout=60)
+    assert recorder.rows() == {("write", T, "task", "in a process"): 1}
+    assert [span.role for span in UsageSpan.objects.all()] == ["web"]
 
 
 def test_the_hour_is_a_whole_one_in_utc(recorder: Recorder) -> None:
