@@ -31,6 +31,7 @@ from strangler.domain.estate import Context
 from strangler.domain.gates import DriftSeen, ServedSeen, State, StreamSeen, Verdict, overridden
 from strangler.domain.parity.seen import ParitySeen
 from strangler.domain.stages import Position, Side, Stage
+from strangler.domain.usage import Recording, Span, Use
 from strangler.errors import Misuse, StranglerError
 from strangler.management import render
 from strangler.sync import ownership
@@ -43,6 +44,10 @@ PAYMENTS = Context("payments", ("shop.payments",), service_urls=("http://127.0.0
 STREAM = StreamSeen("payments", live=True, lag_ms=12, marker=7, backfilled=True)
 COPIES, REVERSE = replace(STREAM, name="payments-copies"), replace(STREAM, name="payments-reverse")
 BOUNDS = (0.01, 0.05, 0.1, 0.5)
+WEEKS = Recording((Span("web", 30 * 86_400, 0), Span("worker", 30 * 86_400, 0)))
+HOURS = Recording((Span("web", 7200, 0), Span("worker", 7200, 0)))
+WRITER = Use("write", "payments_payment", "task", "shop.tasks.settle", through=False, own=False, count=12, age_s=3600)
+READER = replace(WRITER, access="read", kind="request", source="GET /reports/", count=40)
 
 
 # ---- the gates -----------------------------------------------------------------------------------------------------
@@ -164,6 +169,23 @@ TOLD: dict[str, list[Verdict]] = {
         gates.ownership((4, "monolith"), (3, "monolith"), expected="monolith"),
         gates.ownership((4, "monolith"), None, expected="monolith"),
     ],
+    "stranded": [gates.stranded(*counts) for counts in ((0, 0), (1, 0), (0, 3))],
+    "writers": [
+        gates.writers("payments", [], WEEKS, days=7),
+        gates.writers("payments", [], WEEKS, days=0),
+        gates.writers("payments", [WRITER], WEEKS, days=7),
+        gates.writers("payments", [replace(WRITER, access="unclear", table="")], WEEKS, days=7),
+        gates.writers("payments", [], HOURS, days=7),
+        gates.writers("payments", [], Recording(()), days=7),
+    ],
+    "unused": [
+        gates.unused("payments", [], WEEKS, days=14),
+        gates.unused("payments", [], WEEKS, days=0),
+        gates.unused("payments", [READER], WEEKS, days=14),
+        gates.unused("payments", [READER], WEEKS, days=14, keep_copy=True),
+        gates.unused("payments", [WRITER, READER], WEEKS, days=14),
+        gates.unused("payments", [], HOURS, days=14),
+    ],
     "reverse mirror": [
         reverse(REVERSE),
         reverse(replace(REVERSE, live=False)),
@@ -173,7 +195,7 @@ TOLD: dict[str, list[Verdict]] = {
         reverse(replace(REVERSE, marker=0), None),
     ],
 }
-NO_UNKNOWN = ("orphans", "quarantine", "loose keys", "receivers", "tasks", "transactions")
+NO_UNKNOWN = ("orphans", "quarantine", "stranded", "loose keys", "receivers", "tasks", "transactions")
 """What is counted in the own database is always known; if that is away, the whole command fails."""
 
 
