@@ -328,7 +328,6 @@ def taken() -> Any:
 def moved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "migration_of", lambda _: None)
     monkeypatch.setattr(engine, "position_of", lambda _: LIVE)
-    monkeypatch.setattr(engine, "migration_of", lambda _: None)
     monkeypatch.setattr(engine, "_steps", lambda *_: ("gates",))
     book = SimpleNamespace(begin=lambda **_: RUNNING, note=lambda *_, **__: RUNNING, finish=lambda *_: None)
     workshop: Any = SimpleNamespace(context=PAYMENTS, ledger=book, keep_copy=False)
