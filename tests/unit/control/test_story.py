@@ -26,7 +26,7 @@ from strangler.control.models import Operation
 from strangler.control.saga import REFUSED, UNDONE, Action, Runner, Running, Saga, silent
 from strangler.control.status import Owner, Status
 from strangler.control.transitions import Transition
-from strangler.domain import gates, plan, traffic, words
+from strangler.domain import gates, plan, safety, traffic, words
 from strangler.domain.estate import Context
 from strangler.domain.gates import DriftSeen, ServedSeen, State, StreamSeen, Verdict, overridden
 from strangler.domain.parity.seen import ParitySeen
@@ -44,10 +44,8 @@ PAYMENTS = Context("payments", ("shop.payments",), service_urls=("http://127.0.0
 STREAM = StreamSeen("payments", live=True, lag_ms=12, marker=7, backfilled=True)
 COPIES, REVERSE = replace(STREAM, name="payments-copies"), replace(STREAM, name="payments-reverse")
 BOUNDS = (0.01, 0.05, 0.1, 0.5)
-WEEKS = Recording((Span("web", 30 * 86_400, 0), Span("worker", 30 * 86_400, 0)))
-HOURS = Recording((Span("web", 7200, 0), Span("worker", 7200, 0)))
-WRITER = Use("write", "payments_payment", "task", "shop.tasks.settle", through=False, own=False, count=12, age_s=3600)
-READER = replace(WRITER, access="read", kind="request", source="GET /reports/", count=40)
+WROTE = Use("write", "payments_payment", "task", "shop.nightly.settle", through=False, own=False, count=12, age_s=7200)
+RECORDED = Recording((Span("web", 9e5, 0), Span("worker", 9e5, 0)))
 
 
 # ---- the gates -----------------------------------------------------------------------------------------------------
@@ -107,6 +105,24 @@ TOLD: dict[str, list[Verdict]] = {
         gates.quarantine([STREAM]),
         gates.quarantine([replace(STREAM, quarantined=2)]),
         gates.quarantine([replace(STREAM, quarantined=2, discarded=1)]),
+    ],
+    "stranded": [gates.stranded(0, 0), gates.stranded(1, 0), gates.stranded(0, 3)],
+    "writers": [
+        gates.writers("payments", [], RECORDED, days=7),
+        gates.writers("payments", [], RECORDED, days=0),
+        gates.writers("payments", [WROTE], RECORDED, days=7),
+        gates.writers("payments", [replace(WROTE, access="unclear")], RECORDED, days=7),
+        gates.writers("payments", [], Recording((Span("web", 7200, 0), Span("worker", 7200, 0))), days=7),
+        gates.writers("payments", [], Recording(()), days=7),
+        gates.writers("payments", [], Recording((*RECORDED.spans, Span("web", 9e5, 7200, lost=4))), days=7),
+    ],
+    "unused": [
+        gates.unused("payments", [], RECORDED, days=7),
+        gates.unused("payments", [], RECORDED, days=0),
+        gates.unused("payments", [replace(WROTE, access="read")], RECORDED, days=7, keep_copy=True),
+        gates.unused("payments", [replace(WROTE, access="read")] * 5, RECORDED, days=7),
+        gates.unused("payments", [replace(WROTE, access="hit", table="")], RECORDED, days=7),
+        gates.unused("payments", [], Recording(()), days=7),
     ],
     "proxies": [
         gates.proxies(["web1:1", "web2:1"], {}),
@@ -169,23 +185,6 @@ TOLD: dict[str, list[Verdict]] = {
         gates.ownership((4, "monolith"), (3, "monolith"), expected="monolith"),
         gates.ownership((4, "monolith"), None, expected="monolith"),
     ],
-    "stranded": [gates.stranded(*counts) for counts in ((0, 0), (1, 0), (0, 3))],
-    "writers": [
-        gates.writers("payments", [], WEEKS, days=7),
-        gates.writers("payments", [], WEEKS, days=0),
-        gates.writers("payments", [WRITER], WEEKS, days=7),
-        gates.writers("payments", [replace(WRITER, access="unclear", table="")], WEEKS, days=7),
-        gates.writers("payments", [], HOURS, days=7),
-        gates.writers("payments", [], Recording(()), days=7),
-    ],
-    "unused": [
-        gates.unused("payments", [], WEEKS, days=14),
-        gates.unused("payments", [], WEEKS, days=0),
-        gates.unused("payments", [READER], WEEKS, days=14),
-        gates.unused("payments", [READER], WEEKS, days=14, keep_copy=True),
-        gates.unused("payments", [WRITER, READER], WEEKS, days=14),
-        gates.unused("payments", [], HOURS, days=14),
-    ],
     "reverse mirror": [
         reverse(REVERSE),
         reverse(replace(REVERSE, live=False)),
@@ -240,6 +239,23 @@ def standing_lines() -> Iterator[str]:
         sentence = words.standing("payments", plan.reads(at, 0.25), plan.writes(owner), words.following(to, shut, said))
         yield f"\n  {when}"
         yield f"    {sentence}"
+
+
+def safety_lines() -> Iterator[str]:
+    eve = "advance payments (canary → live) by eve"
+    for when, judged in (
+        ("before anything", safety.judge("payments", Position.of(Stage.MONOLITH), "monolith", [])),
+        ("in canary", safety.judge("payments", HALF, "monolith", [])),
+        ("while somebody moves it", safety.judge("payments", HALF, "monolith", [], operation=eve)),
+        ("live", safety.judge("payments", LIVE, "service", TOLD["reverse mirror"][:1])),
+        ("live, and rows wait in quarantine", safety.judge("payments", LIVE, "service", [TOLD["reverse mirror"][3]])),
+        ("live, and the service is away", safety.judge("payments", LIVE, "service", [TOLD["health"][2]])),
+        ("live, but the owner is another", safety.judge("payments", LIVE, "monolith", [])),
+    ):
+        yield f"\n  {when}"
+        yield f"    safe to roll back now: {'yes' if judged.safe else 'no'}, because {judged.because}"
+        if judged.command:
+            yield f"    {judged.command}"
 
 
 def status() -> Status:
@@ -441,6 +457,8 @@ def story() -> str:
         *gate_lines(),
         "\n\nWhere payments stands, in one paragraph.",
         *standing_lines(),
+        "\n\nWhether there is a way back.",
+        *safety_lines(),
         "\n\nstrangler status payments",
         *shown(*render.status(status())),
         "\n\nWhat a ramp does, and says.",
