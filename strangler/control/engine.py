@@ -309,6 +309,7 @@ def _go(
         at = position_of(context.name)
         if dry_run:
             return _plan(workshop, at, way, overrides=overrides, who=who, why=why)
+        migration_of(context.name)  # so that there is a row to move
         receipts: list[Receipt] = []
         for to in way:
             for left in reversed(range(tries)):
@@ -338,7 +339,6 @@ def _once(
     enter: Enter | None = None,
 ) -> Receipt:
     name, step = workshop.context.name, _steps(workshop, at, to)[0]
-    migration_of(name)
     data = {"keep_copy": True} if workshop.keep_copy and to.stage is Stage.RETIRED else {}
     begin = partial(workshop.ledger.begin, context=name, verb=verb, at=at, to=to, step=step, who=who, why=why, data=data)
     running = enter(begin) if enter else ramp_run.by_hand(name, begin, forward=verb == ADVANCE)

@@ -288,7 +288,8 @@ def test_p22_writes_that_came_in_until_the_service_was_told_are_collected_too(de
     assert list(Stranded.objects.values_list("key", flat=True)) == ["1", "2"]
 
 
-def test_p22_two_that_collect_at_once_keep_each_change_once(dead: SmallEstate, monkeypatch) -> None:
+def test_p22_two_that_collect_at_once_keep_each_change_once_and_as_it_was_last(dead: SmallEstate, monkeypatch) -> None:
+    """One has read a page and sleeps; meanwhile the service writes again, is told, and another collects everything."""
     break_glass()
     revive(dead)
     dead.service.feed = [event(number, {"id": number}, position=number) for number in (1, 2, 3)]
@@ -297,12 +298,14 @@ def test_p22_two_that_collect_at_once_keep_each_change_once(dead: SmallEstate, m
     def overtaken(*args):
         if not inside:
             inside.append(True)
+            dead.service.feed[0] = event(1, {"id": 1, "state": "later"})
             stranded.collect()
         keep(*args)
 
     monkeypatch.setattr(stranded, "_keep", overtaken)
     stranded.collect()
     assert Stranded.objects.count() == 3
+    assert Stranded.objects.get(key="1").row["state"] == "later"
     assert not stranded.pending("payments")
 
 

@@ -47,6 +47,7 @@ VERBS = (
     "sync quarantine show",
     "sync quarantine retry",
     "sync quarantine discard",
+    "sync stranded",
     "sync verify",
     "uninstall",
 )

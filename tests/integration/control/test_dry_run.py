@@ -60,6 +60,15 @@ def test_a_dry_run_leaves_every_byte_as_it_was(estate: SmallEstate, at: str, ver
     assert code == (2 if (at, verb) == ("monolith", "rollback") else 0), said
 
 
+def test_a_dry_run_carries_no_stream_that_is_behind(canary: SmallEstate, capsys) -> None:
+    """The transition itself would; to look at it would be to move rows."""
+    Stream.objects.filter(name="payments").update(marker=0)
+    before = everything(canary)
+    code, said = plan_of(capsys, "advance", "payments")
+    assert everything(canary) == before
+    assert (code, said["open"]) == (1, False)
+
+
 def test_a_dry_run_of_a_cut_over_says_what_changes_to_the_last_thing(canary: SmallEstate, capsys) -> None:
     code, said = plan_of(capsys, "advance", "payments", "--max-pause", "700ms")
     exact = {change["what"]: f"{change['now']} → {change['then']}" for change in said["exact"]}

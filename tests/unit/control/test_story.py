@@ -17,16 +17,17 @@ from typing import Any
 import pytest
 import redis
 
-from strangler.control import drain, engine, errors, followers, ledger, sides
+from strangler.control import breakglass, drain, engine, errors, followers, ledger, sides
 from strangler.control.drain import Drain, NotDrained, NotEqual
 from strangler.control.followers import Proxies
-from strangler.control.handover import HandOver
+from strangler.control.handover import HandOver, Known
 from strangler.control.ledger import DatabaseLedger
 from strangler.control.models import Operation
 from strangler.control.saga import REFUSED, UNDONE, Action, Runner, Running, Saga, silent
 from strangler.control.status import Owner, Status
 from strangler.control.transitions import Transition
 from strangler.domain import gates, plan, safety, traffic, words
+from strangler.domain.emergency import Loss
 from strangler.domain.estate import Context
 from strangler.domain.gates import DriftSeen, ServedSeen, State, StreamSeen, Verdict, overridden
 from strangler.domain.parity.seen import ParitySeen
@@ -393,6 +394,24 @@ def refused(**more: Any) -> Callable[[pytest.MonkeyPatch], None]:
     return lambda _: engine.check_overrides("payments", given["at"], given["way"], given["overrides"], given["why"])
 
 
+def break_glass(*answers: str, owner: str = "service", at: Position = LIVE, phrase: str = "payments 4") -> Any:
+    """``answers``: why the service is not ready, at each look."""
+
+    def cause(monkeypatch: pytest.MonkeyPatch) -> None:
+        looks = iter(answers)
+        monkeypatch.setattr(breakglass, "_waiting", lambda _: "")
+        monkeypatch.setattr(breakglass, "BETWEEN_LOOKS_S", 0)
+        monkeypatch.setattr(breakglass, "_why_not_ready", lambda *_: next(looks))
+        monkeypatch.setattr(breakglass, "loss_of", lambda _: Loss(455, 812, "2026-11-26T09:00:00+00:00", 30, 2, 1.5))
+        side: Any = SimpleNamespace(read=lambda: Known(4, owner))
+        seen = breakglass.look(PAYMENTS, at, side)
+        monkeypatch.setattr(engine, "context_named", lambda _: PAYMENTS)
+        monkeypatch.setattr(engine, "emergency", lambda _: seen)
+        engine.break_glass("payments", confirm=phrase, who="ada")
+
+    return cause
+
+
 def not_drained(monkeypatch: pytest.MonkeyPatch) -> None:
     row = SimpleNamespace(marker=80, last_error="the service answered 503", reason="")
     monkeypatch.setattr(Drain, "_row", lambda _: row)
@@ -420,6 +439,11 @@ ERRORS: list[Told] = [
     Told("A step can only go forward.", waits),
     Told("It did not begin.", judged(REFUSED, [], "payments at http://127.0.0.1:8105 does not answer")),
     Told("It undid itself.", judged(UNDONE, [], "stream payments is at marker 80 and was to reach 90")),
+    Told("There is no pause to bound.", lambda _: engine._hands_over("payments", TEN, [HALF])),
+    Told("Break-glass of a service that lives.", break_glass("does not answer", "")),
+    Told("Break-glass with another phrase.", break_glass(*["does not answer"] * 3, phrase="yes")),
+    Told("Break-glass where the monolith owns.", break_glass(owner="monolith", at=ALL)),
+    Told("Break-glass where nothing follows.", break_glass(at=Position.of(Stage.RETIRED))),
     Told("An override without a reason.", refused(why=" ")),
     Told("An override of more than one step.", refused(way=[HALF, ALL])),
     Told("An override of a gate that is not there.", refused(at=MIRROR, way=[SHADOW])),
