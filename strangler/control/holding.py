@@ -51,4 +51,5 @@ class Holding:
             raise
         except StranglerError as error:
             result["release_error"] = str(error)
-        return {**result, "pause_ms": round((self.clock() - float(running.data["held_at"])) * 1000, 1)}
+        held_at = running.data.get("held_at")  # absent where it ended before it held anything
+        return {**result, "pause_ms": None if held_at is None else round((self.clock() - float(held_at)) * 1000, 1)}

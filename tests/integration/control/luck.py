@@ -30,11 +30,14 @@ class Killed(BaseException):
 
 @dataclass(frozen=True)
 class Fate:
-    """``what`` befalls the ``number``-th of ``where``: statement, request (to the service), step; or nothing does."""
+    """From the beginning of ``step`` on, ``what`` befalls the ``number``-th of ``where`` (statement, request to the service); the
+    step itself where that is ``step``; all writes at the proxy where it is ``proxy``. Or nothing does.
+    """
 
+    step: str = ""
     where: str = ""
     what: str = ""
-    number: int = 0
+    number: int = 1
 
 
 def expire() -> None:
@@ -48,24 +51,23 @@ class Luck:
     estate: SmallEstate
     fate: Fate = field(default_factory=Fate)
     met: bool = False
-    _seen: dict[str, int] = field(default_factory=dict)
+    _begun: bool = False
+    _seen: int = 0
 
     def _is_due(self, where: str) -> bool:
-        if self.fate.where != where or self.met:
+        if not self._begun or self.fate.where != where or self.met:
             return False
-        self._seen[where] = self._seen.get(where, 0) + 1
-        self.met = self._seen[where] == self.fate.number
+        self._seen += 1
+        self.met = self._seen == self.fate.number
         return self.met
 
     @contextmanager
     def befalls(self, fate: Fate, patch: Any) -> Iterator[None]:
         """For the length of one verb. ``patch`` is pytest's ``monkeypatch``."""
-        self.fate, self.met = fate, False
-        self._seen.clear()
+        self.fate, self.met, self._begun, self._seen = fate, False, False, 0
         with patch.context() as patched, connection.execute_wrapper(self._statement):
             patched.setattr(faultpoints, "reach", self._step)
             self.estate.service.before, self.estate.service.after = self._request("is gone"), self._request("answers nobody")
-            self.estate.proxy.busy = fate.where == "proxy"
             try:
                 yield
             finally:
@@ -93,7 +95,10 @@ class Luck:
 
         return befall
 
-    def _step(self, _: str) -> None:
+    def _step(self, step: str) -> None:
+        self._begun |= step == self.fate.step
+        if self._begun and self.fate.where == "proxy":
+            self.estate.proxy.busy = True
         if not self._is_due("step"):
             return
         if self.fate.what == "kills":

@@ -464,6 +464,17 @@ def test_a_hold_parks_and_lets_go_and_leaves_a_receipt(canary: SmallEstate) -> N
     assert canary.proxy.table["contexts"]["payments"]["hold"] is None
 
 
+def test_a_hold_whose_process_dies_before_it_holds_is_undone_and_stands_in_nobodys_way(canary: SmallEstate, monkeypatch) -> None:
+    kill_at(monkeypatch, "hold")
+    with pytest.raises(Killed):
+        engine.hold("payments", 1, who="ada")
+    monkeypatch.undo()
+    expire()
+    receipt = engine.resume(patience_s=0.5)
+    assert (receipt.verb, receipt.outcome, receipt.pause_ms) == ("hold", "undone", None)
+    assert engine.advance("payments", **WHO).outcome == "done"
+
+
 def test_while_one_operation_runs_another_is_told(canary: SmallEstate, monkeypatch) -> None:
     def reach(step: str) -> None:
         if step == "hold":

@@ -29,17 +29,25 @@ from tests.integration.control.luck import REQUEST, STATEMENT, STEP, Fate, Kille
 from tests.integration.seams.shop import make_order, make_payment
 
 LONG = bool(os.environ.get("STRANGLER_LONG"))
-EXAMPLES, STEPS = (int(os.environ.get("EXAMPLES", "100")), 12) if LONG else (2, 5)
+EXAMPLES, STEPS = (int(os.environ.get("EXAMPLES", "100")), 20) if LONG else (2, 5)
 pytestmark = pytest.mark.timeout(7200 if LONG else 300)
 WHO = {"who": "ada", "why": "luck", "tries": 1}
 
-fates = st.one_of(
-    st.just(Fate()),
-    st.builds(Fate, st.just("statement"), st.sampled_from(STATEMENT), st.integers(1, 160)),
-    st.builds(Fate, st.just("request"), st.sampled_from(REQUEST), st.integers(1, 8)),
-    st.builds(Fate, st.just("step"), st.sampled_from(STEP), st.integers(1, 10)),
-    st.just(Fate("proxy", "keeps an older write in flight", 1)),
-)
+PAST_THE_FENCE = ("drain", "offer", "commit", "confirm")
+HAND_OVER = ("gates", "pause", "hold", "fence", "flip", "reverse", *PAST_THE_FENCE * 3)
+UNDO = ("undo-owner", "undo-other", "release")
+OTHERS = ("install", "streams", "backfill", "catch up", "publish", "converge", "tighten", "stop", "uninstall")
+VERBS = ("cross", "cross", "cross", "on", "back", "hold", "tick", "reconcile", "believe")
+
+
+def fates(steps: tuple[str, ...]) -> st.SearchStrategy[Fate]:
+    step = st.sampled_from(steps)
+    return st.one_of(
+        st.builds(Fate, step, st.just("statement"), st.sampled_from(STATEMENT), st.integers(1, 12)),
+        st.builds(Fate, step, st.just("request"), st.sampled_from(REQUEST), st.integers(1, 3)),
+        st.builds(Fate, step, st.just("step"), st.sampled_from(STEP)),
+        st.builds(Fate, step, st.just("proxy"), st.just("keeps an older write in flight")),
+    )
 
 
 def forget_receipts() -> None:
@@ -85,35 +93,33 @@ class EngineUnderBadLuck(RuleBasedStateMachine):
             pass
         except (DatabaseError, InterfaceError):
             assert self.luck.met  # the process ends with it, and the tick takes over
-        if fate.what != "":
-            expire()
-
-    @rule(fate=fates)
-    def advance(self, fate: Fate) -> None:
-        self._try(lambda: engine.advance("payments", **WHO), fate)
-
-    @rule(fate=fates)
-    def roll_back(self, fate: Fate) -> None:
-        self._try(lambda: engine.rollback("payments", **WHO), fate)
-
-    @rule(fate=fates)
-    def hold(self, fate: Fate) -> None:
-        self._try(lambda: engine.hold("payments", 0.05, who="ada"), fate)
-
-    @rule(fate=fates)
-    def tick(self, fate: Fate) -> None:
         expire()
-        self._try(lambda: engine.resume(patience_s=0.2), fate)
-        self._try(reconcile.tell_owed, Fate())
-        publish.republish()
 
-    @rule()
-    def reconcile(self) -> None:
-        with suppress(StranglerError):
-            reconcile.reconcile("payments")
+    @rule(verb=st.sampled_from(VERBS), crossing=fates(HAND_OVER), undoing=fates(UNDO), other=fates(OTHERS))
+    def go(self, verb: str, crossing: Fate, undoing: Fate, other: Fate) -> None:
+        """One rule, so that hand-overs come often. ``undoing``: what befalls the process that takes over."""
+        stage = Stage(engine.migration_of("payments").stage)
+        match verb:
+            case "cross" if stage is Stage.LIVE:
+                self._try(lambda: engine.rollback("payments", **WHO), crossing)
+            case "cross" if stage is not Stage.RETIRED:
+                self._try(lambda: engine.advance("payments", to="live", **WHO), crossing)
+            case "on" | "cross":
+                self._try(lambda: engine.advance("payments", **WHO), other)
+            case "back":
+                self._try(lambda: engine.rollback("payments", **WHO), other)
+            case "hold":
+                self._try(lambda: engine.hold("payments", 0.05, who="ada"), Fate("hold", other.where, other.what, other.number))
+            case "tick":
+                self._try(lambda: engine.resume(patience_s=0.2), undoing)
+                self._try(reconcile.tell_owed, Fate())
+                publish.republish()
+            case "reconcile":
+                self._try(lambda: reconcile.reconcile("payments"), Fate())
+            case "believe":
+                self._believe()
 
-    @rule()
-    def believe(self) -> None:
+    def _believe(self) -> None:
         """What status calls safe is done, and goes through."""
         seen = status.report(["payments"])[0]
         if seen.operation or not seen.safe_to_roll_back or seen.back is None:
