@@ -1,4 +1,4 @@
-"""Break-glass: the way back from a service that is dead (P22, ADR 18).
+"""Break-glass: the way back from a service that is dead (P22, ADR 19).
 
     gates → hold → break → flip → settle
 

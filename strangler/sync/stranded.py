@@ -1,4 +1,4 @@
-"""What a dead owner had acknowledged and nobody had fetched, when it was left by break-glass (P22, ADR 18).
+"""What a dead owner had acknowledged and nobody had fetched, when it was left by break-glass (P22, ADR 19).
 
 Its feed still holds it. When the service answers again everything after the reverse mirror's cursor is pulled, not to be applied
 but to be kept for a person. Interleavings:
