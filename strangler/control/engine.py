@@ -502,8 +502,10 @@ def break_glass(context: str, *, confirm: str, who: str, why: str = "", progress
     try:
         breakglass.supersede(workshop.ledger, context, who)
         to = breakglass.TO
-        running = workshop.ledger.begin(context=context, verb=BREAK_GLASS, at=seen.at, to=to, step="gates", who=who, why=why)
-        running = workshop.ledger.note(running, data={"confirmed": seen.epoch})
+        data = {"confirmed": seen.epoch}
+        running = workshop.ledger.begin(
+            context=context, verb=BREAK_GLASS, at=seen.at, to=to, step="gates", who=who, why=why, data=data
+        )
         return _judged(_drive(workshop, running), seen.at, to)
     finally:
         workshop.close()
