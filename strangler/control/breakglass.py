@@ -42,9 +42,9 @@ from strangler.domain.estate import Context
 from strangler.domain.gates import State, Verdict
 from strangler.domain.plan import Kind, kind
 from strangler.domain.stages import Position, Side, Stage
-from strangler.errors import LostLease, Misuse, StranglerError
+from strangler.errors import Fenced, LostLease, Misuse, StranglerError
 from strangler.seams import sweep_orphans
-from strangler.sync import broken, sequences, stranded, streams
+from strangler.sync import broken, fence, sequences, stranded, streams
 from strangler.sync.client import ServiceClient
 from strangler.sync.models import Quarantine, Round, Stream
 
@@ -247,7 +247,9 @@ class BreakGlass:
         return {**published, "proxies": dict(acknowledged), "pause_ms": self._parked_ms(running)}
 
     def settle(self, running: Running) -> Mapping[str, Any]:
-        sweep_orphans(running.context)  # parents deleted while nobody here followed
+        """Parents deleted while nobody here followed. Where the monolith closed itself meanwhile (P16), reconcile does it."""
+        with suppress(Fenced), fence.translate(), transaction.atomic(using=conf.setting("DATABASE")):
+            sweep_orphans(running.context)
         return {}
 
     def release(self, running: Running) -> Mapping[str, Any]:

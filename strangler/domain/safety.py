@@ -30,11 +30,11 @@ def judge(
 
     A drift check that is missing holds nothing back: the transition makes it itself.
     """
-    if not movable or at.stage is Stage.MONOLITH:
-        return Safety(True, "nothing has moved yet", None)
-    command = f"strangler rollback {context}"
-    if operation:
+    command = None if not movable or at.stage is Stage.MONOLITH else f"strangler rollback {context}"
+    if operation:  # also at the first stage: the way into the mirror changes tables
         return Safety(False, f"an operation is under way: {operation}", command)
+    if command is None:
+        return Safety(True, "nothing has moved yet", None)
     if owner and owner != at.stage.owner:
         said = f"{at} is the {at.stage.owner}'s, but the owner is {owner}; settle it: strangler reconcile {context}"
         return Safety(False, said, command)

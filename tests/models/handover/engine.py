@@ -321,10 +321,10 @@ class Process:
         yield from self._tell(MONOLITH, Put(self.mine.epoch, SERVICE, self.mine.id))
 
     def _unhush(self) -> Iterator[tuple[str, State | None]]:
-        yield (
-            "publishes the table without the hold",
-            self._publish(Table(self.state.table.live, self.state.monolith.epoch), wait=False),
-        )
+        """Of who owns: a cut-over that was ended past its point of no return is gone through with."""
+        monolith = self.state.monolith
+        table = Table(monolith.owner == SERVICE, monolith.epoch)
+        yield "publishes the table without the hold", self._publish(table, wait=False)
 
     # ---- telling a side -------------------------------------------------------------------------------------------
 
