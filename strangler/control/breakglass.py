@@ -13,6 +13,7 @@ tick tells it (``sync.stranded``). Where this may go wrong, and what is done abo
   same transaction refuses the next one. So the cursor that is recorded is exact.
 - *An operation waits for the dead service's word* (a rollback that was fenced, a cut-over that was committed): it is taken away
   from its holder under a higher token. A message of its that is still under way has a lower epoch.
+- *The service lives after all, and such an operation was put off*: it goes on (``supersede``), or nobody would own.
 - *A process dies*: ``break`` is one transaction with its record. Before it, everything is released; from it on it goes forward.
 - *New ids here meet those that the service gave out*: sequences leave room (``ROOM``).
 """
@@ -33,9 +34,9 @@ from django.utils import timezone
 from strangler import conf
 from strangler.control.errors import Busy, GatesClosed
 from strangler.control.handover import Owning, Plane
-from strangler.control.ledger import DatabaseLedger, describe, open_operation
+from strangler.control.ledger import SUPERSEDED, DatabaseLedger, describe, open_operation
 from strangler.control.models import Operation
-from strangler.control.saga import Ledger, Running, Saga
+from strangler.control.saga import Running, Saga
 from strangler.domain import emergency
 from strangler.domain.emergency import Loss
 from strangler.domain.estate import Context
@@ -48,7 +49,7 @@ from strangler.sync import broken, fence, sequences, stranded, streams
 from strangler.sync.client import ServiceClient
 from strangler.sync.models import Quarantine, Round, Stream
 
-BREAK_GLASS, SUPERSEDED = "break-glass", "superseded"
+BREAK_GLASS = "break-glass"
 TO = Position.of(Stage.MIRROR)  # from here on no request needs the service
 ROOM = 10_000  # ids that the service may have given out and the monolith has not seen
 LOOKS, BETWEEN_LOOKS_S, TIMEOUT = 3, 0.5, (1.0, 2.0)
@@ -167,7 +168,11 @@ def _waiting(context: str) -> str:
 
 
 def supersede(ledger: DatabaseLedger, context: str, who: str) -> None:
-    """Takes the waiting operation from its holder and ends it, with a receipt. Its holder finds another token, and stops."""
+    """Takes the waiting operation from its holder and sets it aside: the holder finds another token, and stops.
+
+    Its receipt is written when the glass breaks. Until then it has only been put off: where the service lives after all, it goes
+    on, since only it can say who owns (``ledger.take_up``). To be called in the transaction that begins the break-glass.
+    """
     operation = open_operation()
     if operation is None or operation.context != context or not _needs_the_service(operation):
         return
@@ -175,7 +180,7 @@ def supersede(ledger: DatabaseLedger, context: str, who: str) -> None:
     if seized is None:
         raise Busy(f"{describe(operation)} went on this moment; look again: strangler status {context}")
     running = ledger.note(seized, error=f"break-glass by {who}: it waited for the word of a dead service")
-    ledger.finish(running, SUPERSEDED, {})
+    ledger.set_aside(running, SUPERSEDED)
 
 
 def epoch_above(context: str, monolith: Owning, alias: str) -> int:
@@ -191,7 +196,7 @@ def epoch_above(context: str, monolith: Owning, alias: str) -> int:
 class BreakGlass:
     context: Context
     plane: Plane
-    ledger: Ledger
+    ledger: DatabaseLedger
     monolith: Owning
     look_dead: Callable[[int], Verdict]  # at so many looks
     converge_s: float = 15.0
@@ -232,6 +237,7 @@ class BreakGlass:
         """The point of no return, one transaction: owner, streams, and what is left behind."""
         epoch, name = int(running.data["epoch"]), running.context
         self.monolith.change(epoch=epoch, owner=Side.MONOLITH, operation=running.id)  # no page is being applied from here on
+        self.ledger.end_aside(name, SUPERSEDED)
         with suppress(DatabaseError), transaction.atomic(using=conf.setting("DATABASE")):  # a narrow column may have no room
             sequences.advance(name, {column: first + ROOM for column, first in sequences.next_ids(name).items()})
         streams.stop(self.context.reverse_stream, "left by break-glass")

@@ -500,12 +500,12 @@ def break_glass(context: str, *, confirm: str, who: str, why: str = "", progress
         raise Misuse(f'nothing was done: that is not the phrase; to go on without the service say: --confirm "{seen.phrase}"')
     workshop = Workshop(declared, progress)
     try:
-        breakglass.supersede(workshop.ledger, context, who)
-        to = breakglass.TO
-        data = {"confirmed": seen.epoch}
-        running = workshop.ledger.begin(
-            context=context, verb=BREAK_GLASS, at=seen.at, to=to, step="gates", who=who, why=why, data=data
-        )
+        to, ledger, data = breakglass.TO, workshop.ledger, {"confirmed": seen.epoch}
+        with transaction.atomic(using=ledger.alias):
+            breakglass.supersede(ledger, context, who)
+            running = ledger.begin(
+                context=context, verb=BREAK_GLASS, at=seen.at, to=to, step="gates", who=who, why=why, data=data
+            )
         return _judged(_drive(workshop, running), seen.at, to)
     finally:
         workshop.close()
@@ -546,6 +546,8 @@ def resume(*, progress: Progress = silent, patience_s: float = 2.0, slice_s: flo
     """
     ledger = DatabaseLedger()
     operation = open_operation()
+    if operation is None and ledger.take_up():
+        operation = open_operation()
     if operation is None:
         return None
     if operation.context not in conf.estate().contexts:

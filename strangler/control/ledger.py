@@ -26,6 +26,7 @@ from strangler.domain.stages import Position, Stage
 from strangler.errors import LostLease
 
 LEASE_S = 5.0
+SUPERSEDED = "superseded"  # by a break-glass: set aside until the glass is broken
 
 COLUMNS = "id, context, verb, from_stage, from_percent, to_stage, to_percent, step, token, undoing, who, why, error, data"
 MINE = "id = %(id)s AND token = %(token)s AND finished_at IS NULL"
@@ -54,6 +55,16 @@ SEIZE = f"""
     SET token = token + 1, holder = %(holder)s, holder_until = now() + make_interval(secs => %(lease)s)
     WHERE id = %(id)s AND finished_at IS NULL AND step = %(step)s
     RETURNING {COLUMNS}
+"""
+ASIDE = """
+    outcome = %(outcome)s AND %(context)s IN (context, '')
+    AND NOT EXISTS (SELECT 1 FROM strangler_receipt WHERE strangler_receipt.operation = strangler_operation.id)
+"""
+LOOK_ASIDE = f"SELECT {COLUMNS} FROM strangler_operation WHERE {ASIDE} FOR UPDATE"
+TAKE_UP = f"""
+    UPDATE strangler_operation
+    SET finished_at = NULL, outcome = '', token = token + 1, holder = '', holder_until = now()
+    WHERE {ASIDE}
 """
 RENEW = f"UPDATE strangler_operation SET holder_until = now() + make_interval(secs => %(lease)s) WHERE {MINE}"
 RELEASE = f"UPDATE strangler_operation SET holder_until = now() WHERE {MINE}"
@@ -176,6 +187,27 @@ class DatabaseLedger:
         said = {"id": operation.id, "step": operation.step, "holder": holder_name(), "lease": self.lease_s}
         row = self._fetch(SEIZE, said)
         return _running(row) if row else None
+
+    # ---- set aside ------------------------------------------------------------------------------------------------
+
+    def set_aside(self, running: Running, outcome: str) -> None:
+        """It is over for now, without a receipt: ``end_aside`` writes that, or ``take_up`` goes on with it."""
+        self._mine(FINISH, running, outcome=outcome, data="{}")
+
+    def end_aside(self, context: str, outcome: str) -> None:
+        """Its receipt; to be called in the transaction that makes it impossible to go on with it."""
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(LOOK_ASIDE, {"context": context, "outcome": outcome})
+            for row in cursor.fetchall():
+                receipts.write(_running(row), outcome, using=self.alias)
+
+    def take_up(self) -> bool:
+        """What was set aside is open again, held by nobody, as soon as nothing else is. Gives whether there was something."""
+        try:
+            with transaction.atomic(using=self.alias):
+                return bool(self._execute(TAKE_UP, {"context": "", "outcome": SUPERSEDED}))
+        except IntegrityError:
+            return False  # another one is open: later
 
     # ---- saga.Ledger ----------------------------------------------------------------------------------------------
 

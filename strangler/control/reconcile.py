@@ -8,7 +8,7 @@ from strangler import conf
 from strangler.control.engine import context_named, position_of
 from strangler.control.errors import Busy
 from strangler.control.handover import Owning
-from strangler.control.ledger import describe, open_operation
+from strangler.control.ledger import DatabaseLedger, describe, open_operation
 from strangler.control.models import Operation
 from strangler.control.publish import publish_current
 from strangler.control.sides import MonolithSide, ServiceSide
@@ -23,6 +23,7 @@ def reconcile(context: str) -> tuple[int, str]:
     The side that is not to own is told first, so that there are never two. Both must answer.
     """
     declared = context_named(context)
+    DatabaseLedger().take_up()
     operation = open_operation()
     if operation:
         raise Busy(f"an operation is under way and settles ownership itself: {describe(operation)}")

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from monolith.payments.models import Payment
-from strangler.control import breakglass, engine, reconcile
+from strangler.control import breakglass, engine, faultpoints, reconcile
 from strangler.control.errors import Busy, GatesClosed
 from strangler.control.ledger import open_operation
 from strangler.control.models import Operation, Receipt
@@ -170,8 +170,6 @@ def test_step_killed_in_a_break_glass_is_undone_before_it_breaks_and_finished_af
 
 
 def test_a_service_that_comes_back_while_writes_are_parked_keeps_the_context(dead: SmallEstate, monkeypatch) -> None:
-    from strangler.control import faultpoints
-
     monkeypatch.setattr(faultpoints, "reach", lambda step: revive(dead) if step == "hold" else None)
     with pytest.raises(StranglerError, match="was undone, .* the service is ready at"):
         break_glass()
@@ -218,6 +216,49 @@ def test_p22_break_glass_ends_a_cut_over_whose_taker_died_before_it_heard_of_it(
     assert ownership.get("payments").owner == "monolith"
     assert stage() == "mirror"
     assert open_operation() is None
+
+
+@pytest.mark.parametrize("back_at", ["gates", "hold"])
+def test_p22_a_rollback_that_was_put_off_goes_on_when_the_service_lives_after_all(
+    live: SmallEstate, monkeypatch, back_at: str
+) -> None:
+    """The service was fenced: without the rollback's undo nobody would own."""
+    kill_at(monkeypatch, "undo-owner")
+    live.service.after = lambda method, path: live.service.die() if method == "PUT" else None
+    with pytest.raises(Killed):
+        engine.rollback("payments", **WHO)
+    monkeypatch.undo()
+    monkeypatch.setattr(breakglass, "BETWEEN_LOOKS_S", 0.01)
+    live.service.after = lambda *_: None
+    monkeypatch.setattr(faultpoints, "reach", lambda step: revive(live) if step == back_at else None)
+    with pytest.raises(StranglerError, match="the service is ready at"):
+        break_glass()
+    assert live.service.row["owner"] == "none"
+    with pytest.raises(Busy, match="undoing, at step undo-owner"):
+        reconcile.reconcile("payments")
+    assert engine.resume().outcome == "undone"
+    assert_settled(live, "service")
+    assert stage() == "live"
+
+
+def test_p22_a_cut_over_that_was_put_off_goes_through_when_the_service_lives_after_all(canary: SmallEstate, monkeypatch) -> None:
+    """It was past its point of no return: the service may have heard that it owns, and acknowledged writes."""
+    kill_at(monkeypatch, "confirm")
+    with pytest.raises(Killed):
+        engine.advance("payments", **WHO)
+    monkeypatch.undo()
+    monkeypatch.setattr(breakglass, "BETWEEN_LOOKS_S", 0.01)
+    canary.service.die()
+    kill_at(monkeypatch, "break")
+    with pytest.raises(Killed):
+        break_glass()
+    monkeypatch.undo()
+    revive(canary)
+    expire()
+    assert engine.resume().verb == "break-glass"
+    assert engine.resume().outcome == "done"
+    assert_settled(canary, "service")
+    assert stage() == "live"
 
 
 def test_any_other_operation_is_left_alone(dead: SmallEstate, monkeypatch) -> None:

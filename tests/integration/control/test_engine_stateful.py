@@ -29,7 +29,7 @@ from tests.integration.control.luck import REQUEST, STATEMENT, STEP, Fate, Kille
 from tests.integration.seams.shop import make_order, make_payment
 
 LONG = bool(os.environ.get("STRANGLER_LONG"))
-EXAMPLES, STEPS = (int(os.environ.get("EXAMPLES", "100")), 20) if LONG else (2, 5)
+EXAMPLES, STEPS = (int(os.environ.get("EXAMPLES", "100")), 20) if LONG else (2, 4)
 pytestmark = pytest.mark.timeout(7200 if LONG else 300)
 WHO = {"who": "ada", "why": "luck", "tries": 1}
 

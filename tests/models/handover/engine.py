@@ -314,7 +314,10 @@ class Process:
             yield "sees every live proxy flipped: done", self._record(self.state)
 
     def _restore(self) -> Iterator[tuple[str, State | None]]:
-        """The service lives after all, and the operation that was ended left it without an owner: it owns again."""
+        """The service lives after all, and the operation that was ended left it without an owner: it owns again.
+
+        (The code takes that operation up again, at its own epochs, which comes to the same.)
+        """
         yield from self._tell(SERVICE, Put(self.mine.epoch, SERVICE, self.mine.id))
 
     def _restored(self) -> Iterator[tuple[str, State | None]]:
