@@ -342,12 +342,21 @@ def _once(
     data = {"keep_copy": True} if workshop.keep_copy and to.stage is Stage.RETIRED else {}
     begin = partial(workshop.ledger.begin, context=name, verb=verb, at=at, to=to, step=step, who=who, why=why, data=data)
     running = enter(begin) if enter else ramp_run.by_hand(name, begin, forward=verb == ADVANCE)
-    if position_of(name) != at:  # somebody moved it between our look and our operation
-        workshop.ledger.finish(workshop.ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
-        raise Busy(f"{name} was moved by somebody else just now; look again: strangler status {name}")
+    _still_there(workshop.ledger, running)
     if overrides:
         running = workshop.ledger.note(running, data={"overrides": sorted(overrides)})
     return _drive(workshop, running)
+
+
+def _still_there(ledger: DatabaseLedger, running: Running) -> None:
+    """To be asked by each operation that has begun: what it publishes is where it begins, and must not be where it was once.
+
+    Raises ``Busy`` where somebody moved the context between our look and our operation.
+    """
+    name = running.context
+    if position_of(name) != running.at:
+        ledger.finish(ledger.note(running, error="the context was moved meanwhile"), REFUSED, {})
+        raise Busy(f"{name} was moved by somebody else just now; look again: strangler status {name}")
 
 
 def _was_too_slow(receipt: Receipt) -> bool:
@@ -449,6 +458,8 @@ def travel(
     _target(to, percent)
     if not dry_run:
         if verb == ROLLBACK:
+            if open_operation() is None:  # else the way is known only after its end
+                way_back(declared, position_of(context), to, percent)  # a mistake stops no ramp
             _stop_ramp(context, who=who, why=why)
         resume(progress=progress)
     at = position_of(context)
@@ -506,6 +517,7 @@ def break_glass(context: str, *, confirm: str, who: str, why: str = "", progress
             running = ledger.begin(
                 context=context, verb=BREAK_GLASS, at=seen.at, to=to, step="gates", who=who, why=why, data=data
             )
+        _still_there(ledger, running)
         return _judged(_drive(workshop, running), seen.at, to)
     finally:
         workshop.close()
@@ -532,6 +544,7 @@ def hold(context: str, seconds: float, *, who: str, why: str = "", progress: Pro
     workshop = Workshop(declared, progress)
     try:
         running = workshop.ledger.begin(context=context, verb=HOLD, at=at, to=at, step="hold", who=who, why=why)
+        _still_there(workshop.ledger, running)
         running = workshop.ledger.note(running, data={"seconds": seconds})
         return _judged(_drive(workshop, running), at, at)
     finally:

@@ -102,7 +102,8 @@ def _left_alone(seen: Row) -> bool:
 
 def _who_moved(context: str, at: Position) -> str:
     receipts = Receipt.objects.using(alias()).filter(context=context, outcome=DONE, to_stage=at.stage, to_percent=at.percent)
-    receipt = receipts.order_by("-id").first()
+    moved = receipts.exclude(from_stage=at.stage, from_percent=at.percent)  # a hold or a remark moves nothing
+    receipt = moved.order_by("-id").first()
     return f"{receipt.who} moved {context} to {at} (receipt {receipt.pk})" if receipt else f"{context} was moved to {at}"
 
 

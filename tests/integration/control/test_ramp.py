@@ -369,6 +369,35 @@ def test_a_rollback_by_hand_wins_and_the_ramp_stands_aside(ramping: SmallEstate,
     assert (step().to, stage()) == (50, "canary 50")
 
 
+def test_a_rollback_that_is_a_mistake_leaves_the_ramp_as_it_was(ramping: SmallEstate) -> None:
+    for to, percent in (("canary", 50), ("live", None), ("monolit", None)):
+        with pytest.raises(Misuse):
+            engine.rollback("payments", to=to, percent=percent, **BOB)
+    assert (stage(), row().state) == ("canary 10", State.RUNNING)
+
+
+def test_a_hold_never_brings_back_a_share_that_was_left_meanwhile(ramping: SmallEstate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ramp takes its step between the look of the hold at the share and its beginning."""
+    begin = DatabaseLedger.begin
+
+    def overtaken(self: DatabaseLedger, **said: object) -> object:
+        Migration.objects.update(percent=50)
+        return begin(self, **said)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DatabaseLedger, "begin", overtaken)
+    with pytest.raises(Busy, match="payments was moved by somebody else just now"):
+        engine.hold("payments", 0.1, who="bob")
+    assert (stage(), Receipt.objects.latest("id").outcome, open_operation()) == ("canary 50", "refused", None)
+
+
+def test_who_moved_a_context_is_not_who_held_it_there_afterwards(ramping: SmallEstate) -> None:
+    ramp_orders.hold("payments", **BOB)
+    moved = engine.advance("payments", **BOB)
+    engine.hold("payments", 0.05, who="carol")
+    assert ramp.look("payments") is None
+    assert row().reason == f"bob moved payments to canary 50 % (receipt {moved.pk})"
+
+
 def test_a_broken_stream_takes_the_context_back_and_the_ramp_stands_aside(ramping: SmallEstate) -> None:
     from strangler.control import retreat
     from strangler.sync import broken
