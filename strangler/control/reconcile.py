@@ -15,18 +15,21 @@ from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.domain.stages import Side
 from strangler.errors import Misuse, StranglerError
 from strangler.seams import sweep_orphans
+from strangler.sync import stranded
 
 
 def reconcile(context: str) -> tuple[int, str]:
     """The owner that the stage calls for, on both sides, at one epoch above both. Gives (epoch, owner).
 
-    The side that is not to own is told first, so that there are never two. Both must answer.
+    The side that is not to own is told first, so that there are never two. Both must answer. Refused while a dead service's
+    last changes are not collected.
     """
     declared = context_named(context)
     DatabaseLedger().take_up()
     operation = open_operation()
     if operation:
         raise Busy(f"an operation is under way and settles ownership itself: {describe(operation)}")
+    stranded.refuse(context)  # its collector tells the service itself, after it has read what that has
     owner = position_of(context).stage.owner
     sides: dict[Side, Owning] = {Side.MONOLITH: MonolithSide(declared.name), Side.SERVICE: ServiceSide(declared.name)}
     known = {side: port.read() for side, port in sides.items()}

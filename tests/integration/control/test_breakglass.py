@@ -12,7 +12,7 @@ from monolith.payments.models import Payment
 from strangler.control import breakglass, engine, faultpoints, reconcile
 from strangler.control.errors import Busy, GatesClosed
 from strangler.control.ledger import open_operation
-from strangler.control.models import Operation, Receipt
+from strangler.control.models import Migration, Operation, Receipt
 from strangler.domain.envelope import Event, Op, Version, to_dict
 from strangler.errors import Misuse, StranglerError
 from strangler.management import cli
@@ -348,6 +348,31 @@ def test_p22_two_that_collect_at_once_keep_each_change_once_and_as_it_was_last(d
     assert Stranded.objects.count() == 3
     assert Stranded.objects.get(key="1").row["state"] == "later"
     assert not stranded.pending("payments")
+
+
+def test_p22_no_reconcile_tells_the_service_before_what_it_had_acknowledged_is_here(dead: SmallEstate) -> None:
+    """Told by anybody else its feed forgets what it has lost, and at that epoch the collector's own word is refused for ever."""
+    break_glass()
+    revive(dead)
+    dead.service.feed = [event(1, {"id": 1})]
+    with pytest.raises(StranglerError, match="is not collected yet"):
+        reconcile.reconcile("payments")
+    assert stranded.collect() == ["payments"]
+    assert_settled(dead, "monolith")
+
+
+def test_p22_a_break_glass_never_starts_from_a_stage_that_was_left_meanwhile(dead: SmallEstate, monkeypatch) -> None:
+    """Retired while the service was looked at: the monolith's tables follow no more, at the same epoch."""
+    look_dead = breakglass.look_dead
+
+    def overtaken(*args, **kwargs):
+        Migration.objects.filter(context="payments").update(stage="retired")
+        return look_dead(*args, **kwargs)
+
+    monkeypatch.setattr(breakglass, "look_dead", overtaken)
+    with pytest.raises(Busy, match="payments was moved by somebody else just now"):
+        break_glass()
+    assert (stage(), ownership.get("payments").owner, open_operation()) == ("retired", "service", None)
 
 
 def test_what_the_feed_itself_has_lost_is_said(dead: SmallEstate) -> None:
