@@ -68,10 +68,11 @@ def install(context: str) -> None:
         ddl.run(statements(context, collection), f"noting effects on {collection.table}")
 
 
-def uninstall(context: str, using: str | None = None) -> None:
+def uninstall(context: str, using: str | None = None, *, patience_s: float = 30.0) -> None:
     if connection(using).vendor == "postgresql":
         for collection in _mirrored(context, using):
-            catalogue.drop_function(f"{catalogue.product_schema(using)}.{quote(_name(context, collection))}", using)
+            function = f"{catalogue.product_schema(using)}.{quote(_name(context, collection))}"
+            catalogue.drop_function(function, using, patience_s=patience_s)
 
 
 def _mirrored(context: str, using: str | None = None) -> list[Collection]:

@@ -35,10 +35,15 @@ def start(context: str, *, share: float, lasting: timedelta, who: str) -> Record
     return row
 
 
-def stop(context: str, *, forget: bool = False, using: str | None = None) -> int:
-    """No more is recorded, and no table of the context has a trigger of it. Gives how many are kept; none with ``forget``."""
-    Recording.objects.using(alias(using)).filter(context=context).delete()
-    effects.uninstall(context, using)
+def stop(context: str, *, forget: bool = False, using: str | None = None, patience_s: float = 30.0) -> int:
+    """No more is recorded, and no table of the context has a trigger of it. Gives how many are kept; none with ``forget``.
+
+    The row is over first and goes last: where a table is too busy for its triggers to go, the tick tries again.
+    """
+    recording = Recording.objects.using(alias(using)).filter(context=context)
+    recording.filter(until__gt=Now()).update(until=Now())
+    effects.uninstall(context, using, patience_s=patience_s)
+    recording.filter(until__lte=Now()).delete()
     if forget:
         RecordedWrite.objects.using(alias(using)).filter(context=context).delete()
     trim(context, using)
@@ -46,11 +51,11 @@ def stop(context: str, *, forget: bool = False, using: str | None = None) -> int
 
 
 def end_overdue() -> list[str]:
-    """Recordings whose time is over; their triggers go. Gives their contexts. The tick calls it."""
+    """Recordings whose time is over; their triggers go. Gives their contexts. The tick calls it, and does not wait for a lock."""
     over = Recording.objects.using(alias()).filter(until__lt=Now()).values_list("context", flat=True)
     ended = list(over)
     for context in ended:
-        stop(context)
+        stop(context, patience_s=0.0)
     return ended
 
 

@@ -22,6 +22,7 @@ from monolith.payments.models import Payment, Refund
 from strangler import conf
 from strangler.control import write_rehearsal as rehearsal
 from strangler.domain import tokens, wire
+from strangler.errors import StranglerError
 from strangler.management import cli
 from strangler.seams import recording
 from strangler.sync import relay
@@ -349,6 +350,24 @@ def test_only_while_it_is_switched_on_and_no_more_than_a_few(there: Service, mon
 def test_a_recording_ends_by_itself(there: Service, recorded) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE strangler_recording SET until = now() - interval '1 second'")
+    assert store.end_overdue() == ["payments"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_proc WHERE starts_with(proname, 'strangler_effect_')")
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_recording_on_a_table_that_is_busy_ends_as_soon_as_it_is_free_and_the_tick_does_not_wait(there, recorded) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE strangler_recording SET until = now() - interval '1 second'")
+    busy = connection.copy()
+    try:
+        busy.set_autocommit(False)
+        with busy.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM payments_payment")  # a long report
+        with pytest.raises(StranglerError, match="another transaction kept its lock for 0 s"):
+            store.end_overdue()
+    finally:
+        busy.close()
     assert store.end_overdue() == ["payments"]
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_proc WHERE starts_with(proname, 'strangler_effect_')")

@@ -38,13 +38,12 @@ def product_schema(using: str | None = None) -> str:
     return str(found)
 
 
-def drop_function(function: str, using: str | None = None) -> None:
+def drop_function(function: str, using: str | None = None, *, patience_s: float = 30.0) -> None:
     """Drops a trigger function and its triggers, a table at a time, so that no two locks are held together."""
     by_table: dict[str, list[str]] = {}
     for table, trigger in rows(USERS, [function], using):
         by_table.setdefault(table, []).append(trigger)
     for table, triggers in by_table.items():
-        run(
-            [f"DROP TRIGGER IF EXISTS {trigger} ON {table}" for trigger in triggers], f"removing triggers of {table}", using=using
-        )
-    run([f"DROP FUNCTION IF EXISTS {function}()"], f"removing {function}", using=using)
+        gone = [f"DROP TRIGGER IF EXISTS {trigger} ON {table}" for trigger in triggers]
+        run(gone, f"removing triggers of {table}", using=using, patience_s=patience_s)
+    run([f"DROP FUNCTION IF EXISTS {function}()"], f"removing {function}", using=using, patience_s=patience_s)
