@@ -40,7 +40,7 @@ OLDEST_HOLDER = """
 HANDOVER_FRESH_S = 1.0  # what changed since is compared while writes are parked, so it should be little
 TRY_AGAIN_FRESH_S = 30.0  # for a further try a moment later: what changed since is compared before writes are parked
 LOOK_AGAIN_S = 3.0
-ANEW = ("rollback", "parity reset")
+ANEW = ("rollback", "break-glass", "parity reset")
 PAUSE_S = 0.05
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -14,6 +16,7 @@ from strangler.control.errors import Busy, GatesClosed
 from strangler.control.ledger import open_operation
 from strangler.control.models import Migration, Operation, Receipt
 from strangler.domain.envelope import Event, Op, Version, to_dict
+from strangler.domain.gates import State
 from strangler.errors import Misuse, StranglerError
 from strangler.management import cli
 from strangler.sync import broken, collections, databases, ownership, reverse, sequences, stranded, streams
@@ -21,6 +24,7 @@ from strangler.sync.database import snapshot
 from strangler.sync.models import Quarantine, Stranded, Stranding, Stream
 from tests.integration.control.conftest import SmallEstate
 from tests.integration.control.test_engine import WHO, Killed, assert_settled, expire, kill_at, stage
+from tests.integration.control.test_served import tell
 from tests.integration.seams.shop import make_order, make_payment
 
 STEPS = ("gates", "hold", "break", "flip", "settle")
@@ -175,6 +179,18 @@ def test_a_service_that_comes_back_while_writes_are_parked_keeps_the_context(dea
         break_glass()
     assert_settled(dead, "service")
     assert stage() == "live"
+
+
+def test_how_the_service_answered_as_it_died_is_not_held_against_it_when_it_comes_back(dead: SmallEstate) -> None:
+    tell(dead.redis, service=300, failed=300, monolith=300, at=time.time() - 120)
+    workshop = engine.Workshop(engine.context_named("payments"))
+    try:
+        judge = partial(workshop.observer._shown, "errors", workshop.observer.errors)
+        assert judge().state is State.FAIL
+        break_glass()
+        assert judge().state is not State.FAIL
+    finally:
+        workshop.close()
 
 
 # ---- an operation that waits for the dead -------------------------------------------------------------------------
