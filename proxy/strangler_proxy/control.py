@@ -160,8 +160,13 @@ class Control:
         self._predecessors = ()
 
     async def _report(self, redis: Redis) -> None:
-        """What the parallel run found."""
-        await self._plane.reports.run(redis, self.identity)
+        """What the parallel run found. That it is not taken is no reason to lose the line; if that is lost, others see it."""
+        while True:
+            try:
+                await self._plane.reports.run(redis, self.identity)
+            except _TROUBLE as error:
+                event("control.samples_wait", reason=error)
+                await asyncio.sleep(BEAT)
 
     async def leave(self) -> None:
         """A worker that stops cleanly takes its field along, so that nobody waits for its acknowledgement."""

@@ -43,3 +43,14 @@ def test_a_worker_that_ends_tells_its_last_reads(control: ControlPlane, controll
     proxy.ask("GET", "/api/payments/1")
     proxy.stop()
     assert told(control) == {"service": [1, 0]}
+
+
+def test_samples_that_redis_does_not_take_keep_nothing_else_from_being_told(
+    control: ControlPlane, controlled: Controlled, monolith: Application, service: Application
+) -> None:
+    """Tables, acknowledgements of a hold and what was served go over the same line as the parallel run."""
+    control.redis.set("strangler:parity", "of another type")
+    service.handler = monolith.handler = lambda asked: response(200)
+    proxy = controlled(stage="shadow", share=1.0)
+    proxy.ask("GET", "/api/payments/1")
+    until(lambda: told(control).get("monolith") == [1, 0], "the read, although its sample is refused")
