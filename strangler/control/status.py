@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from strangler import conf
 from strangler.control import observe, publish, ramp_view
-from strangler.control.engine import way_back, way_forward
 from strangler.control.followers import Proxies
 from strangler.control.ledger import describe, open_operation
 from strangler.control.models import Migration, Operation
@@ -19,6 +18,7 @@ from strangler.control.observe import Observer
 from strangler.control.ramp_view import RampSeen
 from strangler.control.retire import keeps_copy
 from strangler.control.sides import MonolithSide, ServiceSide
+from strangler.control.ways import way_back, way_forward
 from strangler.domain import plan, safety, words
 from strangler.domain.estate import Context
 from strangler.domain.gates import State, StreamSeen, Verdict, closed

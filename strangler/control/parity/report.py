@@ -10,11 +10,11 @@ from typing import Any
 from django.utils import timezone
 
 from strangler import conf
-from strangler.control.engine import context_named
 from strangler.control.parity import window
 from strangler.control.parity.drain import rules_of
 from strangler.control.parity.models import ParityPair
 from strangler.control.parity.seen import WINDOW_S, Measured, measured, quantile, summary
+from strangler.control.positions import context_named
 from strangler.domain.parity import noise, statistics
 from strangler.domain.parity.noise import Proposal
 from strangler.domain.parity.seen import ParitySeen

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from strangler import conf
-from strangler.control.engine import context_named
 from strangler.control.parity import tallies, window
 from strangler.control.parity.drain import rules_of
 from strangler.control.parity.endpoints import OTHER
 from strangler.control.parity.models import ParityBucket
+from strangler.control.positions import context_named
 from strangler.domain.parity import statistics
 from strangler.domain.parity.difference import Shape
 from strangler.domain.parity.seen import ParitySeen

@@ -12,8 +12,8 @@ from rich.console import RenderableType
 from strangler.analysis.removal.items import Item
 from strangler.control import retire as retiring
 from strangler.control import uses
-from strangler.control.engine import declared_context
 from strangler.control.models import Receipt
+from strangler.control.positions import declared_context
 from strangler.control.retire import Retired
 from strangler.control.saga import silent
 from strangler.control.status import operator
