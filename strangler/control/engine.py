@@ -13,13 +13,13 @@ from strangler import conf
 from strangler.control import breakglass, ramp_run
 from strangler.control.breakglass import BREAK_GLASS, Emergency
 from strangler.control.errors import Busy, GatesClosed, Undone
+from strangler.control.handover_rehearsal import REHEARSE
 from strangler.control.holding import HOLD
 from strangler.control.ledger import DatabaseLedger, Heartbeat, describe, open_operation
 from strangler.control.models import Operation, Receipt
 from strangler.control.observe import HANDOVER_FRESH_S, TRY_AGAIN_FRESH_S
 from strangler.control.positions import context_named, migration_of, position_of
 from strangler.control.preview import preview
-from strangler.control.rehearsal import REHEARSE
 from strangler.control.saga import DONE, REFUSED, REHEARSED, UNDONE, Event, Progress, Runner, Running, silent
 from strangler.control.sides import MonolithSide
 from strangler.control.ways import check_hands_over, check_overrides, target, way_back, way_forward

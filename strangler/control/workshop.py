@@ -11,12 +11,12 @@ from strangler.control import breakglass
 from strangler.control.breakglass import BREAK_GLASS, BreakGlass
 from strangler.control.drain import Drain, carry
 from strangler.control.handover import HandOver
+from strangler.control.handover_rehearsal import REHEARSE, Rehearsal
 from strangler.control.holding import HOLD, Holding
 from strangler.control.ledger import DatabaseLedger
 from strangler.control.observe import Observer
 from strangler.control.preview import HANDOVERS
 from strangler.control.publish import ProxyPlane
-from strangler.control.rehearsal import REHEARSE, Rehearsal
 from strangler.control.saga import Event, Progress, Running, Saga, silent
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.control.transitions import Transition

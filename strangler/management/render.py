@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from strangler.control import receipts
+from strangler.control.handover_rehearsal import STEPS
 from strangler.control.models import Receipt
-from strangler.control.rehearsal import STEPS
 from strangler.control.status import Status
 from strangler.domain.gates import State, StreamSeen, Verdict
 from strangler.domain.plan import Plan, names
