@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from strangler.domain.estate import parse, seconds
+from strangler.domain.durations import seconds
+from strangler.domain.estate_file import parse
 from strangler.domain.parity.rules import How
 from strangler.domain.ratelimit import Limit
 
