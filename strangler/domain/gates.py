@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from strangler.domain.usage import Recording, Use, ago
+from strangler.domain.durations import span
+from strangler.domain.usage import Recording, Use
 
 
 class State(StrEnum):
@@ -354,4 +355,4 @@ def _first(uses: Sequence[Use], context: str) -> str:
 
 
 def _complete(recording: Recording) -> str:
-    return "nothing known" if recording.complete_s is None else ago(recording.complete_s)
+    return "nothing known" if recording.complete_s is None else span(recording.complete_s)
