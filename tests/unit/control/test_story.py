@@ -73,14 +73,14 @@ def times(service: ServedSeen, monolith: ServedSeen) -> Verdict:
 
 def reverse(seen: StreamSeen, differing: int | None = 0) -> Verdict:
     check = DriftSeen("payments-reverse", differing, None if differing is None else 40)
-    return gates.reverse_mirror(seen, check, threshold_ms=500)
+    return gates.reverse_mirror("payments", seen, check, threshold_ms=500)
 
 
 TOLD: dict[str, list[Verdict]] = {
     "health": [
         gates.health(True, ""),
         gates.health(False, "payments at http://127.0.0.1:8105 does not answer"),
-        gates.health(False, "payments at http://127.0.0.1:8105 does not answer", must_acknowledge=True),
+        gates.health(False, "payments at http://127.0.0.1:8105 does not answer", gives_back="payments"),
         gates.health(None, "it was not asked"),
     ],
     "orphans": [replace(gates.loose_keys([], counts), gate="orphans") for counts in ({}, {"payments_payment.order_id": 3})],
@@ -107,7 +107,7 @@ TOLD: dict[str, list[Verdict]] = {
         gates.quarantine([replace(STREAM, quarantined=2)]),
         gates.quarantine([replace(STREAM, quarantined=2, discarded=1)]),
     ],
-    "stranded": [gates.stranded(0, 0), gates.stranded(1, 0), gates.stranded(0, 3)],
+    "stranded": [gates.stranded("payments", 0, 0), gates.stranded("payments", 1, 0), gates.stranded("payments", 0, 3)],
     "writers": [
         gates.writers("payments", [], RECORDED, days=7),
         gates.writers("payments", [], RECORDED, days=0),
@@ -131,10 +131,10 @@ TOLD: dict[str, list[Verdict]] = {
         gates.proxies([], {}),
     ],
     "drift": [
-        gates.drift([DriftSeen("payments", 0, 40)], max_age_s=300),
-        gates.drift([DriftSeen("payments", 3, 40)], max_age_s=300),
-        gates.drift([DriftSeen("payments", 0, 900)], max_age_s=300),
-        gates.drift([DriftSeen("payments", None, None)], max_age_s=300),
+        gates.drift("payments", [DriftSeen("payments", 0, 40)], max_age_s=300),
+        gates.drift("payments", [DriftSeen("payments", 3, 40)], max_age_s=300),
+        gates.drift("payments", [DriftSeen("payments", 0, 900)], max_age_s=300),
+        gates.drift("payments", [DriftSeen("payments", None, None)], max_age_s=300),
     ],
     "parity": [
         parity(1204, 0),
