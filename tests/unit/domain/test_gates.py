@@ -101,7 +101,7 @@ def test_an_override_leaves_the_state_and_says_who_and_why() -> None:
     assert gates.closed([passed, health, proxies]) == [proxies]
 
 
-def test_p22_health_of_an_owner_that_gives_back_says_what_can_be_done() -> None:
+def test_p22_health_of_an_owner_that_must_acknowledge_says_what_can_be_done() -> None:
     assert gates.health(True, "").passes
     assert "dead service can't be fenced" in gates.health(False, "no answer", gives_back="payments").reason
     assert "fenced" not in gates.health(False, "no answer").reason
