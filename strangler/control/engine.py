@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from django.db import connections
+from django.db import connections, transaction
 
 from strangler import conf
 from strangler.control import breakglass, ramp_run
