@@ -21,7 +21,8 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from strangler.domain.estate import Estate, Problem, parse
+from strangler.domain.estate import Estate
+from strangler.domain.estate_file import Problem, parse
 from strangler.errors import Misconfigured
 
 DEFAULTS: dict[str, Any] = {

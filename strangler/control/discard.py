@@ -7,8 +7,8 @@ import uuid
 from django.db import transaction
 
 from strangler import conf
-from strangler.control.engine import position_of
 from strangler.control.models import Receipt
+from strangler.control.positions import position_of
 from strangler.domain.gates import State, Verdict
 from strangler.errors import Misuse
 from strangler.sync import quarantine

@@ -1,260 +1,41 @@
-"""The engine that moves a context: ``advance``, ``rollback``, ``hold``, and ``resume`` for what a dead process left open.
-
-This is the composition root of the control plane: only here is it said which adapter serves which port.
-"""
+"""The engine that moves a context: ``advance``, ``rollback``, ``hold``, and ``resume`` for what a dead process left open."""
 
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 from django.db import connections, transaction
 
 from strangler import conf
 from strangler.control import breakglass, ramp_run
-from strangler.control.breakglass import BREAK_GLASS, BreakGlass, Emergency
-from strangler.control.drain import Drain, carry
+from strangler.control.breakglass import BREAK_GLASS, Emergency
 from strangler.control.errors import Busy, GatesClosed, Undone
-from strangler.control.handover import HandOver
-from strangler.control.holding import Holding
+from strangler.control.handover_rehearsal import REHEARSE
+from strangler.control.holding import HOLD
 from strangler.control.ledger import DatabaseLedger, Heartbeat, describe, open_operation
-from strangler.control.models import Migration, Operation, Receipt
-from strangler.control.observe import HANDOVER_FRESH_S, TRY_AGAIN_FRESH_S, Observer
-from strangler.control.preview import HANDOVERS, preview
-from strangler.control.publish import ProxyPlane
-from strangler.control.rehearsal import REHEARSE, Rehearsal
-from strangler.control.saga import DONE, REFUSED, REHEARSED, UNDONE, Event, Progress, Runner, Running, Saga, silent
-from strangler.control.sides import MonolithSide, ServiceSide
-from strangler.control.transitions import Transition
-from strangler.domain import plan
+from strangler.control.models import Operation, Receipt
+from strangler.control.observe import HANDOVER_FRESH_S, TRY_AGAIN_FRESH_S
+from strangler.control.positions import context_named, migration_of, position_of
+from strangler.control.preview import preview
+from strangler.control.saga import DONE, REFUSED, REHEARSED, UNDONE, Event, Progress, Runner, Running, silent
+from strangler.control.sides import MonolithSide
+from strangler.control.ways import check_hands_over, check_overrides, target, way_back, way_forward
+from strangler.control.workshop import Workshop
 from strangler.domain.estate import Context
 from strangler.domain.gates import State, Verdict, overridden
-from strangler.domain.plan import Kind, Plan
+from strangler.domain.plan import Plan
 from strangler.domain.ramp import State as RampState
-from strangler.domain.stages import Position, Side, Stage, next_position, previous_position
-from strangler.errors import Fenced, LostLease, Misuse
-from strangler.seams import sweep_orphans
-from strangler.sync import fence, streams, wake
+from strangler.domain.stages import Position, Stage
+from strangler.errors import LostLease, Misuse
 from strangler.sync.models import Ownership
 
-ADVANCE, ROLLBACK, HOLD = "advance", "rollback", "hold"
+ADVANCE, ROLLBACK = "advance", "rollback"
 TRIES = 8  # of a hand-over that undid itself because the moment was too busy
 BETWEEN_TRIES_S = 1.0
 STOP_RAMP_S = 30.0  # a step publishes a table and waits for every proxy; it is undone after half of that
-
-
-# ---- where a context stands ---------------------------------------------------------------------------------------
-
-
-def declared_context(name: str) -> Context:
-    """Raises ``Misuse`` for a context that isn't declared."""
-    contexts = conf.estate().contexts
-    if name not in contexts:
-        raise Misuse(f"there is no context {name!r}; strangler.toml declares {', '.join(sorted(contexts)) or 'none'}")
-    return contexts[name]
-
-
-def context_named(name: str) -> Context:
-    """Raises ``Misuse`` for a context that isn't declared or has no service to move to."""
-    context = declared_context(name)
-    if not context.service_urls:
-        raise Misuse(
-            f"{name} has no service to move to; give it one in strangler.toml:"
-            f' contexts.{name}.service = {{ urls = ["http://…"] }}'
-        )
-    return context
-
-
-def migration_of(context: str) -> Migration:
-    rows = Migration.objects.using(conf.setting("DATABASE"))
-    return rows.get_or_create(context=context, defaults={"salt": uuid.uuid4().hex})[0]
-
-
-def position_of(context: str) -> Position:
-    row = Migration.objects.using(conf.setting("DATABASE")).filter(context=context).first()
-    return Position.of(Stage(row.stage), row.percent) if row else Position.of(Stage.MONOLITH)
-
-
-# ---- where it shall go --------------------------------------------------------------------------------------------
-
-
-def _target(to: str | None, percent: int | None) -> tuple[Stage | None, int | None]:
-    try:
-        stage = Stage(to) if to else None
-    except ValueError:
-        raise Misuse(f"there is no stage {to!r}; the stages are {', '.join(Stage)}") from None
-    if percent is not None:
-        if stage not in (None, Stage.CANARY):
-            raise Misuse(f"--percent belongs to canary, not to {stage}")
-        if not 1 <= percent <= 100:
-            raise Misuse(f"a canary share is 1…100 percent, not {percent}")
-        stage = Stage.CANARY
-    return stage, percent
-
-
-def way_forward(context: Context, at: Position, to: str | None = None, percent: int | None = None) -> list[Position]:
-    """The positions to go through. Raises ``Misuse`` where there is no way forward."""
-    stage, percent = _target(to, percent)
-    steps = context.ramp.steps
-    if stage is None:
-        following = next_position(at, steps)
-        if following is None:
-            raise Misuse(f"{context.name} is {at}, the last stage; the way back is: strangler rollback {context.name}")
-        return [following]
-    if stage is Stage.CANARY and percent is None:
-        larger = [share for share in steps if share > at.percent] if at.stage is Stage.CANARY else list(steps)
-        if not larger:
-            raise Misuse(f"{context.name} is {at} already; next is: strangler advance {context.name} --to live")
-        percent = larger[0]
-    target = Position.of(stage, percent or 0)
-    if target == at:
-        raise Misuse(f"{context.name} is {at} already; there is nothing to do")
-    if target < at:
-        raise Misuse(f"{context.name} is {at}, which is past {target}; the way back is: {back_command(context.name, target)}")
-    return plan.forward(at, target, steps)
-
-
-def way_back(context: Context, at: Position, to: str | None = None, percent: int | None = None) -> list[Position]:
-    """The positions to go back through; without a target one stage. Raises ``Misuse`` where there is no way back."""
-    stage, percent = _target(to, percent)
-    previous = previous_position(at)
-    if previous is None:
-        raise Misuse(f"{context.name} is {at}, the first stage; there is nothing to roll back")
-    if stage is None:
-        return [previous]
-    target = Position.of(stage, (percent or 100) if stage is Stage.CANARY else 0)
-    if target >= at:
-        raise Misuse(f"{context.name} is {at}; {target} is not behind it. The way on is: strangler advance {context.name}")
-    return plan.backward(at, target)
-
-
-def check_overrides(context: str, at: Position, way: Sequence[Position], overrides: Sequence[str], why: str) -> None:
-    """Raises ``Misuse`` for overrides without a reason, for more than one transition, or of a gate that stands for a promise."""
-    if not overrides:
-        return
-    if not why.strip():
-        raise Misuse(f'an override needs a reason, which the receipt keeps: --override {overrides[0]} --why "…"')
-    if len(way) > 1:
-        raise Misuse(
-            f"an override is for one transition, and this goes through {plan.names(way)};"
-            f" go one step at a time: strangler advance {context} --override {overrides[0]}"
-        )
-    for gate in overrides:
-        refused = plan.refusal(gate, at, way[0])
-        if refused:
-            raise Misuse(f"gate {gate!r} can not be overridden: {refused}")
-
-
-def back_command(context: str, target: Position) -> str:
-    share = f" --percent {target.percent}" if target.stage is Stage.CANARY else ""
-    return f"strangler rollback {context} --to {target.stage}{share}"
-
-
-# ---- the wiring ---------------------------------------------------------------------------------------------------
-
-
-PATIENT_TRIES = 100  # for the owner's lock, where no write is parked meanwhile
-
-
-@dataclass
-class Workshop:
-    """Everything that one operation on one context needs, wired."""
-
-    context: Context
-    progress: Progress = silent
-    slice_s: float = float("inf")
-    keep_copy: bool = False
-    ledger: DatabaseLedger = field(default_factory=DatabaseLedger)
-    only_looks: bool = False
-    plane: ProxyPlane = field(init=False)
-    observer: Observer = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.plane = ProxyPlane(self.ledger)
-        self.monolith, self.service = MonolithSide(self.context.name), ServiceSide(self.context.name)
-        self.observer = Observer(self.context, self.service, self.monolith, self.plane.proxies, only_looks=self.only_looks)
-
-    def close(self) -> None:
-        self.plane.close()
-
-    def probe(self, at: Position, to: Position) -> Running:
-        """An operation that isn't one, to ask what it would be like."""
-        return Running("", self.context.name, "", at, to, "", 0)
-
-    def judge(self, running: Running) -> list[Verdict]:
-        """An override stands with the operation, so it holds for whoever resumes it, and is used up with its end."""
-        self.observer.keep_copy = bool(running.data.get("keep_copy"))
-        verdicts = self.observer.judge(running.at, running.to)
-        return overridden(verdicts, running.data.get("overrides", ()), by=running.who, why=running.why)
-
-    def saga(self, running: Running) -> Saga:
-        if running.verb == HOLD:
-            return Holding(float(running.data.get("seconds", 5)), self.plane, self.ledger).saga()
-        if running.verb == BREAK_GLASS:
-            return BreakGlass(
-                self.context,
-                self.plane,
-                self.ledger,
-                MonolithSide(self.context.name, tries=PATIENT_TRIES),
-                lambda looks: breakglass.look_dead(self.context, looks=looks),
-            ).saga()
-        kind = plan.kind(running.at, running.to)
-        if running.verb == REHEARSE:
-            giver = self.monolith if kind is Kind.CUT_OVER else self.service
-            return Rehearsal(self._hand_over(running), giver.mark).saga()
-        if kind in HANDOVERS:
-            return self._hand_over(running).saga()
-        return Transition(
-            self.context,
-            self.plane,
-            self.ledger,
-            self.judge,
-            MonolithSide(self.context.name, tries=PATIENT_TRIES),
-            self.service,
-            said=lambda text: self.progress(Event("wait", running, text)),
-            slice_s=self.slice_s,
-        ).saga(kind)
-
-    def _hand_over(self, running: Running) -> HandOver:
-        giver = running.at.stage.owner
-        drain = Drain(self.context, giver)
-        return HandOver(
-            giver=giver,
-            sides={Side.MONOLITH: self.monolith, Side.SERVICE: self.service},
-            plane=self.plane,
-            ledger=self.ledger,
-            judge=self.judge,
-            drain=drain.to,
-            verify=lambda running: drain.verify(int(running.data["verified"])),
-            streams=self._streams_of_owner,
-            warm=lambda: self._warm(drain),
-            wake=lambda: wake.wake(self.context.reverse_stream),
-            nudge=lambda: carry(self.context.reverse_stream, Side.SERVICE),
-            max_pause_ms=self.context.gates.max_pause_ms,
-            max_task_wait_s=self.context.gates.max_task_wait_s,
-        )
-
-    def _warm(self, drain: Drain) -> dict[str, int]:
-        """Before a write is parked: connections to Redis, broker and service are open, little is left to carry and compare."""
-        self.plane.proxies.open()
-        carry(drain.stream, drain.giver)
-        return {"verified": drain.freshen()}
-
-    def _streams_of_owner(self, running: Running) -> None:
-        """Step 7: the reverse mirror runs exactly while the service owns; the mirror to the service stays, and is idle then."""
-        if running.to.stage.owner is Side.SERVICE:
-            streams.start(self.context.reverse_stream)
-        else:
-            streams.stop(self.context.reverse_stream)
-            with suppress(Fenced), fence.translate(), transaction.atomic(using=self.ledger.alias):  # else reconcile does it (P16)
-                sweep_orphans(self.context.name)  # parents deleted between the owners: their delete event was followed by nobody
-
-
-# ---- the verbs ----------------------------------------------------------------------------------------------------
 
 
 def _drive(workshop: Workshop, running: Running, *, resumed: bool = False, patience_s: float = 20.0) -> Receipt:
@@ -455,7 +236,7 @@ def travel(
     declared = context_named(context)
     if max_pause_ms is not None:
         declared = replace(declared, gates=replace(declared.gates, max_pause_ms=max_pause_ms))
-    _target(to, percent)
+    target(to, percent)
     if not dry_run:
         if verb == ROLLBACK:
             if open_operation() is None:  # else the way is known only after its end
@@ -466,7 +247,7 @@ def travel(
     way = (way_forward if verb == ADVANCE else way_back)(declared, at, to, percent)
     check_overrides(context, at, way, overrides, why)
     if max_pause_ms is not None or rehearse:
-        _hands_over(context, at, way[:1] if rehearse else way)
+        check_hands_over(context, at, way[:1] if rehearse else way)
     if rehearse:
         verb, way, tries = REHEARSE, way[:1], 1
     return _go(
@@ -481,15 +262,6 @@ def travel(
         overrides=overrides,
         keep_copy=keep_copy,
     )
-
-
-def _hands_over(context: str, at: Position, way: Sequence[Position]) -> None:
-    """Raises ``Misuse`` where no step of the way parks a write."""
-    if not any(plan.kind(here, there) in HANDOVERS for here, there in zip([at, *way], way, strict=False)):
-        raise Misuse(
-            f"{context}: {at} → {plan.names(way)} changes no owner and parks no write, so there is no pause to bound or rehearse;"
-            " that is canary 100 % → live, and the way back"
-        )
 
 
 def emergency(context: str) -> Emergency:

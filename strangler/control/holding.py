@@ -11,6 +11,8 @@ from strangler.control.handover import Plane
 from strangler.control.saga import Ledger, Running, Saga
 from strangler.errors import LostLease, StranglerError
 
+HOLD = "hold"
+
 
 @dataclass
 class Holding:

@@ -104,7 +104,7 @@ class Observer:
         self._seen.clear()
         limits, moves = self.context.gates, at.stage.owner is not to.stage.owner
         judges: dict[str, Callable[[], Verdict]] = {
-            "health": lambda: self.health(must_acknowledge=plan.kind(at, to) is plan.Kind.CUT_BACK),
+            "health": lambda: self.health(gives_back=plan.kind(at, to) is plan.Kind.CUT_BACK),
             "backfill": self.backfill,
             "lag": lambda: self._steadily(self._main(at), self.lag),
             "copies": lambda: self._steadily(self.context.copies_stream, lambda _: self.copies()),
@@ -196,7 +196,9 @@ class Observer:
         return served.both(self.context.gates.window_s, self.context.gates.min_requests)
 
     def reverse_mirror(self, name: str) -> Verdict:
-        return gates.reverse_mirror(self._stream(name), drift_of(name), threshold_ms=self.context.gates.lag_p99_ms)
+        return gates.reverse_mirror(
+            self.context.name, self._stream(name), drift_of(name), threshold_ms=self.context.gates.lag_p99_ms
+        )
 
     # ---- streams --------------------------------------------------------------------------------------------------
 
@@ -240,22 +242,22 @@ class Observer:
                 if self.only_looks and not shape.is_pending(name):
                     known = DriftSeen(name, len(report.differing), 0.0)
             seen.append(known)
-        return gates.drift(seen, max_age_s=limit)
+        return gates.drift(self.context.name, seen, max_age_s=limit)
 
     # ---- the rest -------------------------------------------------------------------------------------------------
 
-    def health(self, *, must_acknowledge: bool = False) -> Verdict:
+    def health(self, *, gives_back: bool = False) -> Verdict:
         try:
             ServiceClient(self.context.name).ready()
         except StranglerError as error:
-            return gates.health(False, str(error), must_acknowledge=must_acknowledge)
+            return gates.health(False, str(error), gives_back=self.context.name if gives_back else "")
         return gates.health(True, "")
 
     def stranded(self, to: Position) -> Verdict:
         """A person has looked at all of it before the service may own again; before it is mirrored it need only be here."""
         name = self.context.name
         waiting = stranded.waiting(name) if to.stage.owner is Side.SERVICE else 0
-        return gates.stranded(len(stranded.pending(name)), waiting)
+        return gates.stranded(name, len(stranded.pending(name)), waiting)
 
     def live_proxies(self) -> Verdict:
         try:

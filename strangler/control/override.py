@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from strangler import conf
-from strangler.control.engine import context_named
 from strangler.control.models import Migration
+from strangler.control.positions import context_named
 from strangler.domain import override
-from strangler.domain.estate import Route, seconds
+from strangler.domain.durations import seconds
+from strangler.domain.estate import Route
 from strangler.domain.stages import Side, Stage
 from strangler.errors import Misuse
 

@@ -18,12 +18,12 @@ from typing import Any
 from django.db.models.functions import Now
 
 from strangler import conf
-from strangler.control import engine, observe, ramp_run
-from strangler.control.engine import Workshop
+from strangler.control import engine, observe, positions, ramp_run
 from strangler.control.errors import Busy
 from strangler.control.models import Operation, RampRun, Receipt
 from strangler.control.ramp_run import Row, alias
 from strangler.control.saga import DONE, Running
+from strangler.control.workshop import Workshop
 from strangler.domain import ramp
 from strangler.domain.estate import Context
 from strangler.domain.gates import State as Of
@@ -88,7 +88,7 @@ def _settle(seen: Row) -> bool:
 
 def _left_alone(seen: Row) -> bool:
     """Whether somebody else has moved the context: then the run stands aside, or is over once the owner has changed."""
-    at = engine.position_of(seen.row.context)
+    at = positions.position_of(seen.row.context)
     stands_aside = seen.run.state is State.ASIDE
     if at == ramp.position(seen.row.percent):
         return stands_aside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models.functions import Now
 
-from strangler.control import engine, ramp_run
+from strangler.control import engine, positions, ramp_run
 from strangler.control.errors import Busy
 from strangler.control.ledger import describe, open_operation
 from strangler.control.models import RampRun, Receipt
@@ -19,8 +19,8 @@ START, HOLD, RESUME, ABORT = "ramp start", "ramp hold", "ramp resume", "ramp abo
 
 def start(context: str, *, to: int = 100, who: str, why: str = "") -> RampRun:
     """The first step comes after an interval of passing gates where the context is now. Raises ``Misuse``, ``Busy``."""
-    engine.context_named(context)
-    engine.migration_of(context)  # so that there is a row to be in a position
+    positions.context_named(context)
+    positions.migration_of(context)  # so that there is a row to be in a position
     if not 1 <= to <= 100:
         raise Misuse(f"a canary share is 1…100 percent, not {to}")
     with ramp_run.entry(context):
@@ -93,7 +93,7 @@ def abort(context: str, *, back_to: str | None = None, who: str, why: str = "") 
 
 
 def _active(context: str) -> Row:
-    engine.context_named(context)
+    positions.context_named(context)
     seen = ramp_run.load(context)
     if seen is None or not seen.run.state.is_active:
         over = f" any more: {seen.row.state}, {seen.row.reason}" if seen else ""
@@ -110,7 +110,7 @@ def _nobody_else_moves(context: str) -> None:
 
 def _place(context: str, target: int) -> int:
     """The share at which the context is. Raises ``Misuse`` where no ramp could go on from."""
-    at = engine.position_of(context)
+    at = positions.position_of(context)
     share = ramp.share_of(at)
     if share is None and at < Position.of(Stage.SHADOW):
         raise Misuse(f"{context} is {at}, and a ramp begins in shadow: strangler advance {context} --to shadow")
@@ -128,7 +128,7 @@ def _target(context: str, back_to: str) -> Position:
     if not 0 <= share <= 100 or (share == 0 and back_to != "shadow"):
         raise Misuse(f"--back-to {back_to}: it is shadow, or a share from 1 to 100")
     target = ramp.position(share)
-    at = engine.position_of(context)
+    at = positions.position_of(context)
     if target >= at:
         raise Misuse(f"--back-to {back_to}: {context} is {at}, which is not past {target}")
     return target
@@ -143,5 +143,5 @@ def _by(what: str, who: str, why: str) -> str:
 
 
 def _answered(seen: Row, verb: str, who: str, why: str) -> RampRun:
-    ramp_run.remark(seen.row.context, verb, engine.position_of(seen.row.context), who=who, why=why)
+    ramp_run.remark(seen.row.context, verb, positions.position_of(seen.row.context), who=who, why=why)
     return RampRun.objects.using(alias()).get(context=seen.row.context)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 
 from strangler import conf
-from strangler.control.engine import context_named, position_of
 from strangler.control.errors import Busy
 from strangler.control.handover import Owning
 from strangler.control.ledger import DatabaseLedger, describe, open_operation
 from strangler.control.models import Operation
+from strangler.control.positions import context_named, position_of
 from strangler.control.publish import publish_current
 from strangler.control.sides import MonolithSide, ServiceSide
 from strangler.domain.stages import Side

@@ -12,7 +12,7 @@ from typing import Any
 
 from strangler.analysis.removal import items, migration
 from strangler.analysis.removal.items import Removal
-from strangler.control import engine, receipts
+from strangler.control import engine, positions, receipts
 from strangler.control.models import Receipt
 from strangler.control.saga import Progress, silent
 from strangler.domain.estate import Context
@@ -55,8 +55,8 @@ def retire(
     progress: Progress = silent,
 ) -> Retired:
     """Raises ``Misuse`` before ``live``, ``GatesClosed`` while the monolith's part is used, and what ``advance`` raises."""
-    context = engine.context_named(name)
-    at = engine.position_of(name)
+    context = positions.context_named(name)
+    at = positions.position_of(name)
     if at.stage not in (Stage.LIVE, Stage.RETIRED):
         raise Misuse(f"{name} is {at}, and only what is live can retire; the way there is: strangler advance {name} --to live")
     if write_migration and (keep_copy or dry_run):

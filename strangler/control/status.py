@@ -10,8 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from strangler import conf
-from strangler.control import observe, publish, ramp_view
-from strangler.control.engine import way_back, way_forward
+from strangler.control import observe, ramp_view
 from strangler.control.followers import Proxies
 from strangler.control.ledger import describe, open_operation
 from strangler.control.models import Migration, Operation
@@ -19,6 +18,7 @@ from strangler.control.observe import Observer
 from strangler.control.ramp_view import RampSeen
 from strangler.control.retire import keeps_copy
 from strangler.control.sides import MonolithSide, ServiceSide
+from strangler.control.ways import way_back, way_forward
 from strangler.domain import plan, safety, words
 from strangler.domain.estate import Context
 from strangler.domain.gates import State, StreamSeen, Verdict, closed
@@ -217,20 +217,6 @@ def _left_behind(context: str) -> list[str]:
         are = "change that the dead service acknowledged is" if count == 1 else "changes that the dead service acknowledged are"
         alarms.append(f"{count:,} {are} applied nowhere; next: strangler sync stranded {context}")
     return alarms
-
-
-def proxies_seen() -> list[dict[str, Any]]:
-    """The live proxies, for people."""
-    proxies = Proxies()
-    try:
-        live = proxies.live()
-        late = publish.behind(live)
-        return [
-            {"id": proxy.id, "table": f"{proxy.table[0]}.{proxy.table[1]}", "behind": proxy.id in late, "error": proxy.error}
-            for proxy in live
-        ]
-    finally:
-        proxies.close()
 
 
 def operator() -> str:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from strangler import conf
-from strangler.control.engine import context_named, position_of
 from strangler.control.models import Receipt
+from strangler.control.positions import context_named, position_of
 from strangler.domain.gates import State, Verdict
 from strangler.errors import Misuse
 from strangler.sync import stranded

@@ -20,7 +20,7 @@ from strangler.domain import tokens, wire
 from strangler.domain.parity import masking
 from strangler.domain.parity.answers import Answer
 from strangler.domain.parity.difference import Difference
-from strangler.domain.rehearsal import Run, unlike
+from strangler.domain.write_rehearsal import Run, unlike
 from strangler.errors import Misuse, ServiceUnavailable
 from strangler.sync.answer import judge
 from strangler.sync.collections import declared
@@ -81,7 +81,7 @@ def by_endpoint(found: Iterable[Rehearsed]) -> dict[str, list[Rehearsed]]:
 
 def lasting(text: str) -> timedelta:
     """``10m``. Raises ``Misuse``."""
-    from strangler.domain.estate import seconds
+    from strangler.domain.durations import seconds
 
     try:
         return timedelta(seconds=seconds(text))

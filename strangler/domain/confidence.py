@@ -8,32 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
+from typing import NamedTuple
 
 Z = 2.326  # 99 % on one side
 
-Interval = tuple[float, float]
+
+class Interval(NamedTuple):
+    low: float
+    high: float
 
 
-def share(count: int, of: int, z: float = Z) -> Interval:
-    """Bounds of the true share behind ``count`` of ``of``; (0, 1) of nothing."""
+def share(count: float, of: float, z: float = Z) -> Interval:
+    """Bounds of the true share behind ``count`` of ``of``, good for few and for shares near 0 and 1; (0, 1) of nothing."""
     if not of:
-        return 0.0, 1.0
-    found, square = count / of, z * z / of
-    middle = (found + square / 2) / (1 + square)
-    reach = z * sqrt(found * (1 - found) / of + square / (4 * of)) / (1 + square)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+        return Interval(0.0, 1.0)
+    found, spread = count / of, z * z / of
+    middle = (found + spread / 2) / (1 + spread)
+    reach = sqrt(spread * (found * (1 - found) + spread / 4)) / (1 + spread)
+    return Interval(max(0.0, middle - reach) if count else 0.0, min(1.0, middle + reach) if count < of else 1.0)
 
 
 def excess(count: int, of: int, base: int, base_of: int, z: float = Z) -> Interval:
     """Bounds of how much greater the first share is than the second. Without a base, of the first alone."""
-    low, high = share(count, of, z)
+    own = share(count, of, z)
     if not base_of or not of:
-        return low, high
+        return own
     base_low, base_high = share(base, base_of, z)
     found, known = count / of, base / base_of
-    return (
-        found - known - sqrt((found - low) ** 2 + (base_high - known) ** 2),
-        found - known + sqrt((high - found) ** 2 + (known - base_low) ** 2),
+    return Interval(
+        found - known - sqrt((found - own.low) ** 2 + (base_high - known) ** 2),
+        found - known + sqrt((own.high - found) ** 2 + (known - base_low) ** 2),
     )
 
 
@@ -45,7 +49,7 @@ def quantile(counts: Sequence[int], bounds: Sequence[float], q: float) -> float:
 def quantile_bounds(counts: Sequence[int], bounds: Sequence[float], q: float, z: float = Z) -> Interval:
     total = sum(counts)
     reach = z * sqrt(total * q * (1 - q))
-    return _at(counts, bounds, q * total - reach), _at(counts, bounds, q * total + reach)
+    return Interval(_at(counts, bounds, q * total - reach), _at(counts, bounds, q * total + reach))
 
 
 def _at(counts: Sequence[int], bounds: Sequence[float], rank: float) -> float:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from strangler.domain.usage import Recording, Use, ago
+from strangler.domain.durations import span
+from strangler.domain.usage import Recording, Use
 
 
 class State(StrEnum):
@@ -159,18 +160,20 @@ def backfill(streams: Sequence[StreamSeen]) -> Verdict:
     return gate.passes("complete", "every mirrored table was copied to its end")
 
 
-def drift(checks: Sequence[DriftSeen], *, max_age_s: float) -> Verdict:
+def drift(context: str, checks: Sequence[DriftSeen], *, max_age_s: float) -> Verdict:
     gate = _Gate("drift", f"0 rows, checked ≤ {max_age_s:g} s ago")
     never = [check.stream for check in checks if check.differing is None or check.age_s is None]
     if never or not checks:
         names = ", ".join(never) or "any stream"
-        return gate.unknown("never checked", f"no full check of {names} since its last backfill began: strangler sync verify")
+        return gate.unknown(
+            "never checked", f"no full check of {names} since its last backfill began: strangler sync verify {context}"
+        )
     rows = sum(check.differing or 0 for check in checks)
     age = max(check.age_s or 0.0 for check in checks)
     observed = f"{rows} rows, {age:.0f} s ago"
     if rows:
         names = ", ".join(check.stream for check in checks if check.differing)
-        return gate.fails(observed, f"{rows} rows differ between the sides in {names}: strangler sync verify CONTEXT --repair")
+        return gate.fails(observed, f"{rows} rows differ between the sides in {names}: strangler sync verify {context} --repair")
     if age > max_age_s:
         return gate.unknown(observed, f"the last clean check is {age:.0f} s old")
     return gate.passes(observed, f"both sides were equal {age:.0f} s ago")
@@ -186,12 +189,12 @@ def quarantine(streams: Sequence[StreamSeen]) -> Verdict:
     return gate.passes("0", "no row waits in quarantine")
 
 
-def reverse_mirror(seen: StreamSeen, check: DriftSeen, *, threshold_ms: float) -> Verdict:
+def reverse_mirror(context: str, seen: StreamSeen, check: DriftSeen, *, threshold_ms: float) -> Verdict:
     """The monolith's tables follow the service's, so nothing that was written there is missing on the way back.
 
     A drift check that is missing is no matter of this gate: ``drift`` makes it.
     """
-    known = [] if check.differing is None else [drift([check], max_age_s=float("inf"))]
+    known = [] if check.differing is None else [drift(context, [check], max_age_s=float("inf"))]
     parts = [_lag("reverse mirror", seen, threshold_ms), quarantine([seen]), *known]
     worst = next((part for state in (State.FAIL, State.UNKNOWN) for part in parts if part.state is state), None)
     gate = _Gate("reverse mirror", f"≤ {threshold_ms:g} ms, 0 in quarantine, 0 differ")
@@ -202,22 +205,22 @@ def reverse_mirror(seen: StreamSeen, check: DriftSeen, *, threshold_ms: float) -
 
 DEAD_SERVICE = (
     "it must acknowledge that it stops writing, and a dead service can't be fenced. Start it and repeat the command;"
-    " if it stays dead, look what going on without it may lose: strangler rollback CONTEXT --force-dead-service --dry-run"
+    " if it stays dead, look what going on without it may lose: strangler rollback {context} --force-dead-service --dry-run"
 )
 
 
-def health(ready: bool | None, said: str, *, must_acknowledge: bool = False) -> Verdict:
-    """``must_acknowledge``: the way back from a service that owns the context, which a dead one can't go (P22)."""
+def health(ready: bool | None, said: str, *, gives_back: str = "") -> Verdict:
+    """``gives_back``: the context that the service owns and is to give back, which a dead one can't (P22)."""
     gate = _Gate("health", "ready")
     if ready:
         return gate.passes("ready", "the service is ready")
-    reason = f"the service is not ready: {said}" + (f"; {DEAD_SERVICE}" if must_acknowledge else "")
+    reason = f"the service is not ready: {said}" + (f"; {DEAD_SERVICE.format(context=gives_back)}" if gives_back else "")
     return gate.unknown("no answer", reason) if ready is None else gate.fails("not ready", reason)
 
 
-def stranded(uncollected: int, waiting: int) -> Verdict:
+def stranded(context: str, uncollected: int, waiting: int) -> Verdict:
     """What a dead service had acknowledged (P22). ``uncollected``: break-glasses of which it still has it; ``waiting``: keys."""
-    gate, see = _Gate("stranded", "0"), "strangler sync stranded CONTEXT"
+    gate, see = _Gate("stranded", "0"), f"strangler sync stranded {context}"
     if uncollected:
         return gate.fails(
             "not collected", f"what the dead service acknowledged last would be overwritten; start it, and see: {see}"
@@ -354,4 +357,4 @@ def _first(uses: Sequence[Use], context: str) -> str:
 
 
 def _complete(recording: Recording) -> str:
-    return "nothing known" if recording.complete_s is None else ago(recording.complete_s)
+    return "nothing known" if recording.complete_s is None else span(recording.complete_s)

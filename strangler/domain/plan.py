@@ -198,9 +198,5 @@ class Plan:
         }
 
 
-def position_json(position: Position) -> dict[str, Any]:
-    return {"stage": str(position.stage), "percent": position.percent}
-
-
 def names(positions: Sequence[Position]) -> str:
     return " → ".join(str(position) for position in positions)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from strangler.domain import plan
+from strangler.domain.durations import span
 from strangler.domain.estate import Ramp
 from strangler.domain.gates import State as Of
 from strangler.domain.gates import Verdict, closed
@@ -124,13 +125,6 @@ def following(at: int, target: int, steps: Sequence[int]) -> int:
 def gap_s(ramp: Ramp) -> float:
     """How far apart two looks may be to count as one watch: well below the interval, so that several looks are needed."""
     return min(GAP_S, max(SHORTEST_GAP_S, ramp.interval_s / 4))
-
-
-def span(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds // 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def gates(run: Run, steps: Sequence[int]) -> tuple[Position, Position, tuple[str, ...]]:

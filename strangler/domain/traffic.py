@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 from strangler.domain import confidence
+from strangler.domain.durations import about
 from strangler.domain.gates import ServedSeen, Verdict, _Gate
 from strangler.domain.parity.seen import ParitySeen
 
@@ -110,14 +111,6 @@ def percent(share: float) -> str:
     return f"{text.rstrip('0').rstrip('.')} %"
 
 
-def duration(seconds: float) -> str:
-    """``240`` → ``4 min``, never less than a second."""
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(1.0, seconds):.0f} s"
-
-
 def _against(monolith: ServedSeen, known: str) -> str:
     if not monolith.requests:
         return "and of the monolith's nothing is known"
@@ -135,11 +128,11 @@ def _nothing(gate: _Gate, said: str, least: int) -> Verdict:
 def _no_samples(context: str, share: float, window_s: float) -> str:
     if not share:
         return f"no reads of {context} are sampled: set contexts.{context}.shadow.share in strangler.toml above 0"
-    return f"no reads of {context} were compared in the last {duration(window_s)}: is there traffic, and does a proxy run?"
+    return f"no reads of {context} were compared in the last {about(window_s)}: is there traffic, and does a proxy run?"
 
 
 def _no_reads(context: str, side: str, seen: ServedSeen) -> str:
-    return f"the {side} served no reads of {context} in the last {duration(seen.window_s)}: is there traffic?"
+    return f"the {side} served no reads of {context} in the last {about(seen.window_s)}: is there traffic?"
 
 
 def _no_base(context: str) -> str:
@@ -159,7 +152,7 @@ def _needs(context: str, least: int, have: int, what: str, per_s: float, window_
     if per_s * window_s >= least:
         return said
     window = "parity_window" if setting == "min_samples" else "window"
-    come = f"at this rate only {per_s * window_s:,.0f} come in {duration(window_s)}"
+    come = f"at this rate only {per_s * window_s:,.0f} come in {about(window_s)}"
     return (
         f"needs {least - have:,} more {what}, but {come}: wait for more traffic,"
         f" or set {setting} or {window} below contexts.{context}.gates"
@@ -167,7 +160,7 @@ def _needs(context: str, least: int, have: int, what: str, per_s: float, window_
 
 
 def _wait(more: int, what: str, per_s: float) -> str:
-    return f"{more:,} more {what}" + (f"; at this rate {duration(more / per_s)}" if per_s else "; none come just now")
+    return f"{more:,} more {what}" + (f"; at this rate {about(more / per_s)}" if per_s else "; none come just now")
 
 
 def _without(count: int, allowed: float, have: int, what: str, per_s: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from strangler.domain.durations import span
+
 ROLES = ("web", "worker")  # of the processes that must have recorded
 OFF = "is one running, STRANGLER_USAGE not off, and sqlglot installed (pip install django-strangler[analysis])?"
 GAP_S = 3600.0  # between two spans of a role there may be as much: a deploy, an hour in which nothing ran
@@ -26,7 +28,7 @@ class Use:
 
     def __str__(self) -> str:
         what = f"{self.access} {self.table}" if self.table else self.access
-        return f"{self.kind} {self.source or '(not known)'}: {what}, {self.count} times, last {ago(self.age_s)} ago"
+        return f"{self.kind} {self.source or '(not known)'}: {what}, {self.count} times, last {span(self.age_s)} ago"
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,16 @@ class Recording:
     def covers_s(self, role: str) -> float | None:
         """How long, up to now, the role's record has no gap. None where it has none now."""
         reached: float | None = None
-        for span in sorted((span for span in self.spans if span.role == role and not span.lost), key=lambda span: span.until_s):
-            if span.until_s - (reached or 0.0) > GAP_S:
+        for one in sorted((one for one in self.spans if one.role == role and not one.lost), key=lambda one: one.until_s):
+            if one.until_s - (reached or 0.0) > GAP_S:
                 break
-            reached = max(reached or 0.0, span.began_s)
+            reached = max(reached or 0.0, one.began_s)
         return reached
 
     @property
     def lost_s(self) -> float | None:
         """How long ago uses were lost last."""
-        return min((span.until_s for span in self.spans if span.lost), default=None)
+        return min((one.until_s for one in self.spans if one.lost), default=None)
 
     @property
     def complete_s(self) -> float | None:
@@ -68,24 +70,16 @@ class Recording:
 
     def why_short(self, needed_s: float) -> str:
         """Why the record is not complete for so long, in words; empty where it is."""
-        needs = f"needs {ago(needed_s)}"
+        needs = f"needs {span(needed_s)}"
         for role in ROLES:
             covered = self.covers_s(role)
             if covered is None:
                 return f"no {role} process records now; {OFF}"
             if covered < needed_s:
-                return f"recording of {role} processes since {ago(covered)}, {needs}"
+                return f"recording of {role} processes since {span(covered)}, {needs}"
         if self.lost_s is not None and self.lost_s < needed_s:
-            return f"uses were lost {ago(self.lost_s)} ago, as memory had no room; complete since then, {needs}"
+            return f"uses were lost {span(self.lost_s)} ago, as memory had no room; complete since then, {needs}"
         return ""
-
-
-def ago(seconds: float) -> str:
-    """``"2 h"``: the largest whole unit, for people."""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def foreign_writers(uses: Sequence[Use], declared: Sequence[str]) -> list[Use]:

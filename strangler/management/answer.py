@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,13 +35,16 @@ Subparsers = Any  # argparse's own type for it is private
 
 
 def verb(
-    subparsers: Subparsers, name: str, run: Verb, *, help: str, example: str, anywhere: bool = False
+    subparsers: Subparsers, name: str, run: Verb, *, help: str, example: str, more: str = "", anywhere: bool = False
 ) -> argparse.ArgumentParser:
-    """One verb's parser: every one has ``--json``, a sentence and an example. ``anywhere``: it makes sense on a service too."""
+    """One verb's parser: every one has ``--json``, a sentence and an example.
+
+    ``more``: what its own page says besides. ``anywhere``: it makes sense on a service too.
+    """
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=help,
-        description=help,
+        description=textwrap.fill(f"{help} {more}", 100),
         epilog=f"example: {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

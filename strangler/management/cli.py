@@ -20,13 +20,17 @@ from typing import Any
 from strangler.management.answer import FAILED, MISUSE, PASS, Answer, Line, Whole
 
 DESCRIPTION = "Take a Django monolith apart, one bounded context at a time, with a way back at every step."
+EPILOG = (
+    "Every verb ends with 0 when all is well, 1 when a check failed or the estate refused, 2 when the command or the"
+    " configuration is wrong. example: strangler status"
+)
 SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
 
 def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
     from strangler.management.verbs import look, move, override, parity, ramp, receipts, rehearsal, sync, uses
 
-    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog="example: strangler status")
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=EPILOG)
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for module in (look, receipts, move, ramp, override, parity, rehearsal, sync, uses):
         module.add(subparsers)

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from strangler.control import receipts
+from strangler.control.handover_rehearsal import STEPS
 from strangler.control.models import Receipt
-from strangler.control.rehearsal import STEPS
 from strangler.control.status import Status
+from strangler.domain.durations import about
 from strangler.domain.gates import State, StreamSeen, Verdict
 from strangler.domain.plan import Plan, names
 
@@ -48,14 +49,10 @@ def heading(text: str) -> str:
     return f"[bold]{escape(text)}[/]"
 
 
-def ago(moment: str | None) -> str:
+def since(moment: str | None) -> str:
     if not moment:
         return ""
-    seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"for {seconds / size:.0f} {unit}"
-    return f"for {seconds:.0f} s"
+    return f"for {about((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())}"
 
 
 def stream_line(seen: StreamSeen) -> str:
@@ -101,7 +98,7 @@ def status(seen: Status) -> list[RenderableType]:
         rows.append(("", seen.back))
     shown: list[RenderableType] = alarms([seen])
     shown += [
-        heading(f"{seen.context} · {stage}") + f" {ago(seen.since)}",
+        heading(f"{seen.context} · {stage}") + f" {since(seen.since)}",
         Padding(escape(seen.sentence), (0, 0, 0, 2)),
         grid(rows),
     ]

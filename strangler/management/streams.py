@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from strangler.domain.durations import about
 from strangler.management.answer import Whole
 from strangler.sync.backfill import Total
 from strangler.sync.diagnosis import Severity
@@ -78,7 +79,7 @@ def _cells(stream: StreamStatus) -> tuple[str, ...]:
         stream.name,
         stream.finding.word,
         f"{stream.depth:,}",
-        age(stream.oldest_s),
+        _age(stream.oldest_s),
         _ms(stream.lag_p50_ms),
         _ms(stream.lag_p99_ms),
         f"{stream.rate:,.1f}" if stream.rate < 100 else f"{stream.rate:,.0f}",
@@ -104,13 +105,10 @@ def _ms(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
 
-def age(seconds: float | None) -> str:
+def _age(seconds: float | None) -> str:
     if seconds is None:
         return "–"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds:.1f} s" if seconds < 10 else about(seconds)
 
 
 def _refused(stream: StreamStatus) -> str:

@@ -15,6 +15,7 @@ import redis
 from celery import current_app
 
 from strangler import conf
+from strangler.domain.durations import about
 from strangler.errors import StranglerError
 from strangler.sync import backfill_pace, lease
 from strangler.sync.broker import client
@@ -167,7 +168,7 @@ def _late(seen: StreamStatus, around: Around) -> Finding | None:
     is_late = (waits_s or 0) >= LATE_S and (idle_s is None or idle_s >= LATE_S)
     if not is_late and (idle_s is None or idle_s < SILENT_S):
         return None
-    since = "yet" if idle_s is None else f"for {_span(idle_s)}"
+    since = "yet" if idle_s is None else f"for {about(idle_s)}"
     if seen.lease_left_s > 0:
         who = _holder(seen.lease_holder)
         if lease.is_dead(seen.lease_holder):
@@ -215,7 +216,7 @@ def _copying(seen: StreamStatus, _: Around) -> Finding | None:
         return Finding(Severity.LOOK, "partial", "its rows are not all compared again yet", command)
     if seen.reason:
         return Finding(Severity.LOOK, "waits", seen.reason)
-    left = f", about {_span(total.eta_s)} left" if total.eta_s is not None else ""
+    left = f", about {about(total.eta_s)} left" if total.eta_s is not None else ""
     return Finding(Severity.LOOK, "copying", f"backfill: {total.sent:,} rows sent at {total.rate:,.0f}/s{left}")
 
 
@@ -257,10 +258,3 @@ def _holder(name: str) -> str:
 
 def _app() -> str:
     return str(current_app.main or "PROJECT")
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -10,11 +10,12 @@ from typing import Any
 from django.utils import timezone
 
 from strangler import conf
-from strangler.control.engine import context_named
 from strangler.control.parity import window
 from strangler.control.parity.drain import rules_of
 from strangler.control.parity.models import ParityPair
-from strangler.control.parity.seen import WINDOW_S, Measured, measured, quantile, summary
+from strangler.control.parity.seen import WINDOW_S, Measured, measured, summary, weighted_quantile
+from strangler.control.positions import context_named
+from strangler.domain import confidence
 from strangler.domain.parity import noise, statistics
 from strangler.domain.parity.noise import Proposal
 from strangler.domain.parity.seen import ParitySeen
@@ -110,7 +111,7 @@ def _endpoint(context: str, name: str, one: Measured, beyond: set[tuple[str, str
 
 
 def _quantiles(weighted: list[tuple[float, float]]) -> tuple[float | None, float | None]:
-    return quantile(weighted, 0.5), quantile(weighted, 0.95)
+    return weighted_quantile(weighted, 0.5), weighted_quantile(weighted, 0.95)
 
 
 def _field(name: str, tally: Tally, different: bool, pairs: list[tuple[int, dict[str, str]]]) -> FieldSeen:
@@ -128,7 +129,7 @@ def _field(name: str, tally: Tally, different: bool, pairs: list[tuple[int, dict
 
 
 def _share(hits: int, of: int) -> tuple[float, float, float]:
-    interval = statistics.wilson(hits, of)
+    interval = confidence.share(hits, of, statistics.Z95)
     return (hits / of if of else 0.0), interval.low, interval.high
 
 

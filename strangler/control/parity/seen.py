@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from strangler import conf
-from strangler.control.engine import context_named
 from strangler.control.parity import tallies, window
 from strangler.control.parity.drain import rules_of
 from strangler.control.parity.endpoints import OTHER
 from strangler.control.parity.models import ParityBucket
+from strangler.control.positions import context_named
 from strangler.domain.parity import statistics
 from strangler.domain.parity.difference import Shape
 from strangler.domain.parity.seen import ParitySeen
@@ -107,14 +107,14 @@ def summary(context: str, found: dict[str, Measured], now: dt.datetime) -> Parit
         noise_samples=sum(sum(one.noise.values()) for one in outcomes.values()),
         old_errors=sum(one.old_errors for one in outcomes.values()),
         new_errors=sum(one.new_errors for one in outcomes.values()),
-        old_p50_ms=quantile(((old, weight) for old, _, weight in times), 0.5),
-        old_p95_ms=quantile(((old, weight) for old, _, weight in times), 0.95),
-        new_p50_ms=quantile(((new, weight) for _, new, weight in times), 0.5),
-        new_p95_ms=quantile(((new, weight) for _, new, weight in times), 0.95),
+        old_p50_ms=weighted_quantile(((old, weight) for old, _, weight in times), 0.5),
+        old_p95_ms=weighted_quantile(((old, weight) for old, _, weight in times), 0.95),
+        new_p50_ms=weighted_quantile(((new, weight) for _, new, weight in times), 0.5),
+        new_p95_ms=weighted_quantile(((new, weight) for _, new, weight in times), 0.95),
     )
 
 
-def quantile(weighted: Iterable[tuple[float, float]], share: float) -> float | None:
+def weighted_quantile(weighted: Iterable[tuple[float, float]], share: float) -> float | None:
     """The least value at or below which that share of the weight lies; None of nothing."""
     listed = sorted(weighted)
     rest = share * sum(weight for _, weight in listed)

@@ -14,8 +14,8 @@ import uuid
 from django.db.models import Q
 
 from strangler import conf
-from strangler.control.engine import position_of
 from strangler.control.models import Receipt
+from strangler.control.positions import position_of
 from strangler.domain.parity.rules import Ruleset
 from strangler.domain.stages import Stage
 from strangler.errors import Misuse

@@ -25,6 +25,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
+from strangler.domain import confidence
+from strangler.domain.confidence import Interval
 from strangler.domain.parity.difference import Shape
 
 NOISE_SHARE = 0.5
@@ -43,12 +45,6 @@ SLOWER_MS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Tally:
     """In ``differing`` of ``samples`` this field differed between old and new; noise: between old and old, asked twice.
 
@@ -63,10 +59,10 @@ class Tally:
     unsteady: int | None = None
 
     def rate(self, z: float = Z95) -> Interval:
-        return wilson(self.differing, self.samples, z)
+        return confidence.share(self.differing, self.samples, z)
 
     def noise(self, z: float = Z95) -> Interval:
-        return wilson(self.noise_differing, self.noise_samples, z)
+        return confidence.share(self.noise_differing, self.noise_samples, z)
 
     def above_noise(self, level: float) -> bool:
         """Whether the rate's interval lies above the noise's, where chance alone brings that about as rarely as ``level``."""
@@ -136,7 +132,7 @@ class Parity:
 
     @property
     def interval(self) -> Interval:
-        differing = wilson(self.differing, self.samples)
+        differing = confidence.share(self.differing, self.samples, Z95)
         return Interval(1 - differing.high, 1 - differing.low)
 
 
@@ -152,17 +148,7 @@ class Slower:
     slower: bool
 
 
-def wilson(hits: float, of: int, z: float = Z95) -> Interval:
-    """The score interval of a proportion (Wilson 1927), good for few samples and rates near 0 and 1; (0, 1) for none."""
-    if not of:
-        return Interval(0.0, 1.0)
-    rate, spread = hits / of, z * z / of
-    middle = (rate + spread / 2) / (1 + spread)
-    reach = math.sqrt(spread * (rate * (1 - rate) + spread / 4)) / (1 + spread)
-    return Interval(max(0.0, middle - reach) if hits else 0.0, min(1.0, middle + reach) if hits < of else 1.0)
-
-
-def quantile(level: float) -> float:
+def standard_errors(level: float) -> float:
     """Standard errors that chance passes, on one side, as rarely as ``level``."""
     return NormalDist().inv_cdf(1 - level)
 
@@ -170,7 +156,7 @@ def quantile(level: float) -> float:
 def apart(level: float, count: int, other: int) -> float:
     """The width at which intervals of so many samples each fail to overlap by chance as rarely as ``level``."""
     one, two = 1 / math.sqrt(count), 1 / math.sqrt(other)
-    return quantile(level) * math.hypot(one, two) / (one + two)
+    return standard_errors(level) * math.hypot(one, two) / (one + two)
 
 
 def tallies(outcomes: Outcomes) -> dict[str, Tally]:
@@ -261,7 +247,7 @@ def needed(found: Parity, threshold: float) -> int | None:
         return None
 
     def proves(samples: int) -> bool:
-        return wilson(share * samples, samples).high <= allowed
+        return confidence.share(share * samples, samples, Z95).high <= allowed
 
     if proves(found.samples):
         return 0

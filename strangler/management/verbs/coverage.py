@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from rich.console import RenderableType
 
-from strangler.control.engine import context_named
+from strangler.control.positions import context_named
 from strangler.management import render
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, verb
 from strangler.sync import coverage

@@ -11,7 +11,7 @@ from strangler.control import engine, receipts, reconcile
 from strangler.control import publish as publishing
 from strangler.control.saga import Event, Progress, silent
 from strangler.control.status import operator
-from strangler.domain.estate import seconds
+from strangler.domain.durations import seconds
 from strangler.domain.plan import SOFT, Plan
 from strangler.domain.stages import Stage
 from strangler.errors import Misuse

@@ -28,9 +28,9 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "parity",
         parity,
-        help="How often the service's answers equal the monolith's, by endpoint and field, beside the monolith's own noise. "
-        "Ends with 1 where a field differs beyond its noise, or where a CONTEXT is asked for of which nothing was compared yet. "
-        "`show ID`: one pair side by side. `proposals`: rules for what the monolith answers differently each time, as TOML. "
+        help="How often the service's answers equal the monolith's, by endpoint and field, beside the monolith's own noise.",
+        more="Ends with 1 where a field differs beyond its noise, or where a CONTEXT is asked for of which nothing was compared "
+        "yet. `show ID`: one pair side by side. `proposals`: rules for what the monolith answers differently each time, as TOML. "
         "`reset`: count anew from now, for a service that was mended.",
         example="strangler parity payments",
     )

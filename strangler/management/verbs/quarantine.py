@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from strangler.control import discard as discarding
 from strangler.control import receipts
-from strangler.control.engine import context_named
+from strangler.control.positions import context_named
 from strangler.control.status import operator
 from strangler.errors import Misuse
 from strangler.management import render

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from strangler.control import audit, engine
+from strangler.control import audit, positions
 from strangler.control import receipts as recorded
 from strangler.domain.chain import Walk
 from strangler.management import render
@@ -60,14 +60,14 @@ def add(subparsers: Subparsers) -> None:
 
 def listing(options: argparse.Namespace) -> Answer:
     if options.context:
-        engine.context_named(options.context)
+        positions.context_named(options.context)
     listed = recorded.listed(options.context, max(1, options.limit))
     return Answer({"receipts": [recorded.to_json(receipt) for receipt in listed]}, render.receipt_table(listed))
 
 
 def show(options: argparse.Namespace) -> Answer:
     receipt = recorded.numbered(options.id)
-    at, to = engine.position_of(receipt.context), recorded.ends(receipt)[1]
+    at, to = positions.position_of(receipt.context), recorded.ends(receipt)[1]
     return Answer(recorded.to_json(receipt), render.receipt_whole(receipt, "" if at == to else str(at)))
 
 

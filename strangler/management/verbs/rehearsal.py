@@ -7,7 +7,7 @@ import argparse
 from rich.console import RenderableType
 
 from strangler.control import write_rehearsal as rehearsing
-from strangler.control.engine import context_named
+from strangler.control.positions import context_named
 from strangler.control.status import operator
 from strangler.control.write_rehearsal import Rehearsed
 from strangler.domain.parity import masking

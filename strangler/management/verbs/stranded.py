@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from strangler.control import receipts, stranding
-from strangler.control.engine import context_named
+from strangler.control.positions import context_named
 from strangler.control.status import operator
 from strangler.management import render
 from strangler.management.answer import FAILED, PASS, Answer, Whole, verb

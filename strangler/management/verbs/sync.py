@@ -12,7 +12,7 @@ from rich.live import Live
 
 from strangler import conf
 from strangler.control import publish
-from strangler.control.engine import context_named, position_of
+from strangler.control.positions import context_named, position_of
 from strangler.domain.stages import Side, Stage
 from strangler.errors import Misuse, StranglerError
 from strangler.management import render

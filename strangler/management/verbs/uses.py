@@ -12,13 +12,14 @@ from rich.console import RenderableType
 from strangler.analysis.removal.items import Item
 from strangler.control import retire as retiring
 from strangler.control import uses
-from strangler.control.engine import declared_context
 from strangler.control.models import Receipt
+from strangler.control.positions import declared_context
 from strangler.control.retire import Retired
 from strangler.control.saga import silent
 from strangler.control.status import operator
+from strangler.domain.durations import span
 from strangler.domain.plan import Plan
-from strangler.domain.usage import ago, foreign_writers
+from strangler.domain.usage import foreign_writers
 from strangler.errors import Misuse
 from strangler.management import render
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Whole, verb
@@ -64,7 +65,7 @@ def usage(options: argparse.Namespace) -> Answer:
     data = {"context": context.name, "days": options.days, "recorded_s": known, "lost_s": recording.lost_s, "uses": listed}
     rows = [
         (
-            f"{ago(use.age_s)} ago",
+            f"{span(use.age_s)} ago",
             use.access,
             use.table or "–",
             use.kind,
@@ -88,8 +89,10 @@ def _how(use: uses.Use, writers: list[uses.Use]) -> str:
 
 
 def _recorded(known: dict[str, float | None], lost_s: float | None) -> str:
-    parts = [f"{role} processes " + (f"for {ago(since)}" if since is not None else "not at all") for role, since in known.items()]
-    lost = f"; uses were lost {ago(lost_s)} ago" if lost_s is not None else ""
+    parts = [
+        f"{role} processes " + (f"for {span(since)}" if since is not None else "not at all") for role, since in known.items()
+    ]
+    lost = f"; uses were lost {span(lost_s)} ago" if lost_s is not None else ""
     return f"recorded without a gap: {', '.join(parts)}{lost}"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from strangler.control import mending
-from strangler.control.engine import context_named, position_of
+from strangler.control.positions import context_named, position_of
 from strangler.domain.estate import Context
 from strangler.domain.stages import Side, Stage
 from strangler.errors import Misuse

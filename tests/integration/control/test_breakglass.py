@@ -498,7 +498,7 @@ def test_the_command_refuses_a_live_service_and_the_dry_run_says_so(live: SmallE
 def test_status_of_a_dead_owner_says_how_to_go_on_without_it(dead: SmallEstate, capsys) -> None:
     out = alarm(capsys)
     assert "safe to roll back now: no, because" in out
-    assert "strangler rollback CONTEXT --force-dead-service --dry-run" in out
+    assert "strangler rollback payments --force-dead-service --dry-run" in out
 
 
 def test_a_clock_that_jumped_does_not_keep_the_tick_from_asking(dead: SmallEstate) -> None:

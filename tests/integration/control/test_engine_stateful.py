@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from strangler.control import engine, publish, reconcile, status
+from strangler.control import engine, positions, publish, reconcile, status
 from strangler.control.errors import Undone
 from strangler.control.ledger import open_operation
 from strangler.control.models import Migration, Operation, Receipt, RouteTableVersion
@@ -90,7 +90,7 @@ class EngineUnderBadLuck(RuleBasedStateMachine):
     @rule(verb=st.sampled_from(VERBS), crossing=fates(HAND_OVER), undoing=fates(UNDO), other=fates(OTHERS))
     def go(self, verb: str, crossing: Fate, undoing: Fate, other: Fate) -> None:
         """One rule, so that hand-overs come often. ``undoing``: what befalls the process that takes over."""
-        stage = Stage(engine.migration_of("payments").stage)
+        stage = Stage(positions.migration_of("payments").stage)
         match verb:
             case "cross" if stage is Stage.LIVE:
                 self._try(lambda: engine.rollback("payments", **WHO), crossing)

@@ -15,7 +15,7 @@ from strangler.control.models import Migration, RouteTableVersion
 from strangler.control.publish import ProxyPlane
 from strangler.domain import table
 from strangler.domain.channels import TABLE
-from strangler.domain.estate import parse
+from strangler.domain.estate_file import parse
 from strangler.domain.ratelimit import Limit
 from strangler.domain.site import Site
 from strangler.domain.stages import Position, Stage

@@ -204,7 +204,7 @@ def test_p03_drift_is_unknown_until_the_backfill_is_through(moving, settings_of_
     fill(5)
     moving.settle()
     drift.check(CONTEXT, using=SOURCE, client=moving.estate.service)
-    judged = lambda: gates.drift([observe.drift_of(CONTEXT)], max_age_s=60).state  # noqa: E731
+    judged = lambda: gates.drift(CONTEXT, [observe.drift_of(CONTEXT)], max_age_s=60).state  # noqa: E731
     assert judged() is gates.State.PASS
     moving.migrate(_add("extra", models.IntegerField(default=7)))
     assert judged() is gates.State.UNKNOWN

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import redis
 
-from strangler.control import breakglass, drain, engine, errors, followers, ledger, sides
+from strangler.control import breakglass, drain, engine, errors, followers, ledger, sides, ways
 from strangler.control.drain import Drain, NotDrained, NotEqual
 from strangler.control.followers import Proxies
 from strangler.control.handover import HandOver, Known
@@ -73,14 +73,14 @@ def times(service: ServedSeen, monolith: ServedSeen) -> Verdict:
 
 def reverse(seen: StreamSeen, differing: int | None = 0) -> Verdict:
     check = DriftSeen("payments-reverse", differing, None if differing is None else 40)
-    return gates.reverse_mirror(seen, check, threshold_ms=500)
+    return gates.reverse_mirror("payments", seen, check, threshold_ms=500)
 
 
 TOLD: dict[str, list[Verdict]] = {
     "health": [
         gates.health(True, ""),
         gates.health(False, "payments at http://127.0.0.1:8105 does not answer"),
-        gates.health(False, "payments at http://127.0.0.1:8105 does not answer", must_acknowledge=True),
+        gates.health(False, "payments at http://127.0.0.1:8105 does not answer", gives_back="payments"),
         gates.health(None, "it was not asked"),
     ],
     "orphans": [replace(gates.loose_keys([], counts), gate="orphans") for counts in ({}, {"payments_payment.order_id": 3})],
@@ -107,7 +107,7 @@ TOLD: dict[str, list[Verdict]] = {
         gates.quarantine([replace(STREAM, quarantined=2)]),
         gates.quarantine([replace(STREAM, quarantined=2, discarded=1)]),
     ],
-    "stranded": [gates.stranded(0, 0), gates.stranded(1, 0), gates.stranded(0, 3)],
+    "stranded": [gates.stranded("payments", 0, 0), gates.stranded("payments", 1, 0), gates.stranded("payments", 0, 3)],
     "writers": [
         gates.writers("payments", [], RECORDED, days=7),
         gates.writers("payments", [], RECORDED, days=0),
@@ -131,10 +131,10 @@ TOLD: dict[str, list[Verdict]] = {
         gates.proxies([], {}),
     ],
     "drift": [
-        gates.drift([DriftSeen("payments", 0, 40)], max_age_s=300),
-        gates.drift([DriftSeen("payments", 3, 40)], max_age_s=300),
-        gates.drift([DriftSeen("payments", 0, 900)], max_age_s=300),
-        gates.drift([DriftSeen("payments", None, None)], max_age_s=300),
+        gates.drift("payments", [DriftSeen("payments", 0, 40)], max_age_s=300),
+        gates.drift("payments", [DriftSeen("payments", 3, 40)], max_age_s=300),
+        gates.drift("payments", [DriftSeen("payments", 0, 900)], max_age_s=300),
+        gates.drift("payments", [DriftSeen("payments", None, None)], max_age_s=300),
     ],
     "parity": [
         parity(1204, 0),
@@ -391,7 +391,7 @@ def judged(outcome: str, verdicts: list[Verdict], error: str = "") -> Callable[[
 
 def refused(**more: Any) -> Callable[[pytest.MonkeyPatch], None]:
     given = {"at": TEN, "way": [HALF], "overrides": ["parity"], "why": "a reason", **more}
-    return lambda _: engine.check_overrides("payments", given["at"], given["way"], given["overrides"], given["why"])
+    return lambda _: ways.check_overrides("payments", given["at"], given["way"], given["overrides"], given["why"])
 
 
 def break_glass(*answers: str, owner: str = "service", at: Position = LIVE, phrase: str = "payments 4") -> Any:
@@ -439,7 +439,7 @@ ERRORS: list[Told] = [
     Told("A step can only go forward.", waits),
     Told("It did not begin.", judged(REFUSED, [], "payments at http://127.0.0.1:8105 does not answer")),
     Told("It undid itself.", judged(UNDONE, [], "stream payments is at marker 80 and was to reach 90")),
-    Told("There is no pause to bound.", lambda _: engine._hands_over("payments", TEN, [HALF])),
+    Told("There is no pause to bound.", lambda _: ways.check_hands_over("payments", TEN, [HALF])),
     Told("Break-glass of a service that lives.", break_glass("does not answer", "")),
     Told("Break-glass with another phrase.", break_glass(*["does not answer"] * 3, phrase="yes")),
     Told("Break-glass where the monolith owns.", break_glass(owner="monolith", at=ALL)),
@@ -448,14 +448,14 @@ ERRORS: list[Told] = [
     Told("An override of more than one step.", refused(way=[HALF, ALL])),
     Told("An override of a gate that is not there.", refused(at=MIRROR, way=[SHADOW])),
     Told("An override that would break a promise.", refused(overrides=["drift"])),
-    Told("A way forward that lies behind.", lambda _: engine.way_forward(PAYMENTS, LIVE, "shadow")),
-    Told("A way forward to where it is.", lambda _: engine.way_forward(PAYMENTS, LIVE, "live")),
-    Told("A way on from the end.", lambda _: engine.way_forward(PAYMENTS, Position.of(Stage.RETIRED))),
-    Told("A way back from the beginning.", lambda _: engine.way_back(PAYMENTS, Position.of(Stage.MONOLITH))),
-    Told("A way back that lies ahead.", lambda _: engine.way_back(PAYMENTS, SHADOW, "live")),
-    Told("A stage that there is not.", lambda _: engine.way_forward(PAYMENTS, SHADOW, "alive")),
-    Told("A share that there is not.", lambda _: engine.way_forward(PAYMENTS, SHADOW, None, 110)),
-    Told("A share outside of canary.", lambda _: engine.way_forward(PAYMENTS, SHADOW, "live", 10)),
+    Told("A way forward that lies behind.", lambda _: ways.way_forward(PAYMENTS, LIVE, "shadow")),
+    Told("A way forward to where it is.", lambda _: ways.way_forward(PAYMENTS, LIVE, "live")),
+    Told("A way on from the end.", lambda _: ways.way_forward(PAYMENTS, Position.of(Stage.RETIRED))),
+    Told("A way back from the beginning.", lambda _: ways.way_back(PAYMENTS, Position.of(Stage.MONOLITH))),
+    Told("A way back that lies ahead.", lambda _: ways.way_back(PAYMENTS, SHADOW, "live")),
+    Told("A stage that there is not.", lambda _: ways.way_forward(PAYMENTS, SHADOW, "alive")),
+    Told("A share that there is not.", lambda _: ways.way_forward(PAYMENTS, SHADOW, None, 110)),
+    Told("A share outside of canary.", lambda _: ways.way_forward(PAYMENTS, SHADOW, "live", 10)),
 ]
 
 

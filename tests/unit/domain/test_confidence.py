@@ -15,6 +15,15 @@ BOUNDS = (0.01, 0.05, 0.1, 0.5)
 histogram = st.lists(st.integers(0, 50), min_size=5, max_size=5)
 
 
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (1, 10, 0.0179, 0.4042), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662), (0, 0, 0.0, 1.0)],
+)
+def test_a_share_has_wilsons_interval(hits: int, of: int, low: float, high: float) -> None:
+    """81 of 263: Newcombe 1998, table I."""
+    assert confidence.share(hits, of, z=1.96) == pytest.approx((low, high), abs=5e-5)
+
+
 @given(counts)
 def test_a_share_lies_within_its_bounds(seen: tuple[int, int]) -> None:
     count, of = seen

@@ -55,11 +55,11 @@ def test_backfill_that_never_began_is_unknown() -> None:
     ],
 )
 def test_drift_needs_a_clean_and_recent_check(check: DriftSeen, state: State) -> None:
-    assert gates.drift([check], max_age_s=300).state is state
+    assert gates.drift("payments", [check], max_age_s=300).state is state
 
 
 def test_drift_without_any_check_is_unknown() -> None:
-    assert gates.drift([], max_age_s=300).state is State.UNKNOWN
+    assert gates.drift("payments", [], max_age_s=300).state is State.UNKNOWN
 
 
 def test_copies_pass_where_none_are_declared_and_wait_for_their_backfill() -> None:
@@ -86,7 +86,7 @@ def test_quarantine_must_be_empty() -> None:
     ],
 )
 def test_the_reverse_mirror_is_as_good_as_the_worst_of_lag_quarantine_and_drift(seen, check, state, said) -> None:
-    verdict = gates.reverse_mirror(seen, check, threshold_ms=500)
+    verdict = gates.reverse_mirror("payments", seen, check, threshold_ms=500)
     assert (verdict.gate, verdict.state) == ("reverse mirror", state)
     assert said in verdict.reason
 
@@ -103,7 +103,7 @@ def test_an_override_leaves_the_state_and_says_who_and_why() -> None:
 
 def test_p22_health_of_an_owner_that_must_acknowledge_says_what_can_be_done() -> None:
     assert gates.health(True, "").passes
-    assert "dead service can't be fenced" in gates.health(False, "no answer", must_acknowledge=True).reason
+    assert "dead service can't be fenced" in gates.health(False, "no answer", gives_back="payments").reason
     assert "fenced" not in gates.health(False, "no answer").reason
 
 

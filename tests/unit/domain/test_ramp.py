@@ -14,7 +14,7 @@ from strangler.domain import plan
 from strangler.domain.estate import Ramp
 from strangler.domain.gates import State as Of
 from strangler.domain.gates import Verdict
-from strangler.domain.ramp import Act, Deed, Run, State, decide, following, gap_s, gates, position, share_of, span
+from strangler.domain.ramp import Act, Deed, Run, State, decide, following, gap_s, gates, position, share_of
 from strangler.domain.schedule import Schedule
 from strangler.domain.stages import Position, Stage
 
@@ -185,10 +185,9 @@ def test_who_resumes_begins_anew_from_where_it_is() -> None:
     assert frozen.resumed(5) == Run(5, 100, good=(1,), seen_at=2.0)
 
 
-def test_positions_and_spans_in_words() -> None:
+def test_positions_in_words() -> None:
     assert [str(position(share)) for share in (0, 5)] == ["shadow", "canary 5 %"]
     assert [share_of(Position.of(stage)) for stage in (Stage.MIRROR, Stage.SHADOW, Stage.LIVE)] == [None, 0, None]
-    assert [span(seconds) for seconds in (0.4, 59, 600, 5400, 86400)] == ["0 s", "59 s", "10 min", "1.5 h", "1 d"]
 
 
 # ---- every sequence -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from strangler.domain.estate import parse
+from strangler.domain.estate_file import parse
 from strangler.domain.schedule import Schedule, read
 
 FILE = """

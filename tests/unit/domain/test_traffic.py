@@ -246,11 +246,3 @@ def test_every_count_is_judged_in_a_sentence(one, other, least: int, threshold: 
 )
 def test_percent_never_rounds_to_all_or_to_nothing(share: float, text: str) -> None:
     assert traffic.percent(share) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "1 s"), (59, "59 s"), (80, "80 s"), (240, "4 min"), (7200, "2 h"), (86_400, "24 h"), (200_000, "2 d")],
-)
-def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
-    assert traffic.duration(seconds) == text

@@ -7,7 +7,7 @@ import pytest
 from strangler.domain import gates, plan
 from strangler.domain.gates import State
 from strangler.domain.stages import Position, Stage
-from strangler.domain.usage import GAP_S, Recording, Span, Use, ago, foreign_writers
+from strangler.domain.usage import GAP_S, Recording, Span, Use, foreign_writers
 
 DAY = 86_400.0
 WHOLE = Recording((Span("web", 30 * DAY, 0), Span("worker", 30 * DAY, 10)))
@@ -142,7 +142,3 @@ def test_many_users_are_cut_short_with_the_command_that_shows_all() -> None:
     verdict = gates.writers("payments", [use(source=f"POST /{number}/") for number in range(9)], WHOLE, days=7)
     assert verdict.observed == "9 writers"
     assert "and 6 more (strangler usage payments)" in verdict.reason
-
-
-def test_ages_are_told_in_their_largest_unit() -> None:
-    assert [ago(seconds) for seconds in (5, 90, 7200, 604_800)] == ["5 s", "1.5 min", "2 h", "7 d"]

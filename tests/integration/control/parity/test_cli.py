@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from strangler.control.parity import drain
-from strangler.domain.estate import parse
+from strangler.domain.estate_file import parse
 from strangler.management import cli
 from tests.integration.control.conftest import valkey as valkey
 from tests.integration.control.parity.test_drain import TOML, declared, different, sample, send

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strangler.domain import confidence
 from strangler.domain.parity.statistics import (
     FAMILY,
     FAMILY_OF_ERRORS,
+    Z95,
     Outcomes,
     Parity,
     Tally,
@@ -25,18 +27,7 @@ from strangler.domain.parity.statistics import (
     parity_of_all,
     slower,
     tallies,
-    wilson,
 )
-
-
-@pytest.mark.parametrize(
-    ("hits", "of", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (1, 10, 0.0179, 0.4042), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662), (0, 0, 0.0, 1.0)],
-)
-def test_wilsons_interval(hits, of, low, high):
-    """81 of 263: Newcombe 1998, table I."""
-    found = wilson(hits, of)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
 def binomial(count: int, share: float) -> list[float]:
@@ -189,8 +180,8 @@ def test_with_the_samples_needed_it_is_proven_and_with_one_less_it_is_not(sample
     more = needed(Parity(samples, differing), threshold)
     if more:
         share = differing / samples if samples else 0.0
-        assert 1 - wilson(share * (samples + more), samples + more).high >= threshold
-        assert 1 - wilson(share * (samples + more - 1), samples + more - 1).high < threshold
+        assert 1 - confidence.share(share * (samples + more), samples + more, Z95).high >= threshold
+        assert 1 - confidence.share(share * (samples + more - 1), samples + more - 1, Z95).high < threshold
 
 
 def latencies(draw: random.Random, count: int, factor: float = 1.0) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from strangler.domain.parity.answers import Answer
 from strangler.domain.parity.difference import Kind
-from strangler.domain.rehearsal import Run, unlike
+from strangler.domain.write_rehearsal import Run, unlike
 
 BEGAN = dt.datetime(2026, 1, 31, 9, tzinfo=dt.UTC)
 LATER = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)

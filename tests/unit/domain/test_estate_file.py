@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from strangler.domain.estate import parse, seconds
+from strangler.domain.estate_file import parse
 from strangler.domain.parity.rules import How
 from strangler.domain.ratelimit import Limit
 
@@ -207,13 +207,3 @@ KNOWN += ["outbox", "parity"]
 @given(st.dictionaries(st.sampled_from(KNOWN), json_like))
 def test_a_wrong_file_never_raises(context: dict) -> None:
     parse({"contexts": {"c": context}})
-
-
-@pytest.mark.parametrize(("text", "value"), [("500ms", 0.5), ("10s", 10), ("5m", 300), ("1.5h", 5400), ("1d", 86400)])
-def test_durations(text: str, value: float) -> None:
-    assert seconds(text) == value
-
-
-def test_a_duration_without_unit_is_refused() -> None:
-    with pytest.raises(ValueError, match="not a duration"):
-        seconds("10")
