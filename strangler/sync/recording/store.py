@@ -15,7 +15,7 @@ from strangler.sync.recording.models import Effect, RecordedWrite, Recording
 MOST_ROWS, MOST_AGE, MOST_TIME = 500, timedelta(hours=24), timedelta(hours=24)
 TRIM = """
 DELETE FROM strangler_recorded_write WHERE context = %s AND id <= (
-  SELECT max(id) FROM (SELECT id FROM strangler_recorded_write WHERE context = %s ORDER BY id DESC OFFSET %s) AS older
+  SELECT id FROM strangler_recorded_write WHERE context = %s ORDER BY id DESC LIMIT 1 OFFSET %s
 )
 """
 

@@ -147,14 +147,19 @@ def act_as(program: Any, origin: str) -> None:
 # What has other words in each database, by what it means.
 
 # Installed with a context; `strangler_claim` comes and goes with the tables, by `migrate`.
-OURS = "starts_with(proname, 'strangler_') AND proname <> 'strangler_claim'"
+OF_MIGRATIONS = ("strangler_claim", "strangler_append_only", "strangler_rehearsal_ends")  # of the product's own tables
+OURS = f"starts_with(proname, 'strangler_') AND proname NOT IN {OF_MIGRATIONS}"
 
 
 def made_by_us(alias: str) -> list[str]:
-    """The names of the product's functions and triggers."""
+    """The names of the product's functions, and of its triggers on tables of others."""
     if connections[alias].vendor == "sqlite":
-        return _names("SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'strangler\\_%' ESCAPE '\\'", alias)
-    triggers = "SELECT tgname FROM pg_trigger WHERE starts_with(tgname, 'strangler_')"
+        named = "name LIKE 'strangler\\_%' ESCAPE '\\' AND tbl_name NOT LIKE 'strangler\\_%' ESCAPE '\\'"
+        return _names(f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND {named}", alias)
+    triggers = (
+        "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+        "WHERE starts_with(tgname, 'strangler_') AND NOT starts_with(relname, 'strangler_')"
+    )
     return _names(f"SELECT proname FROM pg_proc WHERE {OURS} UNION ALL {triggers}", alias)
 
 
