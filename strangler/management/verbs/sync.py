@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 
 from strangler import conf
-from strangler.control import publish
+from strangler.control import forgetting, publish
 from strangler.control.positions import context_named, position_of
 from strangler.domain.stages import Side, Stage
 from strangler.errors import Misuse, StranglerError
@@ -149,13 +149,17 @@ def uninstall(options: argparse.Namespace) -> Answer:
     contexts = conf.estate().contexts
     if options.context and options.context not in contexts:
         raise Misuse(f"there is no context {options.context!r}; strangler.toml declares {', '.join(sorted(contexts))}")
+    names = [options.context] if options.context else list(contexts)
     if conf.side() == Side.MONOLITH:
-        for name in [options.context] if options.context else contexts:
+        for name in names:
             at = position_of(name)
             if at.stage is not Stage.MONOLITH:
                 raise StranglerError(f"{name} is {at}; take it back first: strangler rollback {name} --to monolith")
+            forgetting.check(name)
     install.uninstall(options.context)
     if conf.side() == Side.MONOLITH:
+        for name in names:
+            forgetting.forget(name)
         publish.publish_current()  # without the epochs that are gone with it
     what = options.context or "every context"
     return Answer(

@@ -7,16 +7,20 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils import timezone
 
+from strangler.control.parity.models import ParityPair
 from strangler.domain import override as overrides
 from strangler.domain.stages import Side
 from strangler.management import cli
+from strangler.sync.models import Stranded
 from tests.integration.control.conftest import SmallEstate
 
 ROOT = Path(__file__).parents[3]
@@ -200,6 +204,22 @@ def test_uninstall_refuses_while_a_context_is_on_its_way(estate: SmallEstate, ca
     code, said = ask(capsys, "uninstall")
     assert code == 1
     assert said["error"] == "payments is mirror; take it back first: strangler rollback payments --to monolith"
+
+
+def test_p02_uninstall_forgets_what_was_learnt_of_a_context(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
+    """Pairs of answers and rows of a dead service are data of users. Receipts are the record, and stay."""
+    now = timezone.now()
+    for context in ("payments", "orders"):
+        ParityPair(context=context, endpoint="GET /", at=now, old={}, new={}, differences=[]).save()
+        Stranded(operation=uuid.uuid4(), context=context, collection="c", key="7", op="upsert", settled_at=now).save()
+    waiting = Stranded.objects.create(operation=uuid.uuid4(), context="payments", collection="c", key="8", op="upsert")
+    code, said = ask(capsys, "uninstall", "payments")
+    assert code == 1
+    assert "first: strangler sync stranded payments" in said["error"]
+    waiting.delete()
+    assert ask(capsys, "uninstall", "payments")[0] == 0
+    for model in (ParityPair, Stranded):
+        assert set(model.objects.values_list("context", flat=True)) == {"orders"}
 
 
 def test_call_command_is_another_door(estate: SmallEstate, capsys: pytest.CaptureFixture) -> None:
