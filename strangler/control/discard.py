@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
-
 from django.db import transaction
 
 from strangler import conf
+from strangler.control import receipts
 from strangler.control.models import Receipt
 from strangler.control.positions import position_of
 from strangler.domain.gates import State, Verdict
@@ -29,23 +28,10 @@ def discard(stream: str, collection: str | None, key: str | None, *, who: str, w
     row = Stream.objects.using(using).filter(name=stream).first()
     if row is None:
         raise Misuse(f"there is no stream {stream!r}; see: strangler sync status")
-    at = position_of(row.context)
     with transaction.atomic(using=using):
         chosen = quarantine.discard(stream, collection, key, using)
         if not chosen:
             raise Misuse(f"none of these keys of {stream} waits in quarantine; see: strangler sync quarantine list")
-        verdicts = [Verdict("quarantine", State.FAIL, f"{name}/{one}", "applied", error).to_json() for name, one, error in chosen]
-        receipt = Receipt.objects.using(using).create(
-            operation=uuid.uuid4(),
-            context=row.context,
-            verb=DISCARD,
-            who=who,
-            why=why.strip(),
-            from_stage=str(at.stage),
-            from_percent=at.percent,
-            to_stage=str(at.stage),
-            to_percent=at.percent,
-            outcome="done",
-            verdicts=verdicts,
-        )
+        verdicts = [Verdict("quarantine", State.FAIL, f"{name}/{one}", "applied", error) for name, one, error in chosen]
+        receipt = receipts.remark(row.context, DISCARD, position_of(row.context), who=who, why=why, verdicts=verdicts)
     return receipt, len(chosen)

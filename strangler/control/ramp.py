@@ -18,7 +18,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from strangler import conf
-from strangler.control import engine, observe, positions, ramp_run
+from strangler.control import engine, observe, positions, ramp_run, receipts
 from strangler.control.errors import Busy
 from strangler.control.models import Operation, RampRun, Receipt
 from strangler.control.ramp_run import Row, alias
@@ -149,7 +149,7 @@ def _done(seen: Row, run: Run, act: Act, context: Context) -> None:
     state = State.FROZEN if act.deed is Deed.FREEZE else State.DONE
     with ramp_run.entry(row.context):
         ramp_run.change(seen, **{**ramp_run.fields(run), "state": state}, reason=act.reason, next_at=None)
-        ramp_run.remark(row.context, f"ramp {act.deed}", ramp.position(run.at), who=seen.who, why=act.reason)
+        receipts.remark(row.context, f"ramp {act.deed}", ramp.position(run.at), who=seen.who, why=act.reason)
     log.warning("ramp.%s context=%s share=%d reason=%r", state, row.context, run.at, act.reason)
 
 

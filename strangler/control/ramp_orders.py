@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models.functions import Now
 
-from strangler.control import engine, positions, ramp_run
+from strangler.control import engine, positions, ramp_run, receipts
 from strangler.control.errors import Busy
 from strangler.control.ledger import describe, open_operation
 from strangler.control.models import RampRun, Receipt
@@ -44,7 +44,7 @@ def start(context: str, *, to: int = 100, who: str, why: str = "") -> RampRun:
             "token": seen.row.token + 1 if seen else 1,  # a look at an earlier run changes nothing of this one
         }
         RampRun.objects.using(alias()).update_or_create(context=context, defaults=fresh)
-        ramp_run.remark(context, START, ramp.position(at), who=who, why=why)
+        receipts.remark(context, START, ramp.position(at), who=who, why=why)
         return RampRun.objects.using(alias()).get(context=context)
 
 
@@ -143,5 +143,5 @@ def _by(what: str, who: str, why: str) -> str:
 
 
 def _answered(seen: Row, verb: str, who: str, why: str) -> RampRun:
-    ramp_run.remark(seen.row.context, verb, positions.position_of(seen.row.context), who=who, why=why)
+    receipts.remark(seen.row.context, verb, positions.position_of(seen.row.context), who=who, why=why)
     return RampRun.objects.using(alias()).get(context=seen.row.context)

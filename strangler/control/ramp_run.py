@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +22,10 @@ from django.db.models.functions import Now
 from strangler import conf
 from strangler.control.errors import Busy
 from strangler.control.ledger import describe, open_operation
-from strangler.control.models import RampRun, Receipt
+from strangler.control.models import RampRun
 from strangler.control.saga import Running
 from strangler.domain import ramp
 from strangler.domain.ramp import Run, State
-from strangler.domain.stages import Position
 from strangler.errors import LostLease
 from strangler.sync.lock import entry_key
 
@@ -108,22 +106,6 @@ def change(seen: Row, *, within_s: float | None = None, **changes: Any) -> None:
         rows = rows.annotate(clock=Now()).filter(clock__lte=moment(seen.now + within_s))
     if not rows.update(token=F("token") + 1, **changes):
         raise LostLease(f"{seen.row.context}: the ramp was changed by somebody else just now")
-
-
-def remark(context: str, verb: str, at: Position, *, who: str, why: str) -> Receipt:
-    """What was done to a ramp, kept beside the receipts of what it does."""
-    return Receipt.objects.using(alias()).create(
-        operation=uuid.uuid4(),
-        context=context,
-        verb=verb,
-        who=who,
-        why=why,
-        from_stage=str(at.stage),
-        from_percent=at.percent,
-        to_stage=str(at.stage),
-        to_percent=at.percent,
-        outcome="done",
-    )
 
 
 # ---- a person or the ramp -----------------------------------------------------------------------------------------

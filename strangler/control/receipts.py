@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +11,14 @@ from strangler import conf
 from strangler.control import chain
 from strangler.control.models import Receipt
 from strangler.control.saga import DONE, Running
+from strangler.domain.gates import Verdict
 from strangler.domain.stages import Position, Stage
 from strangler.errors import Misuse
 
 NOTHING_MOVED = {
     "hold": "a hold moves nothing, and ended by itself",
+    "reconcile": "the owner that the stage calls for was set anew; no stage has changed",
+    "parity reset": "what was counted before does not count any more, and stays so",
     "discard": "the rows stay where they are; to send them again: strangler sync quarantine retry",
 }
 
@@ -37,6 +42,23 @@ def write(running: Running, outcome: str, *, using: str) -> Receipt:
         steps_ms=data.get("steps_ms", {}),
         pause_ms=data.get("pause_ms"),
         error="" if outcome == DONE else running.error,
+    )
+
+
+def remark(context: str, verb: str, at: Position, *, who: str, why: str = "", verdicts: Sequence[Verdict] = ()) -> Receipt:
+    """Of what a person did and no operation stands for: it moves nothing. To be called in the transaction that does it."""
+    return Receipt.objects.using(conf.setting("DATABASE")).create(
+        operation=uuid.uuid4(),
+        context=context,
+        verb=verb,
+        who=who,
+        why=why.strip(),
+        from_stage=str(at.stage),
+        from_percent=at.percent,
+        to_stage=str(at.stage),
+        to_percent=at.percent,
+        outcome=DONE,
+        verdicts=[verdict.to_json() for verdict in verdicts],
     )
 
 

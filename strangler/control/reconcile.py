@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import uuid
 
+from django.db import transaction
+
 from strangler import conf
+from strangler.control import receipts
 from strangler.control.errors import Busy
 from strangler.control.handover import Owning
 from strangler.control.ledger import DatabaseLedger, describe, open_operation
@@ -12,13 +15,16 @@ from strangler.control.models import Operation
 from strangler.control.positions import context_named, position_of
 from strangler.control.publish import publish_current
 from strangler.control.sides import MonolithSide, ServiceSide
+from strangler.domain.gates import State, Verdict
 from strangler.domain.stages import Side
 from strangler.errors import Misuse, StranglerError
 from strangler.seams import sweep_orphans
 from strangler.sync import stranded
 
+RECONCILE = "reconcile"
 
-def reconcile(context: str) -> tuple[int, str]:
+
+def reconcile(context: str, *, who: str, why: str = "") -> tuple[int, str]:
     """The owner that the stage calls for, on both sides, at one epoch above both. Gives (epoch, owner).
 
     The side that is not to own is told first, so that there are never two. Both must answer. Refused while a dead service's
@@ -30,15 +36,23 @@ def reconcile(context: str) -> tuple[int, str]:
     if operation:
         raise Busy(f"an operation is under way and settles ownership itself: {describe(operation)}")
     stranded.refuse(context)  # its collector tells the service itself, after it has read what that has
-    owner = position_of(context).stage.owner
+    at = position_of(context)
+    owner = at.stage.owner
     sides: dict[Side, Owning] = {Side.MONOLITH: MonolithSide(declared.name), Side.SERVICE: ServiceSide(declared.name)}
     known = {side: port.read() for side, port in sides.items()}
     if len({(said.epoch, said.owner) for said in known.values()}) == 1 and known[owner].owner == owner:
         raise Misuse(f"{context}: both sides take the {owner} for the owner at epoch {known[owner].epoch}; nothing to reconcile")
     epoch = max(said.epoch for said in known.values()) + 1
     identity = f"reconcile {uuid.uuid4()}"
+    found = ", ".join(f"{side} says {said.owner} at epoch {said.epoch}" for side, said in known.items())
+    verdict = Verdict("ownership", State.FAIL, found, f"{owner} on both sides", f"set anew at epoch {epoch}")
     for side in (owner.other, owner):
-        sides[side].change(epoch=epoch, owner=owner, operation=identity)
+        if side is Side.SERVICE:
+            sides[side].change(epoch=epoch, owner=owner, operation=identity)
+            continue
+        with transaction.atomic(using=conf.setting("DATABASE")):
+            sides[side].change(epoch=epoch, owner=owner, operation=identity)
+            receipts.remark(context, RECONCILE, at, who=who, why=why, verdicts=[verdict])
     if owner is Side.MONOLITH:
         sweep_orphans(context)  # a rollback that met a closed fence left them
     publish_current()

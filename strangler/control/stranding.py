@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 from django.db import transaction
 
 from strangler import conf
+from strangler.control import receipts
 from strangler.control.models import Receipt
 from strangler.control.positions import context_named, position_of
 from strangler.domain.gates import State, Verdict
@@ -28,7 +28,7 @@ def settle(context: str, subjects: Sequence[str] | None, *, who: str, why: str) 
             what = f"{missing[0]} is not" if missing else "nothing is"
             raise Misuse(f"{what} among the stranded changes of {context} that wait; see: strangler sync stranded {context}")
         verdicts = [Verdict("stranded", State.FAIL, subject, "settled", "dealt with by a person") for subject in done]
-        return _receipt(context, SETTLE, verdicts, who, why), len(done)
+        return receipts.remark(context, SETTLE, position_of(context), who=who, why=why, verdicts=verdicts), len(done)
 
 
 def abandon(context: str, *, who: str, why: str) -> Receipt:
@@ -39,27 +39,10 @@ def abandon(context: str, *, who: str, why: str) -> Receipt:
         if not stranded.give_up(context, using):
             raise Misuse(f"nothing of {context} waits to be collected; see: strangler sync stranded {context}")
         lost = Verdict("stranded", State.FAIL, "not collected", "collected", "given up: the service will not come back")
-        return _receipt(context, ABANDON, [lost], who, why)
+        return receipts.remark(context, ABANDON, position_of(context), who=who, why=why, verdicts=[lost])
 
 
 def _reasoned(context: str, why: str) -> None:
     context_named(context)
     if not why.strip():
         raise Misuse('this needs a reason, kept for ever: --reason "what was done about them"')
-
-
-def _receipt(context: str, verb: str, verdicts: Sequence[Verdict], who: str, why: str) -> Receipt:
-    at = position_of(context)
-    return Receipt.objects.using(conf.setting("DATABASE")).create(
-        operation=uuid.uuid4(),
-        context=context,
-        verb=verb,
-        who=who,
-        why=why.strip(),
-        from_stage=str(at.stage),
-        from_percent=at.percent,
-        to_stage=str(at.stage),
-        to_percent=at.percent,
-        outcome="done",
-        verdicts=[verdict.to_json() for verdict in verdicts],
-    )

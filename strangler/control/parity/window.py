@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import uuid
 
 from django.db.models import Q
 
 from strangler import conf
+from strangler.control import receipts
 from strangler.control.models import Receipt
 from strangler.control.positions import position_of
 from strangler.domain.parity.rules import Ruleset
@@ -38,19 +38,7 @@ def reset(context: str, *, who: str, why: str) -> Receipt:
         raise Misuse(f"there is no context {context!r}; strangler.toml declares {known}")
     if not why.strip():
         raise Misuse('a reset needs a reason: --why "payments 1.4.2 rounds as the monolith does"')
-    at = position_of(context)
-    return Receipt.objects.using(conf.setting("DATABASE")).create(
-        operation=uuid.uuid4(),
-        context=context,
-        verb=RESET,
-        who=who,
-        why=why.strip(),
-        from_stage=str(at.stage),
-        from_percent=at.percent,
-        to_stage=str(at.stage),
-        to_percent=at.percent,
-        outcome="done",
-    )
+    return receipts.remark(context, RESET, position_of(context), who=who, why=why)
 
 
 def fingerprint(rules: Ruleset) -> str:

@@ -65,6 +65,7 @@ def add(subparsers: Subparsers) -> None:
         example="strangler reconcile payments",
     )
     parser.add_argument("context", metavar="CONTEXT")
+    parser.add_argument("--why", default="", metavar="TEXT", help="kept in the receipt")
     verb(
         subparsers,
         "publish",
@@ -150,7 +151,7 @@ def hold(options: argparse.Namespace) -> Answer:
 
 
 def reconciled(options: argparse.Namespace) -> Answer:
-    epoch, owner = reconcile.reconcile(options.context)
+    epoch, owner = reconcile.reconcile(options.context, who=operator(), why=options.why)
     data = {"context": options.context, "owner": owner, "epoch": epoch}
     return Answer(data, [f"{options.context}: both sides take the {owner} for the owner, at epoch {epoch}"])
 

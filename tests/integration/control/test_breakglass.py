@@ -251,7 +251,7 @@ def test_p22_a_rollback_that_was_put_off_goes_on_when_the_service_lives_after_al
         break_glass()
     assert live.service.row["owner"] == "none"
     with pytest.raises(Busy, match="undoing, at step undo-owner"):
-        reconcile.reconcile("payments")
+        reconcile.reconcile("payments", who="ada")
     assert engine.resume().outcome == "undone"
     assert_settled(live, "service")
     assert stage() == "live"
@@ -372,7 +372,7 @@ def test_p22_no_reconcile_tells_the_service_before_what_it_had_acknowledged_is_h
     revive(dead)
     dead.service.feed = [event(1, {"id": 1})]
     with pytest.raises(StranglerError, match="is not collected yet"):
-        reconcile.reconcile("payments")
+        reconcile.reconcile("payments", who="ada")
     assert stranded.collect() == ["payments"]
     assert_settled(dead, "monolith")
 
