@@ -60,12 +60,17 @@ def reconcile(context: str, *, who: str, why: str = "") -> tuple[int, str]:
 
 
 def tell_owed() -> list[str]:
-    """Services that missed an undo hear of it now. Gives their contexts; one that doesn't answer waits for the next time."""
+    """Services that missed an undo hear of it now. Gives their contexts; one that doesn't answer waits for the next time.
+
+    One that was left by break-glass hears of the owner from whoever collects what it has, and not before that is read (P22).
+    """
     told = []
     owing = Operation.objects.using(conf.setting("DATABASE")).filter(finished_at__isnull=False, data__owed=True)
     for operation in owing:
         if open_operation():
             break  # a hand-over begins by telling it, and must not be disturbed
+        if stranded.pending(operation.context):
+            continue
         try:
             monolith, service = MonolithSide(operation.context).read(), ServiceSide(operation.context)
             if service.read().epoch < monolith.epoch:

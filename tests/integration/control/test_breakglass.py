@@ -377,6 +377,18 @@ def test_p22_no_reconcile_tells_the_service_before_what_it_had_acknowledged_is_h
     assert_settled(dead, "monolith")
 
 
+def test_p22_an_undo_that_is_owed_is_not_told_before_what_it_had_acknowledged_is_here(dead: SmallEstate) -> None:
+    break_glass()
+    Operation.objects.update(data={"owed": True})
+    told = dict(dead.service.row)
+    revive(dead)
+    assert reconcile.tell_owed() == []
+    assert dead.service.row == told
+    assert stranded.collect() == ["payments"]
+    assert reconcile.tell_owed() == ["payments"], "and then it is settled"
+    assert_settled(dead, "monolith")
+
+
 def test_p22_a_break_glass_never_starts_from_a_stage_that_was_left_meanwhile(dead: SmallEstate, monkeypatch) -> None:
     """Retired while the service was looked at: the monolith's tables follow no more, at the same epoch."""
     look_dead = breakglass.look_dead
