@@ -32,6 +32,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from strangler import conf
+from strangler.control import parking
 from strangler.control.errors import Busy, GatesClosed
 from strangler.control.handover import Owning, Plane
 from strangler.control.ledger import SUPERSEDED, DatabaseLedger, describe, open_operation
@@ -259,15 +260,7 @@ class BreakGlass:
         return {}
 
     def release(self, running: Running) -> Mapping[str, Any]:
-        result: dict[str, Any] = {}
-        try:
-            result.update(self.plane.publish(running, running.at))
-            result["proxies"] = dict(self.plane.converged(timeout_s=1.0))
-        except LostLease:
-            raise
-        except StranglerError as error:
-            result["release_error"] = str(error)
-        return {**result, "pause_ms": self._parked_ms(running)}
+        return {**parking.release(self.plane, running, timeout_s=1.0), "pause_ms": self._parked_ms(running)}
 
     def _still_dead(self, running: Running, looks: int = 1) -> Verdict:
         verdict = self.look_dead(looks)
@@ -276,5 +269,4 @@ class BreakGlass:
         return verdict
 
     def _parked_ms(self, running: Running) -> float | None:
-        held_at = running.data.get("held_at")
-        return None if held_at is None else round((self.clock() - float(held_at)) * 1000, 1)
+        return parking.parked_ms(running, self.clock())

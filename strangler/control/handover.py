@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from strangler.control import parking
 from strangler.control.errors import GatesClosed, TooSlow
 from strangler.control.saga import Ledger, Running, Saga
 from strangler.domain.gates import Verdict, closed
@@ -241,16 +242,7 @@ class HandOver:
         return {}
 
     def release(self, running: Running) -> Mapping[str, Any]:
-        """The table without the hold. It need not arrive: a hold ends by itself, and the proxies then ask for the owner."""
-        result: dict[str, Any] = {}
-        try:
-            result.update(self.plane.publish(running, running.at))
-            result["proxies"] = dict(self.plane.converged(timeout_s=1.0))
-        except LostLease:
-            raise
-        except StranglerError as error:
-            result["release_error"] = str(error)
-        return {**result, "pause_ms": self._parked_ms(running)}
+        return {**parking.release(self.plane, running, timeout_s=1.0), "pause_ms": self._parked_ms(running)}
 
     # ---- time -----------------------------------------------------------------------------------------------------
 
@@ -265,8 +257,7 @@ class HandOver:
         return int(self.max_task_wait_s * 1000) + self._hold_ms + 5000
 
     def _parked_ms(self, running: Running) -> float | None:
-        held_at = running.data.get("held_at")
-        return None if held_at is None else round((self.clock() - float(held_at)) * 1000, 1)
+        return parking.parked_ms(running, self.clock())
 
     def left(self, running: Running, share: float) -> float:
         """Seconds until ``share`` of the longest pause is over."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from strangler.control import parking
 from strangler.control.handover import Plane
 from strangler.control.saga import Ledger, Running, Saga
-from strangler.errors import LostLease, StranglerError
 
 HOLD = "hold"
 
@@ -45,13 +45,5 @@ class Holding:
         return {}
 
     def release(self, running: Running) -> Mapping[str, Any]:
-        result: dict[str, Any] = {}
-        try:
-            result.update(self.plane.publish(running, running.at))
-            result["proxies"] = dict(self.plane.converged(timeout_s=5.0))
-        except LostLease:
-            raise
-        except StranglerError as error:
-            result["release_error"] = str(error)
-        held_at = running.data.get("held_at")  # absent where it ended before it held anything
-        return {**result, "pause_ms": None if held_at is None else round((self.clock() - float(held_at)) * 1000, 1)}
+        released = parking.release(self.plane, running, timeout_s=5.0)
+        return {**released, "pause_ms": parking.parked_ms(running, self.clock())}
