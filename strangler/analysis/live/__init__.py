@@ -1,0 +1,1 @@
+"""What Django's registries and the database's catalogue say."""

@@ -1,0 +1,51 @@
+"""The whole ledger: contexts with what they are made of, and every crossing between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from strangler.domain.coupling.edges import Edge, Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """``rows``: the planner's estimate. ``size``: bytes with indexes. Both None where the database was not asked."""
+
+    label: str
+    table: str
+    rows: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFacts:
+    """``endpoints``: "GET,POST /api/orders/<int:pk>/" as the URLconf has them. ``lines``: of its Python source."""
+
+    name: str
+    declared: bool
+    apps: tuple[str, ...] = ()
+    tables: tuple[TableFacts, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    lines: int = 0
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """``looked_at``: source of the ledger ("static", "live", "runtime") → what it saw; one that is absent was not asked."""
+
+    contexts: Mapping[str, ContextFacts] = field(default_factory=dict)
+    edges: tuple[Edge, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    looked_at: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def between(self, source: str, target: str) -> tuple[Edge, ...]:
+        return tuple(edge for edge in self.edges if edge.source == source and edge.target == target)
+
+    def out_of(self, context: str) -> tuple[Edge, ...]:
+        return tuple(edge for edge in self.edges if edge.source == context)
+
+    def into(self, context: str) -> tuple[Edge, ...]:
+        return tuple(edge for edge in self.edges if edge.target == context)

@@ -1,0 +1,45 @@
+"""The project's models as plain data: what a path of lookups leads through, without Django and in another process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFacts:
+    """``name`` as in ``_meta`` and in lookups (``query_name`` of a reverse relation). ``accessor``: the attribute on an instance
+    (``order_set``). ``related``: the label of the model at the other end, empty for a plain column. ``kind``: "column",
+    "foreign_key", "one_to_one", "many_to_many", "generic", or the same with a leading "reverse_".
+    """
+
+    name: str
+    kind: str = "column"
+    related: str = ""
+    attname: str = ""
+    accessor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """``label``: ``app_label.Model``. ``module`` and ``qualname``: where its class stands. ``managers``: attribute → class."""
+
+    label: str
+    module: str
+    qualname: str
+    table: str
+    fields: Mapping[str, FieldFacts] = field(default_factory=dict)
+    managers: Mapping[str, str] = field(default_factory=dict)
+    proxy_for: str = ""
+    abstract: bool = False
+
+    def field(self, name: str) -> FieldFacts | None:
+        """By name in a lookup, column (``order_id``) or accessor."""
+        found = self.fields.get(name)
+        if found is not None:
+            return found
+        return next((one for one in self.fields.values() if name in (one.attname, one.accessor)), None)
+
+
+Models = Mapping[str, ModelFacts]
+"""By label, as ``app_label.Model``."""
