@@ -1,4 +1,4 @@
-"""The project as Django has loaded it, as plain data: atlas, models, and what the detectors ask of settings, URLs and templates."""
+"""The project as Django has loaded it, as plain data: atlas, models, and what the detectors ask of settings, URLs, templates."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def _facts(model: Any) -> ModelFacts:
 
 
 def _field(field: Any) -> FieldFacts:
-    target = getattr(field, "related_model", None)
-    related = target._meta.label if hasattr(target, "_meta") else ""
+    target: Any = getattr(field, "related_model", None)
+    related = str(target._meta.label) if hasattr(target, "_meta") else ""
     kind = "column"
     for flag, name in (("one_to_one", "one_to_one"), ("many_to_many", "many_to_many"), ("many_to_one", "foreign_key")):
         if getattr(field, flag, None) and related:
