@@ -20,7 +20,10 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True)
 class ContextFacts:
-    """``endpoints``: "GET,POST /api/orders/<int:pk>/" as the URLconf has them. ``lines``: of its Python source."""
+    """``endpoints``: "GET,POST /api/orders/<int:pk>/" as the URLconf has them. ``lines``: of its Python source.
+
+    ``views``: endpoint → ``FILE:QUALNAME`` of its view, as in ``Edge.where``; so much of what it calls can be told without a run.
+    """
 
     name: str
     declared: bool
@@ -30,6 +33,7 @@ class ContextFacts:
     tasks: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     lines: int = 0
+    views: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
