@@ -34,7 +34,7 @@ class EndpointCalls(Plain):
 def endpoint_calls(ledger: Ledger, context: str) -> tuple[EndpointCalls, ...] | None:
     """Of every endpoint, of whatever context, that will cross. None where neither a run nor the views are known."""
     views = {endpoint: where for facts in ledger.contexts.values() for endpoint, where in facts.views.items()}
-    recorded = "runtime" in ledger.looked_at
+    recorded = ledger.asked("runtime")
     if not recorded and not views:
         return None
     met = _seen(ledger, context) if recorded else _read(ledger, context, views)

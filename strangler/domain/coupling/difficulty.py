@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from strangler.domain.coupling.edges import Edge, Kind
-from strangler.domain.coupling.ledger import Ledger
+from strangler.domain.coupling.ledger import SOURCES, Ledger
 from strangler.domain.coupling.natures import Nature, crossings, nature, offered
 from strangler.domain.coupling.plain import Plain
 from strangler.domain.coupling.reach import named_tables
@@ -112,8 +112,7 @@ def difficulty(ledger: Ledger, context: str) -> Difficulty:
         for (name, way, each), count in counts.items()
     ]
     terms.sort(key=lambda term: (-term.points, term.kind, term.direction))
-    least = {"static", "live", "runtime"} - set(ledger.looked_at)
-    return Difficulty(context, round(sum(term.points for term in terms), 1), tuple(terms), bool(least))
+    return Difficulty(context, round(sum(term.points for term in terms), 1), tuple(terms), not all(map(ledger.asked, SOURCES)))
 
 
 def _named(edge: Edge) -> str:

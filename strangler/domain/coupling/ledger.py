@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from strangler.domain.coupling.edges import Edge, Skipped
 
+SOURCES = ("static", "live", "runtime")
+
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
@@ -44,6 +46,10 @@ class Ledger:
     edges: tuple[Edge, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     looked_at: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def asked(self, source: str) -> bool:
+        """Whether there was anything to see: a recording without a statement tells as much as none."""
+        return any(self.looked_at.get(source, {}).values())
 
     def between(self, source: str, target: str) -> tuple[Edge, ...]:
         return tuple(edge for edge in self.edges if edge.source == source and edge.target == target)

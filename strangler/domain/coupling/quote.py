@@ -12,13 +12,13 @@ from typing import TypeVar
 
 from strangler.domain.coupling.atlas import PLATFORM, PROJECT
 from strangler.domain.coupling.calls import EndpointCalls, endpoint_calls
+from strangler.domain.coupling.difficulty import Difficulty, difficulty
 from strangler.domain.coupling.edges import Edge, Kind
-from strangler.domain.coupling.ledger import Ledger, TableFacts
+from strangler.domain.coupling.ledger import SOURCES, Ledger, TableFacts
 from strangler.domain.coupling.natures import RELATIONS, Nature, composes, crossings, nature, offered
 from strangler.domain.coupling.plain import Plain
 from strangler.domain.coupling.reach import Reach, named_tables
 
-SOURCES = ("static", "live", "runtime")
 KEYS = (*RELATIONS, Kind.CONSTRAINT)
 Counts = Mapping[str, int]
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Saga(Plain):
-    """A transaction that can't stay one. ``contexts``: those that it writes. ``by``: who ran it; ``count``: how often that was seen."""
+    """A transaction that can't stay one. ``contexts``: those that it writes. ``by``: who ran it; ``count``: how often."""
 
     where: str
     source: str
@@ -71,12 +71,13 @@ class LooseKey(Plain):
 
 @dataclass(frozen=True, slots=True)
 class Quote(Plain):
-    """``out``, ``into``: kind → edges, without the project's own wiring, which is counted in ``composition``. ``unresolved``: reads
-    of which nobody can say which table they reach. ``endpoints``, ``tasks``, ``commands``: the context's own.
+    """``out``, ``into``: kind → edges, without the project's own wiring, which is counted in ``composition``.
+    ``unresolved``: reads that don't tell which table they reach. ``endpoints``, ``tasks``, ``commands``: the context's own.
     """
 
     context: str
     declared: bool
+    difficulty: Difficulty
     out: Counts
     into: Counts
     neighbours: tuple[str, ...]
@@ -113,15 +114,16 @@ def quote(ledger: Ledger, context: str) -> Quote:
     edges = crossings(ledger, context)
     reach = Reach(ledger)
     copies, unresolved = _copies(reach, edges, context)
-    live = "live" in ledger.looked_at
+    live = ledger.asked("live")
     return Quote(
         context=context,
         declared=facts is not None and facts.declared,
+        difficulty=difficulty(ledger, context),
         out=_counted(edge for edge in edges if edge.source == context),
         into=_counted(edge for edge in edges if edge.target == context),
         neighbours=tuple(sorted({name for edge in edges for name in (edge.source, edge.target)} - {context})),
         composition=sum(composes(edge) for edge in ledger.into(context)),
-        sagas=sagas(ledger, context) if "runtime" in ledger.looked_at else None,
+        sagas=sagas(ledger, context) if ledger.asked("runtime") else None,
         calls=endpoint_calls(ledger, context),
         mirror=volume(facts.tables) if facts and (live or facts.tables) else None,
         copies=copies,
@@ -131,7 +133,7 @@ def quote(ledger: Ledger, context: str) -> Quote:
         tasks=_known(facts.tasks if facts else (), live and facts is not None),
         commands=_known(facts.commands if facts else (), live and facts is not None),
         lines=facts.lines if facts else 0,
-        unasked=tuple(source for source in SOURCES if source not in ledger.looked_at),
+        unasked=tuple(source for source in SOURCES if not ledger.asked(source)),
     )
 
 

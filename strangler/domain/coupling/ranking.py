@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from strangler.domain.coupling.difficulty import Difficulty, difficulty
+from strangler.domain.coupling.difficulty import Difficulty
 from strangler.domain.coupling.edges import Kind
-from strangler.domain.coupling.ledger import Ledger
 from strangler.domain.coupling.plain import Plain
-from strangler.domain.coupling.quote import Quote, movable, quote
+from strangler.domain.coupling.quote import Quote
 from strangler.domain.coupling.sizes import bytes_in_words, number, plural
 
 CODE = (Kind.IMPORT, Kind.LATE_IMPORT)
@@ -22,16 +22,14 @@ class Rank(Plain):
     context: str
     points: float
     reason: str
-    difficulty: Difficulty
 
 
-def ranking(ledger: Ledger) -> tuple[Rank, ...]:
+def ranking(quotes: Iterable[Quote]) -> tuple[Rank, ...]:
     """By difficulty; of equals the one with fewer rows to mirror (unknown is most), then by name."""
-    judged = [(difficulty(ledger, name), quote(ledger, name)) for name in movable(ledger)]
-    judged.sort(key=lambda pair: (pair[0].points, _rows(pair[1]), pair[0].context))
+    judged = sorted(quotes, key=lambda quote: (quote.difficulty.points, _rows(quote), quote.context))
     return tuple(
-        Rank(place, hard.context, hard.points, _reason(place, len(judged), hard, quoted), hard)
-        for place, (hard, quoted) in enumerate(judged, 1)
+        Rank(place, quote.context, quote.difficulty.points, _reason(place, len(judged), quote))
+        for place, quote in enumerate(judged, 1)
     )
 
 
@@ -40,13 +38,10 @@ def _rows(quoted: Quote) -> float:
     return float("inf") if mirror is None or mirror.rows is None or mirror.unknown else mirror.rows
 
 
-def _reason(place: int, places: int, hard: Difficulty, quoted: Quote) -> str:
+def _reason(place: int, places: int, quoted: Quote) -> str:
     position = "first" if place == 1 else "last" if place == places else f"number {place}"
-    return f"{hard.context} {position}: {', '.join([*_facts(quoted), _dearest(hard)])}"
-
-
-def _facts(quoted: Quote) -> list[str]:
-    return [_sagas(quoted), _known_by(quoted), _data(quoted)]
+    facts = (_sagas(quoted), _known_by(quoted), _data(quoted), _dearest(quoted.difficulty))
+    return f"{quoted.context} {position}: {', '.join(facts)}"
 
 
 def _sagas(quoted: Quote) -> str:
