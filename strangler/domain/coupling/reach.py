@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from strangler.domain.coupling.edges import Edge, Kind
@@ -52,11 +52,9 @@ class Reach:
         if edge.kind in RELATIONS:
             yield edge.where.rpartition(".")[2], edge.what
         elif edge.kind is Kind.REVERSE_ACCESSOR:  # "orders.Order.payments", declared at FILE:Payment.order
-            model = edge.where.rpartition(":")[2].partition(".")[0].lower()
-            owner = next((label for label, (home, _) in self.labels.items() if home == edge.target and _name(label) == model), "")
-            if owner:
-                accessor = edge.what.rpartition(".")[2]
-                label = self.labels[owner][1].label
+            label = self.model_at(replace(edge, source=edge.target))
+            accessor = edge.what.rpartition(".")[2]
+            if label:
                 yield accessor, label
                 yield accessor.removesuffix("_set"), label
 
@@ -64,6 +62,11 @@ class Reach:
         """Those of ``edge.target``, by name of table. Empty where the edge does not tell: then nobody knows, it is not none."""
         found = {facts.table: facts for facts in self._reached(edge)}
         return tuple(found[table] for table in sorted(found))
+
+    def model_at(self, edge: Edge) -> str:
+        """Label of the source's model in whose class the edge stands; empty for what is no model."""
+        name = edge.where.rpartition(":")[2].partition(".")[0].lower()
+        return next((facts.label for home, facts in self.labels.values() if home == edge.source and _is(facts, name)), "")
 
     def _reached(self, edge: Edge) -> Iterator[TableFacts]:
         for label in edge.models or self._labels(edge):
@@ -88,5 +91,5 @@ class Reach:
         return ()
 
 
-def _name(label: str) -> str:
-    return label.rpartition(".")[2]
+def _is(facts: TableFacts, name: str) -> bool:
+    return facts.label.rpartition(".")[2].lower() == name
