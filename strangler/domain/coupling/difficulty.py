@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from strangler.domain.coupling.edges import Edge, Kind
 from strangler.domain.coupling.ledger import SOURCES, Ledger
 from strangler.domain.coupling.natures import Nature, crossings, nature, offered
+from strangler.domain.coupling.nouns import several
 from strangler.domain.coupling.plain import Plain
 from strangler.domain.coupling.reach import named_tables
+from strangler.domain.coupling.sizes import plural
 
 WEIGHTS: Mapping[Kind, tuple[float, float]] = {
     # kind: an edge out of the context, an edge into it
@@ -57,6 +59,7 @@ WEIGHTS: Mapping[Kind, tuple[float, float]] = {
     Kind.TYPING_IMPORT: (0.1, 0.1),
     Kind.SEAM: (0.1, 0.1),  # as it should be
 }
+ACCESSOR, SQL = "offered accessor", "writing SQL statement"
 OFFERED = 0.1  # an accessor that a relation puts there, and nobody was seen to use
 WRITING_SQL = 5.0
 BETWEEN = 1.0  # a place that reads what a saga leaves half done
@@ -93,9 +96,13 @@ class Difficulty(Plain):
 def weight(edge: Edge, out: bool) -> float:
     if offered(edge):
         return OFFERED
-    if edge.kind is Kind.RAW_SQL and nature(edge) is Nature.WRITE:
+    if edge.kind is Kind.RAW_SQL and _writes(edge):
         return WRITING_SQL
     return WEIGHTS[edge.kind][0 if out else 1]
+
+
+def _writes(edge: Edge) -> bool:
+    return nature(edge) is Nature.WRITE
 
 
 def difficulty(ledger: Ledger, context: str) -> Difficulty:
@@ -117,8 +124,8 @@ def difficulty(ledger: Ledger, context: str) -> Difficulty:
 
 def _named(edge: Edge) -> str:
     if offered(edge):
-        return "accessor nobody was seen to use"
-    return "raw_sql that writes" if edge.kind is Kind.RAW_SQL and nature(edge) is Nature.WRITE else edge.kind.value
+        return ACCESSOR
+    return SQL if edge.kind is Kind.RAW_SQL and _writes(edge) else edge.kind.value
 
 
 def _between(ledger: Ledger, context: str) -> set[tuple[str, str]]:
@@ -138,5 +145,5 @@ def _words(name: str, way: str, count: int) -> str:
         return (
             f"{count} {'place reads' if count == 1 else 'places read'} across a border what a saga leaves half done for a moment"
         )
-    said = name.replace("_", " ")
-    return f"{count} {said} {'from here to others' if way == 'out' else 'from others to here'}"
+    said = plural(count, name) if name in (ACCESSOR, SQL) else several(Kind(name), count)
+    return f"{said} {'from here to others' if way == 'out' else 'from others to here'}"

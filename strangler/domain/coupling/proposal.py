@@ -1,7 +1,7 @@
 """Contexts for a monolith that has none: apps, and the models of apps that hold everything, by what ties them together.
 
-What goes in is a ledger in which each app is a context of its own, as it is where none is declared; of an app that holds everything,
-each model, by its label (the atlas says so, and the ledger is collected with that). Then all that could tie them crosses.
+What goes in is a ledger in which each app is a context of its own, as it is where none is declared; of an app that holds
+everything, each model, by its label (the atlas says so, and the ledger is collected with it): all that ties them crosses then.
 """
 
 from __future__ import annotations
@@ -12,24 +12,28 @@ from itertools import combinations
 
 from strangler.domain.coupling.atlas import PLATFORM, PROJECT
 from strangler.domain.coupling.clustering import Pair, communities, modularity
-from strangler.domain.coupling.edges import Edge
+from strangler.domain.coupling.edges import Edge, Kind
 from strangler.domain.coupling.ledger import Ledger
 from strangler.domain.coupling.natures import Nature, composes, nature, offered
+from strangler.domain.coupling.nouns import several
 from strangler.domain.coupling.plain import Plain
-from strangler.domain.coupling.sizes import plural
 
-BINDS: Mapping[Nature, int] = {  # tenths of a point
-    Nature.WRITE: 100,
-    Nature.MODEL: 80,
-    Nature.READ: 30,
-    Nature.KEY: 20,
-    Nature.CODE: 10,
-    Nature.MESSAGE: 5,  # where it would be cut with the least
-    Nature.PAGE: 5,
-    Nature.AGREED: 1,
+POINT = 1000  # weights are whole thousandths
+BINDS: Mapping[Nature, int] = {
+    Nature.WRITE: 10 * POINT,
+    Nature.MODEL: 8 * POINT,
+    Nature.READ: 3 * POINT,
+    Nature.KEY: 2 * POINT,
+    Nature.CODE: POINT,
+    Nature.MESSAGE: POINT // 2,  # where it is cut with the least
+    Nature.PAGE: POINT // 2,
+    Nature.AGREED: POINT // 10,
 }
-TOGETHER = 10  # two that code which owns neither uses at one place
+TOGETHER = POINT  # between those that code which owns none of them uses at one place
+WITHIN = 10 * POINT  # a table ties its app to itself by so much, which no ledger of apps shows
 SHOWN = 5
+ORDER = tuple(Kind)
+Between = dict[Pair, list[Edge]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class Tie(Plain):
 
 @dataclass(frozen=True, slots=True)
 class Cluster(Plain):
-    """A context as it might be. ``apps``: dotted names. ``models``: labels of those whose app is not among them. ``held``: what holds
-    it together, ``cut``: what would cross; the strongest first, all in ``inside`` and ``outside`` points.
+    """A context as it might be. ``apps``: dotted names. ``models``: labels of those whose app is not among them. ``held``: what
+    holds it together, ``cut``: what would cross; the strongest first. All of it is in the points ``inside`` and ``outside``.
     """
 
     name: str
@@ -72,7 +76,7 @@ class Cluster(Plain):
 
 @dataclass(frozen=True, slots=True)
 class Proposal(Plain):
-    """``modularity``: from -0.5 to 1; above 0.3 the parts are real ones. ``loose``: code without tables that nothing ties to any."""
+    """``modularity``: from -0.5 to 1; above 0.3 the parts are real ones. ``loose``: code without tables that nothing ties."""
 
     clusters: tuple[Cluster, ...]
     modularity: float
@@ -80,20 +84,22 @@ class Proposal(Plain):
 
 
 def proposal(ledger: Ledger) -> Proposal:
-    known = sorted(
-        {*ledger.contexts, *(name for edge in ledger.edges for name in (edge.source, edge.target))} - {PROJECT, PLATFORM}
-    )
+    named = {*ledger.contexts, *(name for edge in ledger.edges for name in (edge.source, edge.target))}
+    known = sorted(named - {PROJECT, PLATFORM})
     owners = [name for name in known if name in ledger.contexts and ledger.contexts[name].tables] or known
     edges = [edge for edge in ledger.edges if not composes(edge) and not offered(edge)]
     ties = _ties(edges)
     weights = {pair: weight for pair, weight in ties.items() if pair[0] in owners and pair[1] in owners}
-    for pair, weight in _together(edges, owners).items():
+    for pair, weight in (*_together(edges, owners).items(), *_within(ledger, owners).items()):
         weights[pair] = weights.get(pair, 0) + weight
     groups = communities(owners, weights)
     homes = _callers(known, groups, ties)
     names = _names(groups, weights)
     members = [tuple(sorted((*group, *(name for name, home in homes.items() if home == group)))) for group in groups]
-    clusters = [_cluster(ledger, *each, ties, edges) for each in zip(names, members, strict=True)]
+    between: Between = {}
+    for edge in edges:
+        between.setdefault(_pair(edge.source, edge.target), []).append(edge)
+    clusters = [_cluster(ledger, *each, ties, between) for each in zip(names, members, strict=True)]
     loose = tuple(name for name in known if name not in owners and name not in homes)
     return Proposal(tuple(clusters), round(modularity(groups, weights), 3), loose)
 
@@ -102,16 +108,25 @@ def _pair(one: str, other: str) -> Pair:
     return (one, other) if one < other else (other, one)
 
 
-def _ties(edges: Iterable[Edge]) -> dict[Pair, int]:
+def _ties(edges: list[Edge]) -> dict[Pair, int]:
+    """A place that touches many says little about each of them: a seed that fills all tables is shared among all."""
+    touched: dict[tuple[str, str], set[str]] = {}
+    for edge in edges:
+        touched.setdefault((edge.source, edge.where), set()).add(edge.target)
     found: dict[Pair, int] = {}
     for edge in edges:
         pair = _pair(edge.source, edge.target)
-        found[pair] = found.get(pair, 0) + BINDS[nature(edge)]
+        found[pair] = found.get(pair, 0) + BINDS[nature(edge)] // len(touched[edge.source, edge.where])
     return found
 
 
+def _within(ledger: Ledger, owners: Iterable[str]) -> dict[Pair, int]:
+    apps = (ledger.contexts[name] for name in owners if name in ledger.contexts and "." not in name)
+    return {(one.name, one.name): WITHIN * len(one.tables) for one in apps if one.tables}
+
+
 def _together(edges: Iterable[Edge], owners: Iterable[str]) -> dict[Pair, int]:
-    """Code that owns no table ties together what it uses at one place: all of a view's models have something to do with each other."""
+    """Code that owns no table ties together what it uses at one place: what one view shows belongs together a little."""
     owning = set(owners)
     places: dict[str, set[str]] = {}
     for edge in edges:
@@ -147,7 +162,7 @@ def _names(groups: list[tuple[str, ...]], weights: Mapping[Pair, int]) -> list[s
     return names
 
 
-def _cluster(ledger: Ledger, name: str, members: tuple[str, ...], ties: Mapping[Pair, int], edges: list[Edge]) -> Cluster:
+def _cluster(ledger: Ledger, name: str, members: tuple[str, ...], ties: Mapping[Pair, int], between: Between) -> Cluster:
     within = {pair for pair in ties if pair[0] in members and pair[1] in members}
     across = {pair for pair in ties if (pair[0] in members) != (pair[1] in members)}
     apps = {app for member in members for app in _apps(ledger, member)}
@@ -157,10 +172,10 @@ def _cluster(ledger: Ledger, name: str, members: tuple[str, ...], ties: Mapping[
         apps=tuple(sorted(apps)),
         models=models,
         members=members,
-        held=_told(within, ties, edges),
-        cut=_told(across, ties, edges),
-        inside=sum(ties[pair] for pair in within) / 10,
-        outside=sum(ties[pair] for pair in across) / 10,
+        held=_told(within, ties, between),
+        cut=_told(across, ties, between),
+        inside=round(sum(ties[pair] for pair in within) / POINT, 1),
+        outside=round(sum(ties[pair] for pair in across) / POINT, 1),
     )
 
 
@@ -169,14 +184,13 @@ def _apps(ledger: Ledger, member: str) -> tuple[str, ...]:
     return ledger.contexts[member].apps if member in ledger.contexts and "." not in member else ()
 
 
-def _told(pairs: Iterable[Pair], ties: Mapping[Pair, int], edges: list[Edge]) -> tuple[Tie, ...]:
+def _told(pairs: Iterable[Pair], ties: Mapping[Pair, int], between: Between) -> tuple[Tie, ...]:
     strongest = sorted(pairs, key=lambda pair: (-ties[pair], pair))[:SHOWN]
-    return tuple(Tie(*pair, ties[pair] / 10, _words(pair, edges)) for pair in strongest)
+    return tuple(Tie(*pair, round(ties[pair] / POINT, 1), _words(between[pair])) for pair in strongest)
 
 
-def _words(pair: Pair, edges: list[Edge]) -> str:
-    counts: dict[str, int] = {}
-    bound = [edge for edge in edges if _pair(edge.source, edge.target) == pair]
-    for edge in sorted(bound, key=lambda edge: -BINDS[nature(edge)]):
-        counts[edge.kind.value] = counts.get(edge.kind.value, 0) + 1
-    return ", ".join(plural(count, kind.replace("_", " ")) for kind, count in counts.items())
+def _words(edges: list[Edge]) -> str:
+    counts: dict[Kind, int] = {}
+    for edge in sorted(edges, key=lambda edge: (-BINDS[nature(edge)], ORDER.index(edge.kind))):
+        counts[edge.kind] = counts.get(edge.kind, 0) + 1
+    return ", ".join(several(kind, count) for kind, count in counts.items())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from strangler.domain.coupling.calls import EndpointCalls
 from strangler.domain.coupling.cycles import Cycle
+from strangler.domain.coupling.edges import Kind
+from strangler.domain.coupling.nouns import several
 from strangler.domain.coupling.quote import Copy, Counts, Quote, Volume
 from strangler.domain.coupling.sizes import bytes_in_words, number, plural
 
@@ -38,16 +41,14 @@ def rows(quote: Quote) -> Rows:
 
 def cycle(found: Cycle) -> tuple[str, str]:
     """(the contexts, what to cut)."""
-    cuts = ", ".join(
-        f"{cut.source} → {cut.target} ({plural(len(cut.edges), 'edge')}, {cut.points:g} points)" for cut in found.cuts
-    )
+    told = (f"{cut.source} → {cut.target} ({plural(len(cut.edges), 'edge')}, {cut.points:g} points)" for cut in found.cuts)
     exact = "" if found.exact else "; there may be a cheaper one"
-    return ", ".join(found.contexts), f"cut {cuts}{exact}"
+    return ", ".join(found.contexts), f"cut {', '.join(told)}{exact}"
 
 
 def _counts(counts: Counts) -> str:
     total = sum(counts.values())
-    return f"{number(total)}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}" if total else "nothing"
+    return f"{number(total)}: {', '.join(several(Kind(kind), count) for kind, count in counts.items())}" if total else "nothing"
 
 
 def _unknown(source: str) -> str:
@@ -66,12 +67,15 @@ def _sagas(quote: Quote) -> str:
 def _calls(quote: Quote) -> str:
     if quote.calls is None:
         return _unknown("runtime")
-    told = [
-        f"{each.endpoint} {'at least ' if each.calls else ''}{each.calls}{f', reads {each.copies} by copies' if each.copies else ''}"
-        for each in sorted(quote.calls, key=lambda each: (-each.calls, -each.copies, each.endpoint))
-    ]
+    dearest = sorted(quote.calls, key=lambda each: (-each.calls, -each.copies, each.endpoint))
+    told = [f"{each.endpoint} {_crossing(each)}" for each in dearest]
     basis = "as recorded" if quote.calls and quote.calls[0].basis == "runtime" else "by what stands in the views"
     return f"{_some(told, '; ')} ({basis})" if told else "none was seen"
+
+
+def _crossing(each: EndpointCalls) -> str:
+    calls = f"at least {plural(each.calls, 'call')}" if each.calls else "no call"
+    return f"{calls}, {plural(each.copies, 'read')} of copies" if each.copies else calls
 
 
 def _volume(volume: Volume | None) -> str:

@@ -15,9 +15,7 @@ def model(case: Case) -> Advice:
         return reads.read(case)
     if edge.kind is Kind.MANAGER:
         because = f"a manager of {edge.source} is {edge.what}, a class of {edge.target}."
-        return case.advise(
-            Remedy.DELETE, because, f"Copy what is used of it to a manager of {edge.source}'s own; it has no rows."
-        )
+        return case.advise(Remedy.DELETE, because, f"Copy what is used of it to a manager in {edge.source}; it has no rows.")
     if edge.kind is Kind.PROXY:
         because = f"it is a second face of {edge.what}: the same table, in another context's code."
         instead = f"Move the class to {edge.target}, and what is asked of it into `{case.contract}`."

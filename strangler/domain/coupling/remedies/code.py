@@ -26,7 +26,7 @@ def code(case: Case) -> Advice:
         ),
     }.get(edge.kind, _import(case))
     if edge.kind is Kind.ADMIN:
-        because = f"{edge.source} registers {edge.what} in the admin, which is {edge.target}'s to do."
+        because = f"{edge.source} registers {edge.what} in the admin, which is for {edge.target} to do."
         instead = (
             f"Move the class to the admin.py of {edge.target}. Once that has moved its pages are read-only here by "
             "themselves, and say who owns it."

@@ -40,7 +40,7 @@ def _deleting(case: Case) -> str:
     if found is None:
         return ""
     if found[1] in REFUSING:
-        return f"{found[1]} goes on refusing, by the copy of {edge.source}'s rows on the side that deletes."
+        return f"{found[1]} goes on refusing, by the copy of the rows of {edge.source} on the side that deletes."
     if found[1] == "DO_NOTHING":
         return "DO_NOTHING stays nothing: the gate for orphans looks."
     return (
@@ -55,16 +55,17 @@ def _many_to_many(case: Case) -> Advice:
     if through:
         instead = f"It is {through}, a model; its two keys have remedies of their own."
     else:
-        instead = f"It is {edge.source}'s and goes where that goes. {LOOSE}"
+        instead = f"It belongs to {edge.source} and goes where that goes. {LOOSE}"
     return case.advise(Remedy.ID_AND_API, because, f"{instead} What `.all()` gives is asked of `{case.seam}` by the ids.")
 
 
 def _generic(case: Case) -> Advice:
     edge = case.edge
     because = f"rows of {edge.source} and {edge.target} are tied by content type and id, which no constraint holds."
+    model = edge.what if edge.what.count(".") == 1 else f"{edge.target}.…"
     instead = (
         "That is an id already, and content types have the same ids on both sides. Deletes have to be followed by hand: "
-        '`on_row_applied("app.Model", handler)` with op "delete".'
+        f'`on_row_applied("{model}", handler)` with op "delete".'
     )
     return case.advise(Remedy.ID_AND_API, because, instead)
 
@@ -84,5 +85,5 @@ def _swapped(case: Case) -> Advice:
     if case.out:
         instead = "Users come to the service as a read copy with their ids; name the columns, without the password."
     else:
-        instead = f"It may stay: ids are the same on both sides, and {edge.target}'s rows are mirrored back."
+        instead = f"It may stay: ids are the same on both sides, and the rows of {edge.target} are mirrored back."
     return case.advise(Remedy.KEEP, because, instead)

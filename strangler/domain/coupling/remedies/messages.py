@@ -32,7 +32,7 @@ def message(case: Case) -> Advice:
 
 def _sends(case: Case) -> Advice:
     edge = case.edge
-    because = f"{edge.source} sends a signal that is {edge.target}'s own."
+    because = f"{edge.source} sends a signal that belongs to {edge.target}."
     return case.advise(
         Remedy.SEAM, because, f"Tell `{case.seam}` of `{case.contract}` what happened; who owns a signal sends it."
     )
@@ -55,7 +55,7 @@ def _hears(case: Case) -> Advice:
         )
         copy = (Setting("read_copies", sender),) if case.out and sender else ()
         return case.advise(Remedy.EVENT, because, instead, Setting("receivers", side, case.dotted), *copy)
-    model = sender if signal in OF_ROWS and sender else "app.Model"
+    model = sender if signal in OF_ROWS and sender else f"{case.leaving}.…"
     instead = (
         f'No row can stand for it. Let it rest once {case.leaving} has moved ("drop"), and do the same in '
         f'`on_row_applied("{model}", handler)`, '

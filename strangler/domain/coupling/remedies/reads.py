@@ -58,27 +58,18 @@ def _going_on(case: Case) -> str:
     edge = case.edge
     if not case.out:
         return (
-            f"Nothing to write for the cut-over: once {edge.target} has moved, its tables here are mirrored back and "
-            "read on. Before it "
-            f"retires, keep them (`strangler retire {edge.target} --keep-copy`) or ask `{case.seam}` of "
-            f"`{case.contract}`, once for "
-            f"all ids."
+            f"Nothing to write for the cut-over: once {edge.target} has moved, its tables here are mirrored back and read on. "
+            f"Before it retires, keep them (`strangler retire {edge.target} --keep-copy`) or ask `{case.seam}` of "
+            f"`{case.contract}`, once for all ids."
         )
-    table = (
-        "these tables"
-        if len(case.labels) > 1
-        else "the table"
-        if case.labels
-        else f"a table of {edge.target}, which one it doesn't tell,"
-    )
-    return f"The code goes along as it is, and {table} is sent to the service as a read copy.".replace("tables is", "tables are")
+    table = "" if case.labels else f" Which table of {edge.target} that is, it does not tell."
+    return f"The code goes along as it is, and what it reads is sent to the service as a read copy.{table}"
 
 
 def _sorting(case: Case, because: str) -> Advice:
     model = case.labels[0] if case.labels else f"{case.edge.target}.…"
     instead = (
-        f"No API sorts or filters one side by the other's column. Keep `{case.edge.what}` as a column of "
-        f"{case.edge.source}'s own, set "
+        f"No API sorts or filters one side by the other's column. Keep `{case.edge.what}` as a column in {case.edge.source}, set "
         f'when the row is made and kept up to date by `on_row_applied("{model}", …)`; until then a read copy serves.'
     )
     return case.advise(Remedy.DENORMALISE, because, instead, *case.copies())

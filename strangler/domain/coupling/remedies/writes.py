@@ -13,7 +13,7 @@ def write(case: Case) -> Advice:
     if edge.kind is Kind.TRANSACTION:
         return _transaction(case)
     if edge.kind is Kind.CASCADE:
-        because = f"deleting in {edge.source} deletes or changes rows in {edge.what}, which are {edge.target}'s."
+        because = f"deleting in {edge.source} deletes or changes rows in {edge.what}, which belong to {edge.target}."
         instead = (
             "Nothing to write where a foreign key does it: loose keys let each owner follow when the delete event "
             "reaches it, CASCADE and "
@@ -22,40 +22,43 @@ def write(case: Case) -> Advice:
         return case.advise(Remedy.EVENT, because, instead)
     if edge.kind is Kind.TRIGGER:
         because = f"a trigger of the database reaches from {edge.source} into {edge.target}, and no database does so across two."
-        instead = 'Write what it does as a handler, `on_row_applied("app.Model", handler)`: an apply fires no trigger of yours.'
+        instead = 'Write what it does as a handler, `on_row_applied("…", handler)`: an apply fires no trigger of yours.'
         return case.advise(Remedy.EVENT, because, instead)
-    because = (
-        f"{edge.source} writes {edge.what}, past the contract of {edge.target}; once that has moved the fence refuses it (SF001)."
-    )
-    instead = (
-        f"Give the contract a method for it, name it in `writes`, and call it: `from {case.contract} import {case.seam}`."
-        + _held(case)
-    )
-    return case.advise(Remedy.SEAM, because, instead, *case.held())
+    refused = "its service has no rights on that" if case.out else "once that has moved the fence refuses it (SF001)"
+    because = f"{edge.source} writes {edge.what}, past the contract of {edge.target}; {refused}."
+    instead = f"Give the contract a method for it and name that in `writes`: `from {case.contract} import {case.seam}`."
+    return case.advise(Remedy.SEAM, because, instead + _held(case), *case.held())
 
 
 def _transaction(case: Case) -> Advice:
     edge = case.edge
-    other = edge.target if case.leaving == edge.source else case.leaving
     tables = ", ".join(named_tables(edge)) or "several tables"
     because = f"one transaction writes {tables}; it can't, once {case.leaving} has a database of its own."
+    if case.out:
+        instead = (
+            f"The service commits its own rows, and the monolith follows with those of {edge.target}, in a handler that may be "
+            f'called twice: `on_row_applied("{_own(case)}", handler)`. What has to be refused is asked of `{case.seam}` before.'
+        )
+        return case.advise(Remedy.EVENT, because, instead)
     instead = (
-        f'Begin it with `side = claim("{other}")`, inside `atomic`. Where that is `Claim.REMOTE` save an intent in '
-        "the same transaction, "
-        f"call `{_name(other)}` after its commit with the intent's id as key, and note the answer in a second one, "
-        "which takes back what "
-        f"was done if it is no."
+        f'Begin it with `side = claim("{case.leaving}")`, inside `atomic`. Where that is `Claim.REMOTE`, save an intent in the '
+        f"same transaction, call `{case.seam}` after its commit with the intent's id as key, and note the answer in a second "
+        f"one, which takes back what was done if it is no."
     )
     return case.advise(Remedy.SEAM, because, instead + _held(case), *case.held())
 
 
+def _own(case: Case) -> str:
+    """A model of the context that leaves, among the tables that are written."""
+    found = (case.reach.tables.get(table, ("", None)) for table in named_tables(case.edge))
+    return next((facts.label for home, facts in found if facts and home == case.leaving), f"{case.leaving}.…")
+
+
 def _held(case: Case) -> str:
+    """Who writes it from outside is parked while it is cut over, if it is known."""
     if case.out:
         return ""
     if case.paths():
-        return " A cut-over parks the requests that do so; they are in also_written_by."
-    return " Which requests do so is not recorded; those that do belong into also_written_by." if not case.edge.evidence else ""
-
-
-def _name(context: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in context).lower()
+        return " A cut-over parks the requests that do so, which also_written_by names."
+    recorded = any(proof.by for proof in case.edge.evidence)
+    return "" if recorded else " Which requests do so was not recorded; also_written_by has to name them."
