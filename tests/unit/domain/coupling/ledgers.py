@@ -23,7 +23,7 @@ def edges(draw: st.DrawFn) -> Edge:
     elif kind is Kind.JOIN:
         what = " + ".join(sorted(draw(named)))
     else:
-        what = draw(st.sampled_from([*TABLES, f"{target}.One", "f__g", "post_save a.One", "x.y.z", ""]))
+        what = draw(st.sampled_from([*TABLES, f"{target}.One", "f__g", "post_save a.One", "x.y.z"]))
     note = draw(st.sampled_from(["", "declared", "writes", "sends", "on_delete=CASCADE", "through=a.Two"]))
     by = tuple(draw(st.lists(st.sampled_from(RUNS), max_size=2, unique=True)))
     proof = Evidence("x/m.py", draw(st.integers(0, 3)), draw(st.sampled_from(["", "f(x)", "A.objects.order_by('f__g')"])), 1, by)
