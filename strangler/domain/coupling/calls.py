@@ -6,12 +6,12 @@ that the mirror keeps fresh, so it is counted apart, as what needs a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from strangler.domain.coupling.edges import Edge, Kind
 from strangler.domain.coupling.ledger import Ledger
-from strangler.domain.coupling.natures import Nature, composes, nature, offered
+from strangler.domain.coupling.natures import Nature, nature, offered
 from strangler.domain.coupling.plain import Plain
 
 REQUEST = "request "
@@ -31,13 +31,14 @@ class EndpointCalls(Plain):
     places: tuple[str, ...]
 
 
-def endpoint_calls(ledger: Ledger, context: str) -> tuple[EndpointCalls, ...] | None:
-    """Of every endpoint, of whatever context, that will cross. None where neither a run nor the views are known."""
+def endpoint_calls(ledger: Ledger, crossings: Sequence[Edge]) -> tuple[EndpointCalls, ...] | None:
+    """Of every endpoint, of whatever context, that runs some of ``crossings``, those of one context. None where neither a run nor
+    the views are known."""
     views = {endpoint: where for facts in ledger.contexts.values() for endpoint, where in facts.views.items()}
     recorded = ledger.asked("runtime")
     if not recorded and not views:
         return None
-    met = _seen(ledger, context) if recorded else _read(ledger, context, views)
+    met = _seen(crossings) if recorded else _read(crossings, views)
     found: dict[str, dict[tuple[str, str, str], bool]] = {}
     for endpoint, edge, calls in met:
         crossing = (edge.where, edge.source, edge.target)
@@ -52,20 +53,28 @@ def _one(endpoint: str, crossings: dict[tuple[str, str, str], bool], basis: str)
     return EndpointCalls(endpoint, calls, len(crossings) - calls, basis, places)
 
 
-def _seen(ledger: Ledger, context: str) -> Iterator[tuple[str, Edge, bool]]:
-    for edge in ledger.edges:
-        if context in (edge.source, edge.target) and nature(edge) in (Nature.WRITE, Nature.READ):
+def _seen(crossings: Iterable[Edge]) -> Iterator[tuple[str, Edge, bool]]:
+    for edge in crossings:
+        if nature(edge) in (Nature.WRITE, Nature.READ):
             for name in dict.fromkeys(name for proof in edge.evidence for name in proof.by):
                 if name.startswith(REQUEST):
                     yield name.removeprefix(REQUEST), edge, nature(edge) is Nature.WRITE
 
 
-def _read(ledger: Ledger, context: str, views: dict[str, str]) -> Iterator[tuple[str, Edge, bool]]:
-    for edge in ledger.edges:
-        if context not in (edge.source, edge.target) or composes(edge) or offered(edge):
-            continue
+def _read(crossings: Iterable[Edge], views: Mapping[str, str]) -> Iterator[tuple[str, Edge, bool]]:
+    served: dict[str, list[str]] = {}
+    for endpoint, view in views.items():
+        served.setdefault(view, []).append(endpoint)
+    for edge in crossings:
         calls = nature(edge) is Nature.WRITE or edge.kind in CALLING
-        if calls or nature(edge) is Nature.READ:
-            for endpoint, view in views.items():
-                if edge.where == view or edge.where.startswith(f"{view}."):
-                    yield endpoint, edge, calls
+        if (calls or nature(edge) is Nature.READ) and not offered(edge):
+            for view in _around(edge.where):
+                yield from ((endpoint, edge, calls) for endpoint in served.get(view, ()))
+
+
+def _around(where: str) -> Iterator[str]:
+    """The place itself, and the classes and functions around it."""
+    file, _, name = where.partition(":")
+    while name:
+        yield f"{file}:{name}"
+        name = name.rpartition(".")[0]

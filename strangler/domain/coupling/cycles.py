@@ -17,6 +17,7 @@ from strangler.domain.coupling.plain import Plain
 
 EXACT = 12
 Weights = Mapping[tuple[str, str], float]
+Between = dict[tuple[str, str], list[Edge]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +45,20 @@ class Cycle(Plain):
 
 def cycles(ledger: Ledger) -> tuple[Cycle, ...]:
     """The largest first. What composes the project ties no contexts, nor does an accessor that nobody uses: each key has one."""
-    edges = [edge for edge in ledger.edges if not composes(edge) and not offered(edge) and edge.source != edge.target]
-    weights: dict[tuple[str, str], float] = {}
-    for edge in edges:
-        pair = edge.source, edge.target
-        weights[pair] = round(weights.get(pair, 0) + weight(edge, out=True), 1)
+    between: Between = {}
+    for edge in ledger.edges:
+        if not composes(edge) and not offered(edge) and edge.source != edge.target:
+            between.setdefault((edge.source, edge.target), []).append(edge)
+    weights = {pair: round(sum(weight(edge, out=True) for edge in edges), 1) for pair, edges in between.items()}
     rings = [ring for ring in components(weights) if len(ring) > 1]
-    return tuple(_cycle(ring, weights, edges) for ring in sorted(rings, key=lambda ring: (-len(ring), ring)))
+    return tuple(_cycle(ring, weights, between) for ring in sorted(rings, key=lambda ring: (-len(ring), ring)))
 
 
-def _cycle(ring: tuple[str, ...], weights: Weights, edges: Sequence[Edge]) -> Cycle:
+def _cycle(ring: tuple[str, ...], weights: Weights, between: Between) -> Cycle:
     order = cheapest_order(ring, weights)
     place = {name: number for number, name in enumerate(order)}
-    upward = sorted(pair for pair in weights if pair[0] in place and pair[1] in place and place[pair[0]] < place[pair[1]])
-    cuts = [Cut(*pair, weights[pair], tuple(edge for edge in edges if (edge.source, edge.target) == pair)) for pair in upward]
+    upward = [pair for pair in weights if pair[0] in place and pair[1] in place and place[pair[0]] < place[pair[1]]]
+    cuts = [Cut(*pair, weights[pair], tuple(between[pair])) for pair in upward]
     cuts.sort(key=lambda cut: (-cut.points, cut.source, cut.target))
     return Cycle(ring, order, tuple(cuts), round(sum(cut.points for cut in cuts), 1), len(ring) <= EXACT)
 
@@ -117,21 +118,22 @@ def _exact(names: list[str], weights: Weights) -> tuple[str, ...]:
 
 def _greedy(names: list[str], weights: Weights) -> list[str]:
     """Who knows nobody that is left comes next; else the one that is known by much and knows little."""
-    left, order = list(names), list[str]()
+    left, order = set(names), list[str]()
+    out, into = dict.fromkeys(names, 0), dict.fromkeys(names, 0)  # in tenths, from and to those that are left
+    near: dict[str, list[tuple[str, str, int]]] = {name: [] for name in names}
+    for (one, other), points in weights.items():
+        if one in left and other in left:
+            tenths = round(10 * points)
+            out[one], into[other] = out[one] + tenths, into[other] + tenths
+            near[one].append((one, other, tenths))
+            near[other].append((one, other, tenths))
     while left:
-        chosen = min(left, key=lambda name: (_out(name, left, weights) - _in(name, left, weights), name))
-        sinks = [name for name in left if _out(name, left, weights) == 0]
-        order.append(sinks[0] if sinks else chosen)
-        left.remove(order[-1])
+        chosen = min(left, key=lambda name: (out[name] > 0, out[name] - into[name] if out[name] else 0, name))
+        order.append(chosen)
+        left.remove(chosen)
+        for one, other, tenths in near[chosen]:
+            out[one], into[other] = out[one] - tenths, into[other] - tenths
     return order
-
-
-def _out(name: str, among: Sequence[str], weights: Weights) -> float:
-    return sum(weights.get((name, other), 0) for other in among)
-
-
-def _in(name: str, among: Sequence[str], weights: Weights) -> float:
-    return sum(weights.get((other, name), 0) for other in among)
 
 
 def _bettered(order: list[str], weights: Weights) -> tuple[str, ...]:

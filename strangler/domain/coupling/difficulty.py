@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from strangler.domain.coupling.edges import Edge, Kind
-from strangler.domain.coupling.ledger import SOURCES, Ledger
-from strangler.domain.coupling.natures import Nature, crossings, nature, offered
+from strangler.domain.coupling.ledger import SOURCES
+from strangler.domain.coupling.natures import Nature, nature, offered
 from strangler.domain.coupling.nouns import several
 from strangler.domain.coupling.plain import Plain
-from strangler.domain.coupling.reach import named_tables
+from strangler.domain.coupling.reach import Reach, named_tables
 from strangler.domain.coupling.sizes import plural
 
 WEIGHTS: Mapping[Kind, tuple[float, float]] = {
@@ -105,13 +105,13 @@ def _writes(edge: Edge) -> bool:
     return nature(edge) is Nature.WRITE
 
 
-def difficulty(ledger: Ledger, context: str) -> Difficulty:
+def difficulty(reach: Reach, context: str) -> Difficulty:
     counts: dict[tuple[str, str, float], int] = {}
-    for edge in crossings(ledger, context):
+    for edge in reach.crossings.get(context, ()):
         out = edge.source == context
         key = _named(edge), "out" if out else "into", weight(edge, out)
         counts[key] = counts.get(key, 0) + 1
-    between = len(_between(ledger, context))
+    between = len(_between(reach, context))
     if between:
         counts["intermediate state", "both", BETWEEN] = between
     terms = [
@@ -119,7 +119,8 @@ def difficulty(ledger: Ledger, context: str) -> Difficulty:
         for (name, way, each), count in counts.items()
     ]
     terms.sort(key=lambda term: (-term.points, term.kind, term.direction))
-    return Difficulty(context, round(sum(term.points for term in terms), 1), tuple(terms), not all(map(ledger.asked, SOURCES)))
+    points = round(sum(term.points for term in terms), 1)
+    return Difficulty(context, points, tuple(terms), not all(map(reach.ledger.asked, SOURCES)))
 
 
 def _named(edge: Edge) -> str:
@@ -128,16 +129,16 @@ def _named(edge: Edge) -> str:
     return SQL if edge.kind is Kind.RAW_SQL and _writes(edge) else edge.kind.value
 
 
-def _between(ledger: Ledger, context: str) -> set[tuple[str, str]]:
+def _between(reach: Reach, context: str) -> set[tuple[str, str]]:
     """(table, place) for each place that reads across a border a table that one of the context's sagas writes: once that commits
     in two steps, it may see the first without the second (the complexity of intermediate states, after Santos and Rito Silva)."""
-    written: dict[str, set[str]] = {}
-    for edge in ledger.edges:
-        if edge.kind is Kind.TRANSACTION and context in (edge.source, edge.target):
-            for table in named_tables(edge):
-                written.setdefault(table, set()).add(edge.where)
-    readers = (edge for edge in ledger.edges if edge.kind in (Kind.FOREIGN_READ, Kind.JOIN))
-    return {(table, edge.where) for edge in readers for table in named_tables(edge) if written.get(table, set()) - {edge.where}}
+    sagas = (
+        (table, edge.where)
+        for edge in reach.crossings.get(context, ())
+        if edge.kind is Kind.TRANSACTION
+        for table in named_tables(edge)
+    )
+    return {(table, place) for table, where in sagas for place in reach.readers.get(table, ()) if place != where}
 
 
 def _words(name: str, way: str, count: int) -> str:

@@ -6,7 +6,7 @@ nothing of rows. ``unasked`` names the sources of the ledger that are missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from strangler.domain.coupling.calls import EndpointCalls, endpoint_calls
 from strangler.domain.coupling.difficulty import Difficulty, difficulty
 from strangler.domain.coupling.edges import Edge, Kind
 from strangler.domain.coupling.ledger import SOURCES, Ledger, TableFacts
-from strangler.domain.coupling.natures import RELATIONS, Nature, composes, crossings, nature, offered
+from strangler.domain.coupling.natures import RELATIONS, Nature, nature, offered
 from strangler.domain.coupling.plain import Plain
 from strangler.domain.coupling.reach import Reach, named_tables
 
@@ -97,7 +97,8 @@ class Quote(Plain):
 
 def quotes(ledger: Ledger) -> tuple[Quote, ...]:
     """One for each context that could leave, in the ledger's order."""
-    return tuple(quote(ledger, name) for name in movable(ledger))
+    reach = Reach(ledger)
+    return tuple(quote(ledger, name, reach) for name in movable(ledger))
 
 
 def movable(ledger: Ledger) -> tuple[str, ...]:
@@ -108,23 +109,23 @@ def movable(ledger: Ledger) -> tuple[str, ...]:
     return tuple(declared or known)
 
 
-def quote(ledger: Ledger, context: str) -> Quote:
+def quote(ledger: Ledger, context: str, reach: Reach | None = None) -> Quote:
     """Of a context that nothing is known of, all is unknown; that is no error here."""
     facts = ledger.contexts.get(context)
-    edges = crossings(ledger, context)
-    reach = Reach(ledger)
+    reach = reach or Reach(ledger)
+    edges = reach.crossings.get(context, ())
     copies, unresolved = _copies(reach, edges, context)
     live = ledger.asked("live")
     return Quote(
         context=context,
         declared=facts is not None and facts.declared,
-        difficulty=difficulty(ledger, context),
+        difficulty=difficulty(reach, context),
         out=_counted(edge for edge in edges if edge.source == context),
         into=_counted(edge for edge in edges if edge.target == context),
         neighbours=tuple(sorted({name for edge in edges for name in (edge.source, edge.target)} - {context})),
-        composition=sum(composes(edge) for edge in ledger.into(context)),
-        sagas=sagas(ledger, context) if ledger.asked("runtime") else None,
-        calls=endpoint_calls(ledger, context),
+        composition=sum(edge.target == context for edge in reach.composing),
+        sagas=_sagas(reach, edges) if ledger.asked("runtime") else None,
+        calls=endpoint_calls(ledger, edges),
         mirror=volume(facts.tables) if facts and (live or facts.tables) else None,
         copies=copies,
         unresolved=unresolved,
@@ -137,18 +138,14 @@ def quote(ledger: Ledger, context: str) -> Quote:
     )
 
 
-def sagas(ledger: Ledger, context: str) -> tuple[Saga, ...]:
-    """One for each place and set of tables: the ledger has an edge for each context that it writes."""
-    found: dict[tuple[str, str, str], list[Edge]] = {}
-    for edge in ledger.edges:
-        if edge.kind is Kind.TRANSACTION:
-            found.setdefault((edge.source, edge.where, edge.what), []).append(edge)
-    reach = Reach(ledger)
-    made = (_saga(reach, key, edges) for key, edges in found.items())
-    return tuple(sorted((saga for saga in made if context in (saga.source, *saga.contexts)), key=lambda s: (s.where, s.tables)))
+def _sagas(reach: Reach, edges: Iterable[Edge]) -> tuple[Saga, ...]:
+    """One for each place and set of tables."""
+    found = dict.fromkeys((edge.source, edge.where, edge.what) for edge in edges if edge.kind is Kind.TRANSACTION)
+    made = [_saga(reach, key, reach.transactions[key]) for key in found]
+    return tuple(sorted(made, key=lambda saga: (saga.where, saga.tables, saga.source)))
 
 
-def _saga(reach: Reach, key: tuple[str, str, str], edges: list[Edge]) -> Saga:
+def _saga(reach: Reach, key: tuple[str, str, str], edges: Sequence[Edge]) -> Saga:
     source, where, _ = key
     tables = named_tables(edges[0])
     homes = {reach.tables[table][0] for table in tables if table in reach.tables}
@@ -180,7 +177,7 @@ def _copies(reach: Reach, edges: Iterable[Edge], context: str) -> tuple[tuple[Co
             continue
         reached = reach.reached(edge)
         if not reached:
-            unresolved.append(f"{edge.target}: {edge.what} at {edge.where}")
+            unresolved.append(f"{edge.what} of {edge.target} at {edge.where}")
         for table in reached:
             found.setdefault((edge.target, table.table), (table, set()))[1].add(edge.key)
     copies = (

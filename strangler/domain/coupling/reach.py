@@ -1,4 +1,5 @@
-"""Which tables of another context a crossing reaches: by the table or label that it names, or along the path that it follows."""
+"""A ledger looked up from all sides: which tables of another context a crossing reaches, by the table or label that it names or
+along the path that it follows; what ties a context; who writes together, and who reads it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from functools import cached_property
 
 from strangler.domain.coupling.edges import Edge, Kind
 from strangler.domain.coupling.ledger import Ledger, TableFacts
-from strangler.domain.coupling.natures import RELATIONS
+from strangler.domain.coupling.natures import RELATIONS, composes
 
 TABLES = (Kind.RAW_SQL, Kind.FOREIGN_READ, Kind.FOREIGN_WRITE, Kind.DATABASE_VIEW, Kind.JOIN, Kind.TRANSACTION, Kind.CASCADE)
 LABELS = (*RELATIONS, Kind.GET_MODEL, Kind.ADMIN, Kind.ADMIN_INLINE, Kind.INHERITANCE, Kind.PROXY, Kind.MANAGER)
@@ -47,6 +48,38 @@ class Reach:
             for step, label in self._relation(edge):
                 found.setdefault((step, edge.target), set()).add(label)
         return {key: tuple(sorted(labels)) for key, labels in found.items()}
+
+    @cached_property
+    def crossings(self) -> Mapping[str, tuple[Edge, ...]]:
+        """Context → what ties it to others, both ways, without the project's composition."""
+        found: dict[str, list[Edge]] = {}
+        for edge in self.ledger.edges:
+            for name in dict.fromkeys((edge.source, edge.target)) if not composes(edge) else ():
+                found.setdefault(name, []).append(edge)
+        return {name: tuple(edges) for name, edges in found.items()}
+
+    @cached_property
+    def composing(self) -> tuple[Edge, ...]:
+        """The project's own wiring."""
+        return tuple(filter(composes, self.ledger.edges))
+
+    @cached_property
+    def transactions(self) -> Mapping[tuple[str, str, str], tuple[Edge, ...]]:
+        """(source, where, what) → the edges of one transaction: it has one for each context that it writes."""
+        found: dict[tuple[str, str, str], list[Edge]] = {}
+        for edge in self.ledger.edges:
+            if edge.kind is Kind.TRANSACTION:
+                found.setdefault((edge.source, edge.where, edge.what), []).append(edge)
+        return {key: tuple(edges) for key, edges in found.items()}
+
+    @cached_property
+    def readers(self) -> Mapping[str, frozenset[str]]:
+        """Table → the places that were seen to read it across a border."""
+        found: dict[str, set[str]] = {}
+        for edge in self.ledger.edges:
+            for table in named_tables(edge) if edge.kind in (Kind.FOREIGN_READ, Kind.JOIN) else ():
+                found.setdefault(table, set()).add(edge.where)
+        return {table: frozenset(places) for table, places in found.items()}
 
     def _relation(self, edge: Edge) -> Iterator[tuple[str, str]]:
         if edge.kind in RELATIONS:

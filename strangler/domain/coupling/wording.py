@@ -33,7 +33,7 @@ def rows(quote: Quote) -> Rows:
         ("remote calls", _calls(quote)),
         ("to mirror", _volume(quote.mirror)),
         ("read copies", _copies(quote.copies)),
-        *((("", f"and which table is read is not told by {_some(quote.unresolved)}"),) if quote.unresolved else ()),
+        *((("", f"and reads that do not tell their table: {_some(quote.unresolved)}"),) if quote.unresolved else ()),
         ("loose keys", _keys(quote)),
         ("serves", _serves(quote)),
     )
@@ -61,7 +61,7 @@ def _sagas(quote: Quote) -> str:
     if not quote.sagas:
         return "none crosses its border"
     told = [f"{saga.where} writes {', '.join(saga.tables) or 'several contexts'}" for saga in quote.sagas]
-    return f"{plural(len(quote.sagas), 'saga')}: {_some(told)}"
+    return f"{plural(len(quote.sagas), 'saga')}: {_some(told, '; ')}"
 
 
 def _calls(quote: Quote) -> str:

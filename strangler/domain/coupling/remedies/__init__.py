@@ -5,7 +5,7 @@ from __future__ import annotations
 from strangler.domain.coupling.atlas import PROJECT
 from strangler.domain.coupling.edges import Edge
 from strangler.domain.coupling.ledger import Ledger
-from strangler.domain.coupling.natures import Nature, crossings, nature
+from strangler.domain.coupling.natures import Nature, nature
 from strangler.domain.coupling.reach import Reach
 from strangler.domain.coupling.remedies import classes, code, keys, messages, pages, reads, writes
 from strangler.domain.coupling.remedies.case import Case
@@ -37,7 +37,7 @@ def advice(edge: Edge, leaving: str = "", reach: Reach | None = None) -> Advice:
 def advices(ledger: Ledger, leaving: str) -> tuple[Advice, ...]:
     """One for every crossing of the context, in the ledger's order."""
     reach = Reach(ledger)
-    return tuple(advice(edge, leaving, reach) for edge in crossings(ledger, leaving))
+    return tuple(advice(edge, leaving, reach) for edge in reach.crossings.get(leaving, ()))
 
 
 def declaration(ledger: Ledger, leaving: str) -> tuple[str, ...]:

@@ -6,12 +6,18 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 
-from strangler.domain.coupling.difficulty import WEIGHTS, difficulty
+from strangler.domain.coupling.difficulty import WEIGHTS, Difficulty
+from strangler.domain.coupling.difficulty import difficulty as of_reach
 from strangler.domain.coupling.edges import Edge, Kind
 from strangler.domain.coupling.ledger import Ledger
 from strangler.domain.coupling.natures import NATURES, composes
+from strangler.domain.coupling.reach import Reach
 from tests.unit.domain.coupling.ledgers import NAMES, crossing, ledger, ledgers
 from tests.unit.domain.coupling.shop import shop
+
+
+def difficulty(known: Ledger, name: str) -> Difficulty:
+    return of_reach(Reach(known), name)
 
 
 def test_every_kind_has_a_weight_and_a_nature() -> None:

@@ -98,7 +98,7 @@ def test_a_reverse_relation_tells_its_table_by_its_accessor() -> None:
 def test_a_path_that_tells_no_table_is_said_and_not_left_out() -> None:
     found = quote(ledger(Edge(Kind.LOOKUP, "a", "b", HERE, "far__away")), "a")
     assert found.copies == ()
-    assert found.unresolved == (f"b: far__away at {HERE}",)
+    assert found.unresolved == (f"far__away of b at {HERE}",)
 
 
 def test_keys_both_ways_are_loose_and_a_through_model_brings_its_own() -> None:
