@@ -86,7 +86,7 @@ class Proposal(Plain):
 def proposal(ledger: Ledger) -> Proposal:
     named = {*ledger.contexts, *(name for edge in ledger.edges for name in (edge.source, edge.target))}
     known = sorted(named - {PROJECT, PLATFORM})
-    owners = [name for name in known if name in ledger.contexts and ledger.contexts[name].tables] or known
+    owners = [name for name in known if "." in name or (name in ledger.contexts and ledger.contexts[name].tables)] or known
     edges = [edge for edge in ledger.edges if not composes(edge) and not offered(edge)]
     ties = _ties(edges)
     weights = {pair: weight for pair, weight in ties.items() if pair[0] in owners and pair[1] in owners}

@@ -47,6 +47,12 @@ def test_the_models_of_an_app_that_holds_everything_fall_into_their_parts() -> N
     assert found.modularity > 0.2
 
 
+def test_models_as_contexts_need_no_facts_for_each_is_a_table_itself() -> None:
+    bare = replace(god_app(), contexts={"shop": ContextFacts("shop", False, ("shop",))})
+    told = [cluster.members for cluster in proposal(bare).clusters]
+    assert told == [cluster.members for cluster in proposal(god_app()).clusters]
+
+
 def test_the_apps_of_the_shop_stay_apart_but_those_that_commit_together() -> None:
     assert [cluster.members for cluster in proposal(shop()).clusters] == [
         ("customers",), ("orders", "payments"), ("products",), ("shell", "users"),
