@@ -30,7 +30,7 @@ class Atlas:
 
     @property
     def contexts(self) -> tuple[str, ...]:
-        """Declared ones first, as they stand; then the implicit ones by name, those of moved models too; ``platform`` at the end."""
+        """Declared ones first, as they stand; then the implicit ones by name, of moved models too; ``platform`` at the end."""
         implicit = {*self.apps.values(), *self.models.values(), PROJECT} - {*self.declared, PLATFORM, ""}
         return (*self.declared, *sorted(implicit), PLATFORM)
 

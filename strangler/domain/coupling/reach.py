@@ -16,6 +16,7 @@ TABLES = (Kind.RAW_SQL, Kind.FOREIGN_READ, Kind.FOREIGN_WRITE, Kind.DATABASE_VIE
 LABELS = (*RELATIONS, Kind.GET_MODEL, Kind.ADMIN, Kind.ADMIN_INLINE, Kind.INHERITANCE, Kind.PROXY, Kind.MANAGER)
 PATHS = (Kind.LOOKUP, Kind.SELECT_RELATED, Kind.PREFETCH_RELATED, Kind.TEMPLATE_RELATION, Kind.REVERSE_ACCESSOR)
 STEP = re.compile(r"__|\.")
+LABEL = re.compile(r"\w+\.\w+")
 SEVERAL = re.compile(r" \+ |,\s*")
 
 
@@ -117,7 +118,7 @@ class Reach:
 
     def _labels(self, edge: Edge) -> tuple[str, ...]:
         if edge.kind in LABELS:
-            return (edge.what,) if edge.what.count(".") == 1 else ()
+            return (edge.what,) if LABEL.fullmatch(edge.what) else ()
         if edge.kind in PATHS:
             steps = STEP.split(edge.what)
             return tuple(dict.fromkeys(label for step in steps for label in self.steps.get((step, edge.target), ())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strangler.domain.coupling.edges import Kind
+from strangler.domain.coupling.reach import LABEL
 from strangler.domain.coupling.remedies import reads
 from strangler.domain.coupling.remedies.case import Case
 from strangler.domain.coupling.remedies.catalogue import Advice, Remedy
@@ -10,7 +11,7 @@ from strangler.domain.coupling.remedies.catalogue import Advice, Remedy
 
 def model(case: Case) -> Advice:
     edge = case.edge
-    is_label = edge.what.count(".") == 1
+    is_label = bool(LABEL.fullmatch(edge.what))
     if edge.kind is Kind.MANAGER and is_label:
         return reads.read(case)
     if edge.kind is Kind.MANAGER:
