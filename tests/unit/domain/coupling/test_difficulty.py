@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given, settings
 
@@ -28,6 +30,13 @@ def test_nothing_is_dearer_than_a_transaction_and_nothing_cheaper_than_a_contrac
     out = {kind: weights[0] for kind, weights in WEIGHTS.items()}
     assert max(out, key=lambda kind: out[kind]) is Kind.TRANSACTION
     assert {kind for kind in Kind if out[kind] == min(out.values())} == {Kind.SEAM, Kind.TYPING_IMPORT, Kind.MIGRATION}
+
+
+def test_the_reference_shows_the_weights_as_they_are() -> None:
+    text = (Path(__file__).parents[4] / "docs" / "reference" / "quote.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*`) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+    told = {Kind(kind): (float(out), float(into)) for kinds, out, into in rows for kind in re.findall(r"`(\w+)`", kinds)}
+    assert told == dict(WEIGHTS)
 
 
 def test_the_formula_is_shown_term_by_term() -> None:
