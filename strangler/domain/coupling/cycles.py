@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from strangler.domain.coupling.atlas import PROJECT
 from strangler.domain.coupling.difficulty import weight
 from strangler.domain.coupling.edges import Edge
 from strangler.domain.coupling.ledger import Ledger
-from strangler.domain.coupling.natures import composes, offered
+from strangler.domain.coupling.natures import offered
 from strangler.domain.coupling.plain import Plain
 
 EXACT = 12
@@ -44,10 +45,10 @@ class Cycle(Plain):
 
 
 def cycles(ledger: Ledger) -> tuple[Cycle, ...]:
-    """The largest first. What composes the project ties no contexts, nor does an accessor that nobody uses: each key has one."""
+    """The largest first. The project is no context, and an accessor that nobody uses ties none: each key has one."""
     between: Between = {}
     for edge in ledger.edges:
-        if not composes(edge) and not offered(edge) and edge.source != edge.target:
+        if not offered(edge) and PROJECT not in (edge.source, edge.target) and edge.source != edge.target:
             between.setdefault((edge.source, edge.target), []).append(edge)
     weights = {pair: round(sum(weight(edge, out=True) for edge in edges), 1) for pair, edges in between.items()}
     rings = [ring for ring in components(weights) if len(ring) > 1]

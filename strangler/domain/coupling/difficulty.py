@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from strangler.domain.coupling.edges import Edge, Kind
 from strangler.domain.coupling.ledger import SOURCES
-from strangler.domain.coupling.natures import Nature, nature, offered
+from strangler.domain.coupling.natures import Nature, nature, offered, shared
 from strangler.domain.coupling.nouns import several
 from strangler.domain.coupling.plain import Plain
 from strangler.domain.coupling.reach import Reach, named_tables
@@ -59,7 +59,8 @@ WEIGHTS: Mapping[Kind, tuple[float, float]] = {
     Kind.TYPING_IMPORT: (0.1, 0.1),
     Kind.SEAM: (0.1, 0.1),  # as it should be
 }
-ACCESSOR, SQL = "offered accessor", "writing SQL statement"
+ACCESSOR, SQL, CODE = "offered accessor", "writing SQL statement", "shared code"
+SHARED = 0.1
 OFFERED = 0.1  # an accessor that a relation puts there, and nobody was seen to use
 WRITING_SQL = 5.0
 BETWEEN = 1.0  # a place that reads what a saga leaves half done
@@ -96,6 +97,8 @@ class Difficulty(Plain):
 def weight(edge: Edge, out: bool) -> float:
     if offered(edge):
         return OFFERED
+    if shared(edge):
+        return SHARED
     if edge.kind is Kind.RAW_SQL and _writes(edge):
         return WRITING_SQL
     return WEIGHTS[edge.kind][0 if out else 1]
@@ -124,8 +127,8 @@ def difficulty(reach: Reach, context: str) -> Difficulty:
 
 
 def _named(edge: Edge) -> str:
-    if offered(edge):
-        return ACCESSOR
+    if offered(edge) or shared(edge):
+        return ACCESSOR if offered(edge) else CODE
     return SQL if edge.kind is Kind.RAW_SQL and _writes(edge) else edge.kind.value
 
 
@@ -146,5 +149,7 @@ def _words(name: str, way: str, count: int) -> str:
         return (
             f"{count} {'place reads' if count == 1 else 'places read'} across a border what a saga leaves half done for a moment"
         )
+    if name == CODE:
+        return f"{plural(count, 'use')} of code that is shared"
     said = plural(count, name) if name in (ACCESSOR, SQL) else several(Kind(name), count)
     return f"{said} {'from here to others' if way == 'out' else 'from others to here'}"

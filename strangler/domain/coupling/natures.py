@@ -47,6 +47,11 @@ def composes(edge: Edge) -> bool:
     return edge.source == PROJECT and nature(edge) in COMPOSING
 
 
+def shared(edge: Edge) -> bool:
+    """Of the project's code outside of apps (problems, a base template): it is nobody's, and goes along with whoever leaves."""
+    return edge.target == PROJECT and nature(edge) in COMPOSING
+
+
 def offered(edge: Edge) -> bool:
     """An accessor that a relation only puts there; where code uses it is an edge of its own."""
     return edge.kind is Kind.REVERSE_ACCESSOR and edge.note == "declared"

@@ -14,7 +14,7 @@ from strangler.domain.coupling.atlas import PLATFORM, PROJECT
 from strangler.domain.coupling.clustering import Pair, communities, modularity
 from strangler.domain.coupling.edges import Edge, Kind
 from strangler.domain.coupling.ledger import Ledger
-from strangler.domain.coupling.natures import Nature, composes, nature, offered
+from strangler.domain.coupling.natures import Nature, nature, offered
 from strangler.domain.coupling.nouns import several
 from strangler.domain.coupling.plain import Plain
 
@@ -87,7 +87,7 @@ def proposal(ledger: Ledger) -> Proposal:
     named = {*ledger.contexts, *(name for edge in ledger.edges for name in (edge.source, edge.target))}
     known = sorted(named - {PROJECT, PLATFORM})
     owners = [name for name in known if "." in name or (name in ledger.contexts and ledger.contexts[name].tables)] or known
-    edges = [edge for edge in ledger.edges if not composes(edge) and not offered(edge)]
+    edges = [edge for edge in ledger.edges if not offered(edge) and edge.source != PROJECT != edge.target]
     ties = _ties(edges)
     weights = {pair: weight for pair, weight in ties.items() if pair[0] in owners and pair[1] in owners}
     for pair, weight in (*_together(edges, owners).items(), *_within(ledger, owners).items()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from strangler.domain.coupling.atlas import PROJECT
 from strangler.domain.coupling.edges import Edge
 from strangler.domain.coupling.ledger import Ledger
-from strangler.domain.coupling.natures import Nature, nature
+from strangler.domain.coupling.natures import Nature, nature, shared
 from strangler.domain.coupling.reach import Reach
 from strangler.domain.coupling.remedies import classes, code, keys, messages, pages, reads, writes
 from strangler.domain.coupling.remedies.case import Case
@@ -31,7 +31,8 @@ def advice(edge: Edge, leaving: str = "", reach: Reach | None = None) -> Advice:
     ``reach`` knows the rest of the ledger; without it the advice names no models that the edge does not name itself.
     """
     out = leaving or (edge.source if edge.target == PROJECT else edge.target)
-    return BY_NATURE[nature(edge)](Case(edge, out, reach or Reach(Ledger())))
+    advise = code.goes_along if shared(edge) else BY_NATURE[nature(edge)]
+    return advise(Case(edge, out, reach or Reach(Ledger())))
 
 
 def advices(ledger: Ledger, leaving: str) -> tuple[Advice, ...]:

@@ -46,6 +46,13 @@ def _import(case: Case) -> tuple[str, str]:
     return because, instead + carried
 
 
+def goes_along(case: Case) -> Advice:
+    """The project's own code outside of apps has no contract, and needs none."""
+    because = f"{case.edge.what} is the project's, outside of any context."
+    instead = "It may stay: a lift brings it along. In another language the service has one of its own."
+    return case.advise(Remedy.KEEP, because, instead)
+
+
 def agreed(case: Case) -> Advice:
     edge = case.edge
     if edge.kind is Kind.SEAM:
@@ -53,9 +60,9 @@ def agreed(case: Case) -> Advice:
         return case.advise(Remedy.KEEP, because, "That is the way to know it: local or remote, the caller stays the same.")
     if edge.kind is Kind.TYPING_IMPORT:
         return case.advise(Remedy.KEEP, "only the type checker sees it.", "It may stay; a record of the contract says more.")
-    because = f"it waits for {edge.what}, because a key does."
+    because = f"it waits for {edge.what}: its tables are made after some of {edge.target}."
     return case.advise(
         Remedy.KEEP,
         because,
-        "It may stay: a lift runs the project's own migrations. It goes when the key becomes a plain column.",
+        "It may stay: a lift runs the project's own migrations. It goes when no key or view needs it.",
     )

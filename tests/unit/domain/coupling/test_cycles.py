@@ -42,7 +42,15 @@ def test_the_cheapest_direction_is_cut_and_its_edges_are_named() -> None:
 
 
 def test_what_composes_the_project_or_is_only_offered_makes_no_cycle() -> None:
-    wiring = [Edge(Kind.URL_INCLUDE, "project", "a", "urls.py:*", "a.urls"), Edge(Kind.SETTING, "a", "project", "x.py:f", "X")]
+    both = [
+        Edge(Kind.RAW_SQL, "project", "a", "proof.py:f", "a_one"),
+        Edge(Kind.IMPORT, "a", "project", "x.py:*", "shop.problems"),
+    ]
+    wiring = [
+        *both,
+        Edge(Kind.URL_INCLUDE, "project", "a", "urls.py:*", "a.urls"),
+        Edge(Kind.SETTING, "a", "project", "x.py:f", "X"),
+    ]
     key = Edge(Kind.FOREIGN_KEY, "a", "b", "m.py:One.b", "b.One")
     offered = Edge(Kind.REVERSE_ACCESSOR, "b", "a", "m.py:One.b", "b.One.ones", "declared")
     assert cycles(ledger(*wiring, key, offered)) == ()

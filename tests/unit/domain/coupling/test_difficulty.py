@@ -72,6 +72,11 @@ def test_an_accessor_that_is_only_offered_weighs_nearly_nothing() -> None:
     assert difficulty(ledger(replace(offered, note="", where="v.py:f")), "a").points == 3
 
 
+def test_shared_code_of_the_project_goes_along_for_nearly_nothing() -> None:
+    found = difficulty(ledger(Edge(Kind.IMPORT, "a", "project", "x.py:*", "shop.problems")), "a")
+    assert (found.points, found.terms[0].words) == (0.1, "1 use of code that is shared")
+
+
 def test_sql_that_writes_weighs_as_a_write() -> None:
     reads = Edge(Kind.RAW_SQL, "a", "b", "m.py:X", "b_one", "reads")
     assert difficulty(ledger(reads), "a").points == 3

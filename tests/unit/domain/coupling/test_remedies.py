@@ -175,6 +175,13 @@ def test_every_crossing_has_an_advice_whichever_side_leaves(known: Edge) -> None
         assert "  " not in f"{told.because} {told.instead}"
 
 
+def test_shared_code_of_the_project_may_stay_and_is_no_context_with_a_contract() -> None:
+    told = advice(Edge(Kind.IMPORT, "a", "project", "x.py:*", "shop.problems"), "a")
+    assert told.remedy is Remedy.KEEP
+    assert "contract" not in told.text
+    assert advice(told.edge) == told  # the project never leaves
+
+
 def test_advices_are_in_the_order_of_the_ledger_without_the_projects_wiring() -> None:
     wiring = Edge(Kind.URL_INCLUDE, "project", "b", "urls.py:*", "shop.b.urls")
     mine = [edge(Kind.TASK, "b.tidy"), edge(Kind.GET_MODEL)]
