@@ -112,7 +112,7 @@ def test_the_heuristic_is_near_the_best() -> None:
         assert cost(_bettered(_greedy(names, weights), weights), weights) <= 1.25 * best + 0.1
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(ledgers())
 def test_without_the_cuts_there_is_no_cycle(known: Ledger) -> None:
     cut = {edge.key for found in cycles(known) for each in found.cuts for edge in each.edges}
@@ -120,7 +120,7 @@ def test_without_the_cuts_there_is_no_cycle(known: Ledger) -> None:
     assert cycles(left) == ()
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(ledgers())
 def test_the_order_of_the_edges_changes_no_cut(known: Ledger) -> None:
     turned = Ledger(known.contexts, known.edges[::-1], (), known.looked_at)

@@ -83,7 +83,7 @@ def test_sql_that_writes_weighs_as_a_write() -> None:
     assert difficulty(ledger(replace(reads, note="writes")), "a").points == 5
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(ledgers(), crossing())
 def test_one_more_crossing_never_makes_it_easier(known: Ledger, more: Edge) -> None:
     grown = replace(known, edges=tuple({edge.key: edge for edge in (more, *known.edges)}.values()))
@@ -91,7 +91,7 @@ def test_one_more_crossing_never_makes_it_easier(known: Ledger, more: Edge) -> N
         assert difficulty(grown, name).points >= difficulty(known, name).points
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(ledgers(), crossing())
 def test_a_new_crossing_makes_those_two_harder(known: Ledger, more: Edge) -> None:
     if composes(more) or more.key in {edge.key for edge in known.edges}:
@@ -101,7 +101,7 @@ def test_a_new_crossing_makes_those_two_harder(known: Ledger, more: Edge) -> Non
         assert difficulty(grown, name).points > difficulty(known, name).points
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(ledgers())
 def test_the_order_of_the_edges_does_not_matter(known: Ledger) -> None:
     turned = replace(known, edges=known.edges[::-1])

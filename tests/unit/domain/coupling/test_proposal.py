@@ -127,7 +127,7 @@ def test_a_file_that_is_no_toml_is_left_alone() -> None:
         additions("[contexts", proposal(shop()))
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(ledgers())
 def test_any_ledger_gives_contexts_that_can_be_read_back(known: Ledger) -> None:
     found = proposal(known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from strangler.domain.coupling.edges import Edge, Evidence, Kind
 from strangler.domain.coupling.ledger import ContextFacts, Ledger, TableFacts
@@ -142,6 +142,7 @@ def test_declared_contexts_are_quoted_alone_and_the_rest_only_where_none_is() ->
     assert movable(replace(shop(), contexts=undeclared))[-1] == "shell"
 
 
+@settings(max_examples=30)
 @given(ledgers())
 def test_any_ledger_can_be_quoted_and_told_as_json(known: Ledger) -> None:
     for each in quotes(known):

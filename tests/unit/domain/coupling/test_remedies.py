@@ -157,6 +157,7 @@ def test_the_shops_declaration_is_what_its_file_says() -> None:
     assert found["read_copies"] == [copy.partition("(")[0] for copy in mine["read_copies"]]
 
 
+@settings(max_examples=30)
 @given(ledgers(), st.sampled_from("abcde"))
 def test_any_declaration_is_one_that_the_estate_file_takes(known: Ledger, name: str) -> None:
     lines = declaration(known, name)
@@ -165,7 +166,7 @@ def test_any_declaration_is_one_that_the_estate_file_takes(known: Ledger, name: 
     assert [str(problem) for problem in problems] == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(crossing())
 def test_every_crossing_has_an_advice_whichever_side_leaves(known: Edge) -> None:
     for leaving in ("", known.source, known.target):

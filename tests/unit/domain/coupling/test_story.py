@@ -62,7 +62,7 @@ def test_tables_of_unknown_size_are_named_beside_the_sum() -> None:
     assert told["to mirror"] == "2 tables, 10 rows, 1 kB, without a_two, unknown"
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(ledgers())
 def test_every_quote_can_be_told(known: Ledger) -> None:
     for name in NAMES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from strangler.domain.coupling.edges import Edge, Evidence, Kind
 from strangler.domain.coupling.ledger import Ledger
@@ -51,6 +51,7 @@ def test_a_merge_of_what_is_not_there_is_refused_with_what_is(names: tuple[str, 
         merged(ledger(), names)
 
 
+@settings(max_examples=40)
 @given(ledgers())
 def test_a_merge_adds_no_edge_and_leaves_none_within(known: Ledger) -> None:
     found = merged(known, ("a", "b"))
@@ -60,6 +61,7 @@ def test_a_merge_adds_no_edge_and_leaves_none_within(known: Ledger) -> None:
     assert [edge for edge in found.edges if "a" not in (edge.source, edge.target)] == others
 
 
+@settings(max_examples=40)
 @given(ledgers())
 def test_merging_three_at_once_is_merging_them_one_after_the_other(known: Ledger) -> None:
     at_once, in_turn = merged(known, ("a", "b", "c")), merged(merged(known, ("a", "b")), ("a", "c"))
