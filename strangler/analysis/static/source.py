@@ -19,7 +19,7 @@ class Project:
 
     ``root``: files are named relative to it. ``files``: module → file, of the project's own code. ``settings``: name → the dotted
     names and labels among its values. ``templates``: name → (context, file). ``urls``: name, with its namespaces → contexts.
-    ``tasks``, ``commands``: name → context. ``app_of``: module of an app → its label.
+    ``tasks``, ``commands``: name → context. ``tests``: modules of tests, that are left out.
     """
 
     root: Path
@@ -31,6 +31,13 @@ class Project:
     urls: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
+    tests: int = 0
+
+    def named(self, module: str, path: Path) -> str:
+        """A file as places have it: relative to the project; what lies elsewhere by its module, the same on every machine."""
+        if path.is_relative_to(self.root):
+            return path.relative_to(self.root).as_posix()
+        return f"{module.replace('.', '/')}{'/__init__' if path.name == '__init__.py' else ''}.py"
 
 
 @dataclass

@@ -17,7 +17,7 @@ def scan(project: Project, detectors: Detectors) -> Found:
     edges: dict[tuple[str, ...], Edge] = {}
     skipped: list[Skipped] = []
     for module, path in sorted(project.files.items()):
-        file = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
+        file = project.named(module, path)
         try:
             source = read(project, module, file, path.read_bytes())
         except (SyntaxError, ValueError, OSError) as error:
