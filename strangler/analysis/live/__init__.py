@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from django.apps import apps
 from django.db import DatabaseError, connections
 
+from strangler.analysis import loading
 from strangler.analysis.live import catalogue, generic, lineage, managers, relations
 from strangler.analysis.live.places import Places
 from strangler.analysis.live.session import NotAnswered, Session, first_line, session
@@ -29,8 +30,11 @@ def read(project: Project, *, database: bool = True) -> Found:
 
 
 def look(project: Project, *, database: bool = True) -> Live:
-    """Needs Django to be set up. ``database`` false: it is not asked. Nothing is ever written."""
+    """``database`` false: it is not asked. Nothing is ever written. Where Django could not be set up nothing is found; it says so."""
     found = _Found()
+    found.take(loading.skipped())
+    if not apps.ready:
+        return Live(Found((), tuple(found.skipped)))
     places = Places(project)
     found.take(relations.edges(project.atlas, places))
     found.take(lineage.edges(project.atlas, places))

@@ -108,7 +108,9 @@ def checks(atlas: Atlas, found: Iterable[tuple[Any, ...]]) -> Iterator[Edge]:
         source = atlas.of_table(on)
         for other, _ in tables_in(body, language, atlas.tables):
             if atlas.crosses(source, atlas.of_table(other)):
-                yield _edge(Kind.CONSTRAINT, source, atlas.of_table(other), f"database:{name}", other, "check", f"{on}: {definition}")
+                yield _edge(
+                    Kind.CONSTRAINT, source, atlas.of_table(other), f"database:{name}", other, "check", f"{on}: {definition}"
+                )
 
 
 def _views(rows: Iterable[tuple[Any, ...]]) -> list[View]:
@@ -148,7 +150,9 @@ def triggers(atlas: Atlas, found: Iterable[tuple[Any, ...]]) -> Iterator[Edge]:
             continue
         for other, note in tables_in(body, language, atlas.tables):
             if atlas.crosses(source, atlas.of_table(other)):
-                yield _edge(Kind.TRIGGER, source, atlas.of_table(other), f"database:{name}", other, note, f"trigger {name} on {on}")
+                yield _edge(
+                    Kind.TRIGGER, source, atlas.of_table(other), f"database:{name}", other, note, f"trigger {name} on {on}"
+                )
 
 
 def _edge(kind: Kind, source: str, target: str, where: str, what: str, note: str, text: str) -> Edge:

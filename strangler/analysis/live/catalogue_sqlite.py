@@ -15,7 +15,8 @@ def views(asked: Session, known: Mapping[str, str]) -> list[tuple[str, str, str,
     """(view, kind, table or view that it reads, its kind)."""
     made = {name.lower(): sql for name, _, sql in asked.ask(MADE.format("view"))}
     names = {*known, *made}
-    return [(name, "v", one.table, "") for name, sql in made.items() for one in tables_in(_after(" AS", sql), "sqlite", names - {name})]
+    read = {name: tables_in(_after(" AS", sql), "sqlite", names - {name}) for name, sql in made.items()}
+    return [(name, "v", one.table, "") for name, bodies in read.items() for one in bodies]
 
 
 def triggers(asked: Session) -> list[tuple[str, str, str, str, str]]:

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, router
 
 from strangler.analysis.live.places import Places
-from strangler.analysis.live.session import Session
+from strangler.analysis.live.session import Session, first_line
 from strangler.analysis.survey.schema import is_generic, is_generic_relation
 from strangler.domain.coupling.atlas import PLATFORM, Atlas
 from strangler.domain.coupling.edges import Edge, Kind, Skipped
@@ -91,9 +91,11 @@ def _of_key(
                 if value in types:
                     labels[types[value]] = "in rows"
                 else:
-                    yield Skipped("generic_foreign_key", where, f"rows have the content type {value}, which is no model's any more")
+                    yield Skipped(
+                        "generic_foreign_key", where, f"rows have the content type {value}, which is no model's any more"
+                    )
         except DatabaseError as error:
-            how = f"its rows could not be asked within {SCAN_S:g} s: {str(error).strip().splitlines()[0]}"
+            how = f"its rows could not be asked what it points to: {first_line(error)}"
     if how:
         yield Skipped("generic_foreign_key", where, how)
     elif not labels:
@@ -106,7 +108,9 @@ def _of_key(
     for target, those in targets.items():
         if atlas.crosses(source, target):
             note = ", ".join(f"{label} {labels[label]}" for label in those)
-            yield Edge(Kind.GENERIC_FOREIGN_KEY, source, target, where, ", ".join(those), note, places.evidence(model, field.name))
+            yield Edge(
+                Kind.GENERIC_FOREIGN_KEY, source, target, where, ", ".join(those), note, places.evidence(model, field.name)
+            )
 
 
 def _values(asked: Session, model: Any, field: Any) -> tuple[list[int], str]:

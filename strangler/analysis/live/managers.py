@@ -57,6 +57,6 @@ def _joined(model: Any, manager: Any, labels: dict[str, str]) -> list[str]:
         sql, _ = query.get_compiler(using=router.db_for_read(model)).as_sql()
     except EmptyResultSet:
         return []
-    own = {model._meta.label, model._meta.concrete_model._meta.label, *(parent._meta.label for parent in model._meta.get_parent_list())}
+    own = {one._meta.label for one in (model, model._meta.concrete_model, *model._meta.get_parent_list())}
     reached = {labels.get(name.lower(), "") for name in TABLES.findall(sql)}
     return sorted(reached - own - {""})

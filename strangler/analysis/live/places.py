@@ -17,7 +17,7 @@ NODES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass
 class File:
-    """``classes``: qualname → its node. ``made``: names at module level that were called into being: ``User = get_user_model()``."""
+    """``classes``: qualname → its node. ``made``: names at module level that a call gave: ``User = get_user_model()``."""
 
     name: str
     lines: list[str] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Places:
         path = self._project.files.get(module) or getattr(sys.modules.get(module), "__file__", None)
         if path is None:
             return File(module)
-        file = File(self._project.named(module, Path(path)))
+        file = File(self._project.named(Path(path), module))
         try:
             text = Path(path).read_bytes()
             tree = ast.parse(text)
@@ -79,8 +79,8 @@ class Places:
             return file
         file.lines = text.decode(errors="replace").splitlines()
         file.classes = dict(_classes(tree, ""))
-        file.made = {name: ast.unparse(node.value) for node in tree.body if isinstance(node, ast.Assign) for name in _targets(node)
-                     if isinstance(node.value, ast.Call)}  # fmt: skip
+        assigned = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)]
+        file.made = {name: ast.unparse(node.value) for node in assigned for name in _targets(node)}
         return file
 
 

@@ -23,8 +23,8 @@ class Body(NamedTuple):
 
 
 def tables_in(body: str, language: str, known: Collection[str]) -> list[Body]:
-    """Each known table once, a write before a read. What a statement that is put together at run time names can't be told apart from
-    other words, so it counts, and says so."""
+    """Each known table once, a write before a read. What a statement that is put together at run time names can't be told apart
+    from other words, so it counts, and says so."""
     text = COMMENTS.sub(" ", body)
     found: dict[str, str] = {}
     for table, note in _stated(text) if language in ("plpgsql", "sql", "sqlite") else ():

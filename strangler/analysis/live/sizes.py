@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from django.db import DatabaseError
 
 from strangler.analysis.live.session import Session
 
-# The planner's estimate, -1 while nobody has analysed; then what the statistics of writes tell. A partitioned table has its parts'.
+# The planner's estimate, -1 while nobody has analysed; then what the statistics of writes tell, where they tell anything.
+# A partitioned table has its parts'.
 POSTGRESQL = """
     SELECT lower(c.relname), c.relkind, c.oid::text,
-           CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE coalesce(s.n_live_tup, 0) END::bigint,
+           CASE WHEN c.reltuples >= 0 THEN c.reltuples
+                WHEN s.n_live_tup > 0 OR pg_relation_size(c.oid) = 0 THEN s.n_live_tup END::bigint,
            pg_total_relation_size(c.oid)
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -21,7 +24,7 @@ POSTGRESQL = """
     ORDER BY pg_table_is_visible(c.oid), n.nspname DESC
 """
 PARTS = """
-    SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE coalesce(s.n_live_tup, 0) END)::bigint,
+    SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE s.n_live_tup END)::bigint,
            sum(pg_total_relation_size(c.oid))::bigint
     FROM pg_partition_tree(%s::oid::regclass) p
     JOIN pg_class c ON c.oid = p.relid
@@ -49,21 +52,22 @@ def _of_postgresql(asked: Session, names: list[str]) -> dict[str, Size]:
     for name, kind, oid, rows, size in asked.ask(POSTGRESQL, [names]):
         if kind == "p":
             rows, size = asked.ask(PARTS, [oid])[0]
-        found[name] = (int(rows or 0), int(size or 0))
+        found[name] = (rows, size)
     return found
 
 
 def _of_sqlite(asked: Session, names: list[str]) -> dict[str, Size]:
+    end = time.monotonic() + COUNT_S
     try:
         bytes_of = dict(asked.ask(SQLITE_SIZES, seconds=COUNT_S))
     except DatabaseError:  # many a SQLite is built without dbstat
         bytes_of = {}
     present = {name.lower(): name for (name,) in asked.ask(SQLITE_TABLES)}
-    return {name: (_count(asked, present[name]), bytes_of.get(name)) for name in names if name in present}
+    return {name: (_count(asked, present[name], end), bytes_of.get(name)) for name in names if name in present}
 
 
-def _count(asked: Session, table: str) -> int | None:
+def _count(asked: Session, table: str, end: float) -> int | None:
     try:
-        return int(asked.ask(f"SELECT count(*) FROM {asked.quote(table)}", seconds=COUNT_S)[0][0])
-    except DatabaseError:
+        return int(asked.ask(f"SELECT count(*) FROM {asked.quote(table)}", seconds=max(0.0, end - time.monotonic()))[0][0])
+    except DatabaseError:  # out of time
         return None

@@ -33,11 +33,13 @@ class Project:
     commands: Mapping[str, str] = field(default_factory=dict)
     tests: int = 0
 
-    def named(self, module: str, path: Path) -> str:
-        """A file as places have it: relative to the project; what lies elsewhere by its module, the same on every machine."""
+    def named(self, path: Path, module: str = "") -> str:
+        """A file as places have it: relative to the project. What lies elsewhere is named by its module: no machine's own path."""
         if path.is_relative_to(self.root):
             return path.relative_to(self.root).as_posix()
-        return f"{module.replace('.', '/')}{'/__init__' if path.name == '__init__.py' else ''}.py"
+        module = module or next((name for name, file in self.files.items() if file == path), "")
+        parts = [*module.split("."), "__init__"] if path.name == "__init__.py" else module.split(".")
+        return f"{'/'.join(parts)}.py" if module else path.as_posix()
 
 
 @dataclass

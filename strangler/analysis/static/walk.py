@@ -17,7 +17,7 @@ def scan(project: Project, detectors: Detectors) -> Found:
     edges: dict[tuple[str, ...], Edge] = {}
     skipped: list[Skipped] = []
     for module, path in sorted(project.files.items()):
-        file = project.named(module, path)
+        file = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
         try:
             source = read(project, module, file, path.read_bytes())
         except (SyntaxError, ValueError, OSError) as error:

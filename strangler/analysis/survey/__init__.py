@@ -1,10 +1,16 @@
-"""The project as Django has loaded it, as plain data: atlas, models, and what the detectors ask of settings, URLs, templates."""
+"""The project as Django has loaded it, as plain data: atlas, models, and what the detectors ask of settings, URLs, templates.
+
+Where Django could not load it (``loading``), what its source tells of that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from django.apps import apps
+
 from strangler.analysis.static.source import Project
+from strangler.analysis.survey import unloaded
 from strangler.analysis.survey.atlas import atlas, base
 from strangler.analysis.survey.modules import modules
 from strangler.analysis.survey.schema import models
@@ -17,6 +23,8 @@ def project(*, moves: Mapping[str, str] | None = None, merges: Iterable[tuple[st
 
     Raises ``Misconfigured`` for a wrong ``strangler.toml``; without one each of the project's own apps is a context.
     """
+    if not apps.ready:
+        return unloaded.project(moves=moves, merges=merges)
     root = base()
     known = atlas(moves=moves, merges=merges)
     found = modules(root, known)

@@ -73,10 +73,15 @@ def faces(homes: Mapping[str, str], estate: Estate) -> frozenset[str]:
 
 
 def rearranged(atlas: Atlas, tables: Iterable[Table], moves: Mapping[str, str], merges: Iterable[tuple[str, str]]) -> Atlas:
-    """The same apps under other contexts, to see what a cut would cost then. A moved model takes its automatic M2M tables along."""
-    tables = list(tables)
-    moved = {one.label: to for one in tables for name, to in moves.items() if name.lower() in (one.label.lower(), one.made_for.lower())}
-    by_table = {one.table: moved[one.label] for one in tables if one.label in moved and one.table}
+    """The same apps under other contexts, to see what a cut would cost then. A moved model's automatic M2M tables go with it."""
+    by_label = {label.lower(): context for label, context in moves.items()}
+    moved: dict[str, str] = {}
+    by_table: dict[str, str] = {}
+    for one in tables:
+        to = by_label.get(one.label.lower()) or by_label.get(one.made_for.lower())
+        if to:
+            moved[one.label] = to
+            by_table |= {one.table: to} if one.table else {}
     atlas = replace(atlas, models={**atlas.models, **moved}, tables={**atlas.tables, **by_table})
     for kept, gone in merges:
         atlas = _merged(atlas, kept, gone)

@@ -32,7 +32,7 @@ def modules(root: Path, known: Atlas) -> Modules:
     found: dict[str, Path] = {}
     tests = 0
     for name in sorted({*known.packages, *lone}):
-        for module, path in _of_package(name, _places(root, name)):
+        for module, path in _of_package(name, places(root, name)):
             if is_test(module, apps):
                 tests += module not in found
             elif path.name == "__init__.py" or module not in found:  # a package hides a module of its name
@@ -69,7 +69,7 @@ def _base(app: App) -> Path | None:
     return app.path.parents[len(parts) - 1] if app.path.parts[-len(parts) :] == parts else None
 
 
-def _places(root: Path, name: str) -> list[Path]:
+def places(root: Path, name: str) -> list[Path]:
     """The directories of a package, or the file of a module. Nothing is imported. A namespace package has several."""
     first, *rest = name.split(".")
     spec = PathFinder.find_spec(first, [str(root), str(root / "src"), *sys.path])

@@ -37,3 +37,12 @@ def test_dump(found):
 @pytest.mark.parametrize("kind", [Kind.FOREIGN_KEY, Kind.ONE_TO_ONE, Kind.MANY_TO_MANY, Kind.DATABASE_VIEW, Kind.TRIGGER])
 def test_the_shops_list_is_found_whole_and_nothing_else(found: tuple[Edge, ...], kind: Kind) -> None:
     assert seen(found, kind) == listed(kind)
+
+
+def test_dump2(found):
+    from strangler.analysis.survey.facts import facts
+
+    p = survey.project()
+    print(p.tests, len(p.files), list(p.files)[:10], p.atlas)
+    for one in facts(p, live.look(p).sizes)[0].values():
+        print(one)
