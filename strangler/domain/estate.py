@@ -135,4 +135,4 @@ class Estate:
     """The monolith's health page, for the proxy's active checks; as ``Context.health`` for a service."""
     contexts: Mapping[str, Context] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
-    """Installed packages that the analysis takes for the project's own, such as a shop that was taken over and is maintained here."""
+    """Installed packages that the analysis takes for the project's own, such as one that was taken over and lives on here."""

@@ -30,7 +30,7 @@ def read(project: Project, *, database: bool = True) -> Found:
 
 
 def look(project: Project, *, database: bool = True) -> Live:
-    """``database`` false: it is not asked. Nothing is ever written. Where Django could not be set up nothing is found; it says so."""
+    """``database`` false: it is not asked. Nothing is ever written. A project that Django could not load gives nothing, and why."""
     found = _Found()
     found.take(loading.skipped())
     if not apps.ready:

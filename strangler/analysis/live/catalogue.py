@@ -93,7 +93,7 @@ def keys(atlas: Atlas, found: Iterable[tuple[Any, ...]]) -> Iterator[Edge]:
 
 
 def _declared() -> set[tuple[str, tuple[str, ...], str]]:
-    found = set()
+    found: set[tuple[str, tuple[str, ...], str]] = set()
     for model in apps.get_models(include_auto_created=True):
         for field in model._meta.local_fields:
             other = getattr(field.remote_field, "model", None)

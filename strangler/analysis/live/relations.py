@@ -16,7 +16,7 @@ from strangler.domain.coupling.edges import Edge, Kind, Skipped
 def edges(atlas: Atlas, places: Places) -> Iterator[Edge | Skipped]:
     for model in apps.get_models():
         for field in [*model._meta.local_fields, *model._meta.local_many_to_many]:
-            remote = getattr(field, "remote_field", None)
+            remote: Any = getattr(field, "remote_field", None)
             if getattr(remote, "model", None) is None or getattr(remote, "parent_link", False):
                 continue
             try:

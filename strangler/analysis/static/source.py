@@ -34,7 +34,7 @@ class Project:
     tests: int = 0
 
     def named(self, path: Path, module: str = "") -> str:
-        """A file as places have it: relative to the project. What lies elsewhere is named by its module: no machine's own path."""
+        """A file as places have it: relative to the project. What lies elsewhere is named by its module."""
         if path.is_relative_to(self.root):
             return path.relative_to(self.root).as_posix()
         module = module or next((name for name, file in self.files.items() if file == path), "")

@@ -9,6 +9,7 @@ from strangler.analysis.survey.modules import places
 
 NAME = "INSTALLED_APPS"
 DEEPEST = 20
+GROWING = ("append", "extend", "insert")
 Known = dict[str, list[str]]
 
 
@@ -64,10 +65,14 @@ def _run(node: ast.stmt, known: Known) -> None:
     elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
         known[node.target.id] = known.get(node.target.id, []) + _texts(node.value, known)
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        call = node.value
-        if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) and call.args:
-            if call.func.attr in ("append", "extend", "insert"):
-                known.setdefault(call.func.value.id, []).extend(_texts(call.args[-1], known))
+        call, function = node.value, node.value.func
+        if (
+            isinstance(function, ast.Attribute)
+            and function.attr in GROWING
+            and isinstance(function.value, ast.Name)
+            and call.args
+        ):
+            known.setdefault(function.value.id, []).extend(_texts(call.args[-1], known))
 
 
 def _texts(value: ast.expr, known: Known) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where the project's own modules lie: packages with or without ``__init__``, below ``src``, apps outside of the project's directory."""
+"""Where the project's own modules lie: packages with or without ``__init__``, below ``src``, apps that lie elsewhere."""
 
 from __future__ import annotations
 
