@@ -77,9 +77,9 @@ def places(root: Path, name: str) -> list[Path]:
         return []
     if spec.submodule_search_locations is None:
         return [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
-    places = [Path(place, *rest) for place in spec.submodule_search_locations]
-    own = [place for place in places if not installed(place)]
-    return [place.resolve() for place in own or places if place.is_dir()]
+    found = [Path(place, *rest) for place in spec.submodule_search_locations]
+    own = [place for place in found if not installed(place)] or found
+    return [place.resolve() for one in own for place in (one, one.with_suffix(".py")) if place.is_dir() or place.is_file()]
 
 
 def _of_package(name: str, places: list[Path]) -> Iterator[tuple[str, Path]]:
