@@ -45,7 +45,8 @@ try:
         "edges": [asdict(edge) for edge in seen.found.edges], "skipped": [asdict(one) for one in seen.found.skipped],
         "looked_at": seen.found.looked_at, "files": {name: project.named(path) for name, path in project.files.items()},
         "tests": project.tests, "apps": dict(project.atlas.apps), "labels": dict(project.atlas.labels),
-        "faces": sorted(project.atlas.faces), "models": sorted(project.models), "contexts": {name: asdict(one) for name, one in of.items()},
+        "faces": sorted(project.atlas.faces), "models": sorted(project.models),
+        "contexts": {name: asdict(one) for name, one in of.items()},
         "packages": sorted(project.atlas.packages), "tables": dict(project.atlas.tables),
     }))
 except Exception as error:
@@ -71,7 +72,10 @@ class Looked:
 
 def write(root: Path, files: dict[str, str], apps: str) -> None:
     """Every directory of Python gets an ``__init__.py``, but those in ``ns``."""
-    usual = {"config/settings.py": SETTINGS.format(apps=", ".join(f'"{app}"' for app in apps.split())), "config/urls.py": "urlpatterns = []"}
+    usual = {
+        "config/settings.py": SETTINGS.format(apps=", ".join(f'"{app}"' for app in apps.split())),
+        "config/urls.py": "urlpatterns = []",
+    }
     for name, text in {**usual, "manage.py": "", **files}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +85,15 @@ def write(root: Path, files: dict[str, str], apps: str) -> None:
             (path.parent / "__init__.py").touch()
 
 
-def look(root: Path, *, sql: list[str] | None = None, moves: dict[str, str] | None = None, merges: Any = (), path: str = "") -> Looked:
+def look(
+    root: Path, *, sql: list[str] | None = None, moves: dict[str, str] | None = None, merges: Any = (), path: str = ""
+) -> Looked:
     """``sql``: run after all tables are made; without it no table is."""
     asked = json.dumps({"sql": sql or [], "moves": moves or {}, "merges": list(merges)})
     env = {**os.environ, "ASKED": asked, "DJANGO_SETTINGS_MODULE": "config.settings", "STRANGLER_USAGE": "off"}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), str(root / "src"), path, str(ROOT))))
-    done = subprocess.run([sys.executable, "-c", LOOK], cwd=root, env=env, capture_output=True, text=True, timeout=60, check=False)
+    env["PYTHONPATH"] = os.pathsep.join((str(root), str(root / "src"), str(ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK], cwd=root, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return Looked(json.loads(done.stdout.splitlines()[-1]), done.stderr)

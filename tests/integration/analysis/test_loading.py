@@ -37,7 +37,11 @@ def test_an_app_that_another_one_loads_is_blamed_itself_and_who_needs_it_is_left
     needy = "from bad.models import Bad\n" + GOOD["fine/models.py"].replace("Fine", "Needy")
     towards = MODEL.format("Towards", "bad.Bad")
     bad = "raise RuntimeError('no licence')\n"
-    write(tmp_path, {**GOOD, "needy/models.py": needy, "bad/models.py": bad, "towards/models.py": towards}, "needy bad sound fine towards")
+    write(
+        tmp_path,
+        {**GOOD, "needy/models.py": needy, "bad/models.py": bad, "towards/models.py": towards},
+        "needy bad sound fine towards",
+    )
     looked = look(tmp_path)
     assert set(looked.skipped("app")) == {"bad", "needy"}
     assert looked.edges("foreign_key") == {
@@ -48,7 +52,8 @@ def test_an_app_that_another_one_loads_is_blamed_itself_and_who_needs_it_is_left
 
 
 def test_apps_that_are_not_there_or_fail_when_ready_are_left_out(tmp_path: Path) -> None:
-    config = "from django.apps import AppConfig\nclass LateConfig(AppConfig):\n    name = 'late'\n    def ready(self):\n        print('noise')\n        1 / 0\n"
+    config = "from django.apps import AppConfig\nclass LateConfig(AppConfig):\n    name = 'late'\n"
+    config += "    def ready(self):\n        print('noise')\n        1 / 0\n"
     write(tmp_path, {**GOOD, "late/apps.py": config}, "nowhere sound fine late")
     looked = look(tmp_path)
     assert set(looked.skipped("app")) == {"nowhere", "late"}

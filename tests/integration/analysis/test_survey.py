@@ -18,7 +18,8 @@ contract = ["orders.api"]
 [contexts.money]
 apps = ["src_app.billing"]
 """,
-    "core/models.py": MODELS + """
+    "core/models.py": MODELS
+    + """
 class Stamped(models.Model):
     at = models.DateTimeField(null=True)
     by = models.ForeignKey("accounts.Account", models.SET_NULL, null=True)
@@ -35,7 +36,8 @@ class Live(models.QuerySet):
 class LiveManager(models.Manager):
     pass
 """,
-    "accounts/models.py": MODELS + """
+    "accounts/models.py": MODELS
+    + """
 from django.contrib.auth.models import AbstractUser
 
 class Account(AbstractUser):
@@ -44,7 +46,8 @@ class Account(AbstractUser):
 class Team(models.Model):
     lead = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
 """,
-    "orders/models.py": MODELS + """
+    "orders/models.py": MODELS
+    + """
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from core.models import Live, LiveManager, Stamped, Thing
@@ -85,11 +88,13 @@ Made = made("Made")
     "orders/api.py": "",
     "orders/tests/test_orders.py": "from notes.models import Remark\n",
     "orders/tests.py": "",
-    "carts/models.py": MODELS + """
+    "carts/models.py": MODELS
+    + """
 class Cart(models.Model):
     order = models.OneToOneField("orders.Order", models.CASCADE)
 """,
-    "notes/models.py": MODELS + """
+    "notes/models.py": MODELS
+    + """
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 
@@ -120,13 +125,15 @@ class Mark(models.Model):
     object_id = models.PositiveIntegerField()
     about = GenericForeignKey()
 """,
-    "ns/wide/models.py": MODELS + """
+    "ns/wide/models.py": MODELS
+    + """
 class Wide(models.Model):
     order = models.ForeignKey("orders.Order", models.CASCADE, related_name="wide")
     class Meta:
         app_label = "wide"
 """,
-    "src/src_app/billing/models.py": MODELS + """
+    "src/src_app/billing/models.py": MODELS
+    + """
 class Bill(models.Model):
     order = models.ForeignKey("orders.Order", models.DO_NOTHING)
 """,
@@ -140,7 +147,9 @@ SQL = [
     "PRAGMA foreign_keys = OFF",
     REMARK.format("core", "thing"),
     REMARK.format("notes", "mark"),
-    "CREATE VIEW dues AS SELECT b.id FROM src_app_bill_x b JOIN orders_order o ON o.id = b.id".replace("src_app_bill_x", "billing_bill"),
+    "CREATE VIEW dues AS SELECT b.id FROM src_app_bill_x b JOIN orders_order o ON o.id = b.id".replace(
+        "src_app_bill_x", "billing_bill"
+    ),
     "CREATE VIEW wide_dues AS SELECT d.id FROM dues d JOIN wide_wide w ON w.id = d.id",
     "CREATE TRIGGER settled AFTER UPDATE ON billing_bill BEGIN UPDATE orders_order SET at = NULL WHERE id = NEW.order_id; END",
     "CREATE TRIGGER strangler_note AFTER UPDATE ON billing_bill BEGIN UPDATE core_thing SET name = '' ; END",
@@ -165,7 +174,8 @@ def looked(root: Path) -> Looked:
 
 def test_apps_that_no_context_declares_are_contexts_of_their_own(looked: Looked) -> None:
     apps = looked.told["apps"]
-    assert {name: apps[name] for name in ("orders", "carts", "src_app.billing", "core", "ns.wide", "django.contrib.auth", "strangler")} == {
+    asked = ("orders", "carts", "src_app.billing", "core", "ns.wide", "django.contrib.auth", "strangler")
+    assert {name: apps[name] for name in asked} == {
         "orders": "sales", "carts": "sales", "src_app.billing": "money", "core": "core", "ns.wide": "wide",
         "django.contrib.auth": "platform", "strangler": "platform",
     }  # fmt: skip
@@ -207,7 +217,9 @@ def test_relations_of_every_kind_are_found_with_what_a_cut_must_know(looked: Loo
 
 
 def test_a_field_of_an_abstract_base_is_shown_where_it_stands(looked: Looked) -> None:
-    (by,) = (edge for edge in looked.told["edges"] if edge["where"] == "orders/models.py:Order.by" and edge["kind"] == "foreign_key")
+    (by,) = (
+        edge for edge in looked.told["edges"] if edge["where"] == "orders/models.py:Order.by" and edge["kind"] == "foreign_key"
+    )
     assert by["evidence"][0]["file"] == "core/models.py"
     assert by["evidence"][0]["text"].startswith("by = models.ForeignKey")
 
@@ -285,4 +297,6 @@ def test_moves_and_merges_draw_another_atlas_of_the_same_project(root: Path) -> 
     assert looked.told["tables"]["orders_order"] == looked.told["tables"]["orders_order_tags"] == "money"
     assert looked.told["labels"]["accounts"] == "core"
     assert ("foreign_key", "sales", "money", "orders/models.py:Line.order", "orders.Order") in looked.edges()
-    assert {(edge[1], edge[2]) for edge in looked.edges("swapped")} == {("money", "core")}  # Order's own; Team and Account are one now
+    assert {(edge[1], edge[2]) for edge in looked.edges("swapped")} == {
+        ("money", "core")
+    }  # Order's own; Team and Account are one now
