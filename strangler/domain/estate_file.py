@@ -362,12 +362,7 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
             owners[app] = context.name
     for implicit in ("platform", "project"):
         if implicit in contexts:
-            hint = (
-                "Take it out of the file."
-                if implicit == "platform"
-                else "It is the code outside of apps; give the context another name."
-            )
-            reader.problem(18, f"contexts.{implicit}", "is implicit and never moves", hint)
+            reader.problem(18, f"contexts.{implicit}", "is implicit and never moves", "Take it out, or give it another name.")
     parsed = Estate(
         monolith_urls=reader.urls(estate, "monolith", "estate", Estate.monolith_urls),
         service_token_env=str(estate.get("service_token_env", Estate.service_token_env)),

@@ -39,12 +39,17 @@ def edges(atlas: Atlas, places: Places, asked: Session | None, alias: str = "") 
     for model in apps.get_models():
         if atlas.of_model(model._meta.label) == PLATFORM or model._meta.proxy or alias not in ("", _home(model)):
             continue
-        for field in model._meta.private_fields:
+        for field in _own(model):
             if is_generic(field):
                 also = declared.get(_key(model, field.ct_field, field.fk_field), [])
                 yield from _of_key(atlas, places, model, field, also, asked, types)
             elif is_generic_relation(field):
                 yield from _of_relation(atlas, places, model, field)
+
+
+def _own(model: Any) -> list[Any]:
+    """But those of a parent with a table of its own, which has their columns."""
+    return [field for field in model._meta.private_fields if not getattr(field, "mti_inherited", False)]
 
 
 def _home(model: Any) -> str:
@@ -62,7 +67,7 @@ def _declared() -> dict[tuple[Any, str, str], list[str]]:
     """Generic foreign key → labels of the models that have a GenericRelation to it."""
     found: dict[tuple[Any, str, str], list[str]] = {}
     for model in apps.get_models():
-        for field in model._meta.private_fields:
+        for field in _own(model):
             if is_generic_relation(field) and hasattr(field.related_model, "_meta"):
                 key = _key(field.related_model, field.content_type_field_name, field.object_id_field_name)
                 found.setdefault(key, []).append(model._meta.label)

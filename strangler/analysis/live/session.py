@@ -34,7 +34,7 @@ class Session:
                 with _deadline(self._connection.connection, seconds):
                     cursor.execute(sql, given or None)
                     return list(cursor.fetchall())
-            cursor.execute(f"SAVEPOINT asked; SET LOCAL statement_timeout = {int(seconds * 1000)}")
+            cursor.execute(f"SAVEPOINT asked; SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
             try:
                 cursor.execute(sql, given or None)
                 return list(cursor.fetchall())
@@ -73,7 +73,8 @@ def _own(alias: str) -> Any:
     if connection.vendor not in ("postgresql", "sqlite"):
         raise NotAnswered(f"only PostgreSQL and SQLite are asked, and this is {connection.vendor}")
     if connection.vendor == "postgresql":
-        connection.settings_dict["OPTIONS"] = {"connect_timeout": CONNECT_S, **connection.settings_dict.get("OPTIONS", {})}
+        told = {"connect_timeout": CONNECT_S, **connection.settings_dict.get("OPTIONS", {})}
+        connection.settings_dict["OPTIONS"] = {name: value for name, value in told.items() if name != "pool"}  # that may be empty
     else:
         name = str(connection.settings_dict["NAME"])
         if not name.startswith("file:") and name != ":memory:" and not Path(name).is_file():  # asking it would make it

@@ -1,4 +1,4 @@
-"""What registry and catalogue say of the shop, held against its list of couplings both ways; and of all that PostgreSQL can have."""
+"""What registry and catalogue say of the shop, held against its list of couplings both ways; and of what PostgreSQL can have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from strangler.analysis import live, survey
+from strangler.analysis.live import generic
 from strangler.analysis.live.session import opened
 from strangler.analysis.survey.facts import facts
 from strangler.domain.coupling.edges import Edge, Kind
@@ -130,6 +131,21 @@ def test_a_generic_key_points_where_its_rows_do_and_no_row_is_said(plain: live.L
     }
     (gone,) = (one.why for one in rich.found.skipped if one.what == "generic_foreign_key")
     assert "2000000" in gone
+
+
+def test_a_table_that_is_too_large_to_be_asked_is_answered_by_the_planners_statistics(
+    rich: live.Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run([NOTE, "ANALYZE shell_note"])
+    monkeypatch.setattr(generic, "DISTINCT", "SELECT 1 FROM pg_sleep(60)")
+    monkeypatch.setattr(generic, "SCAN_S", 0.05)
+    found = live.read(survey.project())
+    assert {edge.target for edge in found.edges if edge.kind is Kind.GENERIC_FOREIGN_KEY} == {"orders", "products"}
+    (why,) = (one.why for one in found.skipped if one.what == "generic_foreign_key" and "2000000" not in one.why)
+    assert "by the statistics of the planner" in why
+    monkeypatch.setattr(generic, "COMMON", "SELECT 1 WHERE false AND %s = %s")
+    (why,) = (one.why for one in live.read(survey.project()).skipped if one.what == "generic_foreign_key")
+    assert why.startswith("its rows could not be asked what it points to: canceling statement due to statement timeout")
 
 
 def test_a_key_and_a_check_that_no_model_declares_are_found(rich: live.Live) -> None:

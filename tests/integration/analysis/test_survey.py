@@ -120,10 +120,13 @@ class Remark(models.Model):
     with_order = WithOrder()
     failing = Failing()
 
-class Mark(models.Model):
+class Mark(models.Model):  # and Long below, whose key is its parent's
     content_type = models.ForeignKey(ContentType, models.CASCADE)
     object_id = models.PositiveIntegerField()
     about = GenericForeignKey()
+
+class Long(Mark):
+    text = models.TextField()
 """,
     "ns/wide/models.py": MODELS
     + """
@@ -289,7 +292,7 @@ def test_sqlites_catalogue_is_read_too(looked: Looked) -> None:
 def test_each_context_is_told_what_it_is_made_of(looked: Looked) -> None:
     notes = looked.told["contexts"]["notes"]
     assert (notes["declared"], notes["apps"], notes["lines"] > 20) == (False, ["notes"], True)
-    assert {one["table"]: one["rows"] for one in notes["tables"]} == {"notes_mark": 0, "notes_remark": 2}
+    assert {one["table"]: one["rows"] for one in notes["tables"]} == {"notes_long": 0, "notes_mark": 0, "notes_remark": 2}
 
 
 def test_moves_and_merges_draw_another_atlas_of_the_same_project(root: Path) -> None:
