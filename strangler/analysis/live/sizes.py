@@ -21,7 +21,7 @@ POSTGRESQL = """
     LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
     WHERE c.relkind IN ('r', 'm', 'f', 'p') AND lower(c.relname) = ANY(%s)
       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
-    ORDER BY pg_table_is_visible(c.oid), n.nspname DESC
+    ORDER BY pg_table_is_visible(c.oid), n.nspname DESC, c.relname
 """
 PARTS = """
     SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE s.n_live_tup END)::bigint,

@@ -209,4 +209,4 @@ def test_without_the_database_it_is_not_asked(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_two_readings_are_the_same(rich: live.Live) -> None:
-    assert live.look(survey.project()) == rich
+    assert live.read(survey.project()) == live.read(survey.project())

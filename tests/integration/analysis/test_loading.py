@@ -19,7 +19,6 @@ GOOD = {
     ("models", "said"),
     [
         ("import a_library_that_is_not_there\n", "No module named 'a_library_that_is_not_there'"),
-        ("raise RuntimeError('no licence')\n", "no licence"),
         ("def broken(:\n", "SyntaxError"),
         ("import sys\nsys.exit('set LICENCE')\n", "set LICENCE"),
     ],
@@ -64,7 +63,6 @@ def test_apps_that_are_not_there_or_fail_when_ready_are_left_out(tmp_path: Path)
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ("import os\nos.environ['A_VARIABLE_THAT_IS_NOT_SET']\n", "the settings can not be loaded: KeyError"),
         ("from config.settings import SECRET_KEY as again, LATER\n", "the settings can not be loaded: ImportError"),
         ("raise SystemExit('set SECRET')\n", "the settings can not be loaded: SystemExit: set SECRET"),
         ("def broken(:\n", "the settings can not be loaded: SyntaxError"),
