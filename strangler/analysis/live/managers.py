@@ -49,8 +49,11 @@ def _classes(atlas: Atlas, manager: Any) -> list[tuple[str, str]]:
 
 def _joined(model: Any, manager: Any, labels: dict[str, str]) -> list[str]:
     """The labels of the models that its default query joins or selects, but the model's own and its parents'."""
-    query = manager.get_queryset().query
-    plain = not (query.where or query.select_related or query.annotations or query.extra or query.combined_queries)
+    query = manager.get_queryset().query.clone()
+    query.default_ordering = False  # Meta.ordering is the model's, whichever manager asks
+    plain = not (
+        query.where or query.select_related or query.annotations or query.extra or query.combined_queries or query.order_by
+    )
     if plain and len(query.alias_map) <= 1:
         return []
     try:

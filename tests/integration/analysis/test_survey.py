@@ -102,6 +102,10 @@ class OnLiveThings(models.Manager):
     def get_queryset(self):
         return super().get_queryset().filter(thing__name="x")
 
+class Ordered(models.Manager):
+    def get_queryset(self):
+        return super().get_queryset().order_by("order__at")
+
 class WithOrder(models.Manager):
     def get_queryset(self):
         return super().get_queryset().select_related("order")
@@ -119,6 +123,11 @@ class Remark(models.Model):
     objects = OnLiveThings()
     with_order = WithOrder()
     failing = Failing()
+    ordered = Ordered()
+    plain = models.Manager()
+
+    class Meta:
+        ordering = ["order__buyer__username"]
 
 class Mark(models.Model):  # and Long below, whose key is its parent's
     content_type = models.ForeignKey(ContentType, models.CASCADE)
@@ -262,6 +271,7 @@ def test_managers_are_told_by_their_class_their_querysets_and_what_their_default
         ("manager", "sales", "core", "orders/models.py:Order.live", "core.models.Live"),
         ("manager", "notes", "core", "notes/models.py:Remark.objects", "core.Thing"),
         ("manager", "notes", "sales", "notes/models.py:Remark.with_order", "orders.Order"),
+        ("manager", "notes", "sales", "notes/models.py:Remark.ordered", "orders.Order"),
     }
     assert "no tenant" in looked.skipped("manager")["notes/models.py:Remark.failing"]
 
