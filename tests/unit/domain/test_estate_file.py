@@ -111,12 +111,30 @@ def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
         ),
         (("gates = {", "gate = {"), "contexts.payments.gate: is not a known key"),
         (('"orders.Order"', '"Order"'), "contexts.payments.read_copies"),
+        (
+            ('apps = ["shop.payments"]', 'apps = ["shop.payments"]\ncontract = ["shop/api.py"]'),
+            "contexts.payments.contract: 'shop/api.py'",
+        ),
+        (("[estate]", '[analysis]\npackages = "oscar"\n[estate]'), "analysis.packages: is 'oscar', not a list"),
+        (("[estate]", "[analysis]\ntests = 1\n[estate]"), "analysis.tests: is 1 (strangler.E019)"),
+        (("[estate]", "[analysis]\npackage = []\n[estate]"), "analysis.package: is not a known key"),
+        (("[estate]", '[contexts.project]\napps = ["a"]\n[estate]'), "contexts.project: is implicit and never moves"),
     ],
 )
 def test_a_wrong_key_is_named_with_its_fix(change: tuple[str, str], key: str) -> None:
     found = problems(GOOD.replace(*change))
     assert len(found) == 1
     assert found[0].startswith(key)
+
+
+def test_the_analysis_is_told_what_is_the_projects_own_and_what_is_a_contexts_face() -> None:
+    told = '[analysis]\npackages = ["oscar"]\ntests = true\n' + GOOD.replace(
+        "routes =", 'contract = ["shop.payments.api"]\nroutes =', 1
+    )
+    estate, wrong = parse(tomllib.loads(told))
+    assert (wrong, estate.packages, estate.tests) == ([], ("oscar",), True)
+    assert estate.contexts["payments"].contract == ("shop.payments.api",)
+    assert (parse(tomllib.loads(GOOD))[0].packages, parse(tomllib.loads(GOOD))[0].tests) == ((), False)
 
 
 def test_a_route_may_have_a_limit() -> None:
