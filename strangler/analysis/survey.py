@@ -59,11 +59,11 @@ def models() -> Models:
 def _facts(model: Any) -> ModelFacts:
     meta = model._meta
     proxied = meta.concrete_model._meta.label if meta.proxy else ""
-    fields = {one.name: _field(one) for one in meta.get_fields(include_hidden=False)}
-    return ModelFacts(meta.label, model.__module__, model.__qualname__, table(model), fields, {}, proxied)
+    fields = {one.name: _field(one, meta.concrete_model) for one in meta.get_fields(include_hidden=False)}
+    return ModelFacts(meta.label, model.__module__, model.__qualname__, table(model), fields, {}, proxied, pk=meta.pk.name)
 
 
-def _field(field: Any) -> FieldFacts:
+def _field(field: Any, concrete: Any) -> FieldFacts:
     target: Any = getattr(field, "related_model", None)
     related = str(target._meta.label) if hasattr(target, "_meta") else ""
     kind = "column"
@@ -73,7 +73,19 @@ def _field(field: Any) -> FieldFacts:
     if field.auto_created and not field.concrete and related:
         kind = f"reverse_{'foreign_key' if field.one_to_many else kind}"
     accessor = field.get_accessor_name() if kind.startswith("reverse_") else ""
-    return FieldFacts(field.name, kind, related, getattr(field, "attname", ""), accessor or "")
+    return FieldFacts(field.name, kind, related, getattr(field, "attname", ""), accessor or "", **_ends(field, concrete))
+
+
+def _ends(field: Any, concrete: Any) -> dict[str, str]:
+    """What a path through the field needs to know of its ends: the table between, the key pointed to, the parent that has it."""
+    through = getattr(getattr(field, "remote_field", None), "through", None) or getattr(field, "through", None)
+    keys: Any = getattr(field, "foreign_related_fields", ()) if field.concrete and field.is_relation else ()
+    owner = field.model._meta.concrete_model
+    return {
+        "through": str(through._meta.label) if hasattr(through, "_meta") else "",
+        "to_field": keys[0].name if len(keys) == 1 and not keys[0].primary_key else "",
+        "owner": "" if owner is concrete else str(owner._meta.label),
+    }
 
 
 def files(root: Path, known: Atlas) -> dict[str, Path]:

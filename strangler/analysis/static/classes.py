@@ -1,0 +1,111 @@
+"""Which model a class is about: a model itself, a manager, an admin, a view, a serializer, a filter, a form, a factory."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from strangler.analysis.static.source import Source
+from strangler.domain.coupling.models import Models
+
+MODEL_NAMES = ("model", "queryset", "model_class")
+ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
+
+
+class Classes:
+    """The models by their classes and by those of their managers. Once a project."""
+
+    def __init__(self, models: Models) -> None:
+        self._models: dict[str, str] = {}
+        self._by_name: dict[str, list[str]] = {}
+        self.managers: dict[str, tuple[str, ...]] = {}
+        for label, model in models.items():
+            if model.qualname:
+                self._models[f"{model.module}.{model.qualname}"] = label
+                self._by_name.setdefault(model.qualname, []).append(label)
+            for manager in model.managers.values():
+                if not manager.startswith("django."):
+                    self.managers[manager] = tuple(dict.fromkeys((*self.managers.get(manager, ()), label)))
+        self._where = {label: model.module for label, model in models.items()}
+
+    def model(self, dotted: str) -> str:
+        """The label of a class, by its own name or by that of a package which it is taken from (``shop.models.Order``)."""
+        found = self._models.get(dotted)
+        if found is not None:
+            return found
+        package, _, name = dotted.rpartition(".")
+        labels = self._by_name.get(name, ()) if package else ()
+        inside = [label for label in labels if self._where[label].startswith(f"{package}.")]
+        return inside[0] if len(inside) == 1 else ""
+
+
+def managers_of(source: Source, classes: Classes) -> Mapping[str, tuple[str, ...]]:
+    """Manager and queryset classes → the module's models that have one: ``X()``, ``X.as_manager()``, ``….from_queryset(X)()``."""
+    found: dict[str, tuple[str, ...]] = {}
+    for node in source.tree.body:
+        label = classes.model(f"{source.module}.{node.name}") if isinstance(node, ast.ClassDef) else ""
+        for assigned in node.body if label and isinstance(node, ast.ClassDef) else ():
+            if isinstance(assigned, ASSIGNMENTS) and isinstance(assigned.value, ast.Call):
+                for name in _names(assigned.value):
+                    found[name] = tuple(dict.fromkeys((*found.get(name, ()), label)))
+    return found
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    for one in ast.walk(node):
+        if isinstance(one, ast.Name):
+            yield one.id
+
+
+class Registered:
+    """The classes that an admin site is told of: by ``register(Order, OrderAdmin)``, wherever in the module it stands."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
+
+    @cached_property
+    def models(self) -> dict[str, ast.expr]:
+        found: dict[str, ast.expr] = {}
+        for node in self._tree.body:
+            call = node.value if isinstance(node, ast.Expr) else None
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "register":
+                given = [*call.args, *(each.value for each in call.keywords)]
+                if len(given) > 1 and isinstance(given[1], ast.Name):
+                    found[given[1].id] = given[0]
+        return found
+
+
+def of_decorator(node: ast.ClassDef) -> Iterator[ast.expr]:
+    """``@admin.register(Order)``"""
+    for each in node.decorator_list:
+        if isinstance(each, ast.Call) and getattr(each.func, "attr", getattr(each.func, "id", "")) == "register":
+            yield from each.args
+
+
+def said(node: ast.ClassDef) -> Iterator[ast.expr]:
+    """What a class says of its model, the plainest first: ``model``, ``Meta.model``, ``queryset``, a base's ``[Order]``."""
+    inner = [one for one in node.body if isinstance(one, ast.ClassDef) and one.name == "Meta"]
+    for body in (node.body, *(one.body for one in inner)):
+        for assigned in body:
+            if isinstance(assigned, ASSIGNMENTS) and assigned.value is not None and _target(assigned) in MODEL_NAMES:
+                yield assigned.value
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name in ("get_queryset", "get_model"):
+            yield from (one.value for one in ast.walk(method) if isinstance(one, ast.Return) and one.value is not None)
+    for base in node.bases:
+        if isinstance(base, ast.Subscript):
+            yield base.slice.elts[0] if isinstance(base.slice, ast.Tuple) and base.slice.elts else base.slice
+
+
+def serializer(node: ast.ClassDef) -> str:
+    """The name of the class in ``serializer_class``, ``form_class`` or ``filterset_class``."""
+    for assigned in node.body:
+        if isinstance(assigned, ASSIGNMENTS) and _target(assigned) in ("serializer_class", "filterset_class", "form_class"):
+            return assigned.value.id if isinstance(assigned.value, ast.Name) else ""
+    return ""
+
+
+def _target(node: ast.Assign | ast.AnnAssign) -> str:
+    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+    return target.id if isinstance(target, ast.Name) else ""
