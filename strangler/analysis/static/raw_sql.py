@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from strangler.analysis.static import sql
-from strangler.analysis.static.relations import NOTHING, ground
+from strangler.analysis.static.queries import NOTHING, ground
 from strangler.analysis.static.scopes import words
 from strangler.analysis.static.source import Finding, Project, Source
 from strangler.analysis.static.strings import Strings

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from strangler.analysis.static import classes as about
 from strangler.analysis.static.paths import Crossings
-from strangler.analysis.static.relations import ground
+from strangler.analysis.static.queries import ground
 from strangler.analysis.static.source import Project
 from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
 
