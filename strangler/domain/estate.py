@@ -90,6 +90,8 @@ class Ramp:
 class Context:
     name: str
     apps: tuple[str, ...]
+    contract: tuple[str, ...] = ()
+    """Modules that are its face; empty: ``contract`` of each of its apps."""
     routes: tuple[Route, ...] = ()
     also_written_by: tuple[str, ...] = ()
     read_copies: tuple[ReadCopy, ...] = ()
@@ -132,3 +134,5 @@ class Estate:
     health: str = ""
     """The monolith's health page, for the proxy's active checks; as ``Context.health`` for a service."""
     contexts: Mapping[str, Context] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    """Installed packages that the analysis takes for the project's own, such as one that was taken over and lives on here."""

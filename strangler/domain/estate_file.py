@@ -82,6 +82,13 @@ class _Reader:
         self.problem(4, f"{key}.{name}", f"is {value!r}, not a list of strings", f'Write {name} = ["…"].')
         return default
 
+    def modules(self, raw: Mapping[str, Any], name: str, key: str) -> tuple[str, ...]:
+        modules = self.strings(raw, name, key)
+        for module in modules:
+            if not all(part.isidentifier() for part in module.split(".")):
+                self.problem(20, f"{key}.{name}", f"{module!r} is not a dotted name", f'Write {name} = ["shop.payments"].')
+        return modules
+
     def urls(self, raw: Mapping[str, Any], name: str, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         urls = self.strings(raw, name, key, default)
         for url in urls:
@@ -154,7 +161,7 @@ class _Reader:
     def context(self, name: str, raw: Mapping[str, Any]) -> Context:
         key = f"contexts.{name}"
         known = {"apps", "routes", "also_written_by", "read_copies", "not_mirrored", "service", "receivers", "gates", "ramp"}
-        known |= {"shadow", "outbox", "parity"}
+        known |= {"shadow", "outbox", "parity", "contract"}
         self.unknown(raw, known, key)
         apps = self.strings(raw, "apps", key)
         if not apps:
@@ -184,6 +191,7 @@ class _Reader:
         return Context(
             name=name,
             apps=apps,
+            contract=self.modules(raw, "contract", key),
             routes=tuple(route for route in routes if route),
             also_written_by=self.strings(raw, "also_written_by", key),
             read_copies=self.copies(raw, key),
@@ -334,9 +342,11 @@ class _Reader:
 def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
     """What a parsed TOML document declares, and all that is wrong with it."""
     reader = _Reader()
-    reader.unknown(raw, {"estate", "contexts"}, "")
+    reader.unknown(raw, {"estate", "contexts", "analysis"}, "")
     estate = reader.table(raw, "estate", "estate")
     reader.unknown(estate, {"monolith", "service_token_env", "health"}, "estate")
+    analysis = reader.table(raw, "analysis", "analysis")
+    reader.unknown(analysis, {"packages"}, "analysis")
     contexts = {
         name: reader.context(name, body)
         for name, body in reader.table(raw, "contexts", "contexts").items()
@@ -350,12 +360,19 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
                     17, f"contexts.{context.name}.apps", f"{app} belongs to {owners[app]} too", "An app has one context."
                 )
             owners[app] = context.name
-    if "platform" in contexts:
-        reader.problem(18, "contexts.platform", "is implicit and never moves", "Take it out of the file.")
+    for implicit in ("platform", "project"):
+        if implicit in contexts:
+            hint = (
+                "Take it out of the file."
+                if implicit == "platform"
+                else "It is the code outside of apps; give the context another name."
+            )
+            reader.problem(18, f"contexts.{implicit}", "is implicit and never moves", hint)
     parsed = Estate(
         monolith_urls=reader.urls(estate, "monolith", "estate", Estate.monolith_urls),
         service_token_env=str(estate.get("service_token_env", Estate.service_token_env)),
         health=reader.page(estate, "estate"),
         contexts=contexts,
+        packages=reader.modules(analysis, "packages", "analysis"),
     )
     return parsed, reader.problems

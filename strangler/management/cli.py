@@ -170,6 +170,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["DJANGO_SETTINGS_MODULE"] = found
     else:
         sys.path.insert(0, str(Path.cwd()))
+    if words[:1] == ["analyze"]:  # what a project has that can not be loaded, it names
+        from strangler.analysis import loading
+
+        loading.setup()
+        return run(words)
     gc.disable()  # what is made up to `gc.freeze` stays to the end: looking for garbage in it takes a third of a short command
     import django
 

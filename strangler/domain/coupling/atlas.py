@@ -1,7 +1,7 @@
 """Which context owns what: modules, models, tables, files.
 
 Contexts are those that ``strangler.toml`` declares, and implicit ones: each app of the project's own that none declares is
-one by its label; ``project`` is the project's code outside of apps (settings, URLconf); ``platform`` is Django, and apps of others.
+one by its label; ``project`` is the project's code outside of apps (settings, URLconf); ``platform`` is Django, and others' apps.
 Nothing of it needs Django, and all of it can be pickled: the source is read in several processes.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 PROJECT, PLATFORM = "project", "platform"
 
@@ -45,8 +46,12 @@ class Atlas:
 
     def of_model(self, label: str) -> str:
         """``app_label.Model``, in any case; empty when there is none."""
-        known = self.models.get(label) or self.models.get(label.lower())
+        known = self.models.get(label) or self._in_lower_case.get(label.lower())
         return known or self.labels.get(label.partition(".")[0], "")
+
+    @cached_property
+    def _in_lower_case(self) -> Mapping[str, str]:
+        return {label.lower(): context for label, context in self.models.items()}
 
     def of_table(self, name: str) -> str:
         return self.tables.get(name.rpartition(".")[2].strip('"').lower(), "")

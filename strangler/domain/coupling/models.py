@@ -29,7 +29,7 @@ class FieldFacts:
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """``label``: ``app_label.Model``. ``module`` and ``qualname``: where its class stands. ``managers``: attribute → class.
-    ``pk``: the name of the primary key.
+    ``pk``: the name of the primary key. ``querying``: the dotted classes of its managers and their querysets, with their bases.
     """
 
     label: str
@@ -41,6 +41,7 @@ class ModelFacts:
     proxy_for: str = ""
     abstract: bool = False
     pk: str = "id"
+    querying: tuple[str, ...] = ()
 
     def field(self, name: str) -> FieldFacts | None:
         """By name in a lookup, column (``order_id``) or accessor."""
