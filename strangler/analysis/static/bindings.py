@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 from strangler.analysis.static.querysets import Flow
 from strangler.analysis.static.scopes import Bound, Place, Value, end
@@ -19,6 +20,7 @@ class Bindings:
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
+        self.named = dict(_named(flow))
 
     def enter(self, node: ast.AST) -> None:
         bind = STATEMENTS.get(type(node))
@@ -42,7 +44,7 @@ class Bindings:
 
     def _augmented(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
-            known = self.flow.scopes.find(self.flow.source.scope, node.target.id) or Bound()
+            known = self.flow.scopes.find(self.flow.scope, node.target.id) or Bound()
             self._set(node.target, Bound(known.value, (*known.nodes, node.value)), end(node))
 
     def _walrus(self, node: ast.NamedExpr) -> None:
@@ -52,7 +54,7 @@ class Bindings:
         self._iterate(node.target, node.iter, lambda name, bound: self._put(name, bound, end(node.iter)))
 
     def _comprehension(self, node: Comprehension) -> None:
-        scope = self.flow.source.scope
+        scope = self.flow.scope
         for generator in node.generators:
             self._iterate(
                 generator.target, generator.iter, lambda name, bound: self.flow.scopes.borrow(scope, name, bound, end(node))
@@ -60,10 +62,10 @@ class Bindings:
 
     def _lambda(self, node: ast.Lambda) -> None:
         for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-            self.flow.scopes.borrow(self.flow.source.scope, arg.arg, Bound(), end(node))
+            self.flow.scopes.borrow(self.flow.scope, arg.arg, Bound(), end(node))
 
     def _function(self, node: Function) -> None:
-        flow, outer = self.flow, self.flow.source.scope
+        flow, outer = self.flow, self.flow.scope
         scope = f"{outer}.{node.name}" if outer else node.name
         flow.scopes.start(scope)
         around = flow.holders.get(outer)
@@ -78,6 +80,8 @@ class Bindings:
             value = flow.annotated(arg.annotation)
             if value is None and around is not None and around.shape == "holder" and around.labels and arg.arg in GIVEN:
                 value = Value(GIVEN[arg.arg], around.labels)
+            if value is None and arg.annotation is None and arg.arg in self.named:
+                value = Value("one", (self.named[arg.arg],))
             if value is None and heard and arg.arg in ("instance", "sender"):
                 value = Value("one" if arg.arg == "instance" else "class", (heard,))
             flow.scopes.bind(scope, arg.arg, Bound(value))
@@ -97,7 +101,7 @@ class Bindings:
         """``asked.update(customer__email=…)``, ``conditions.append(Q(…))``"""
         if isinstance(node.func, ast.Attribute) and node.func.attr in GROWING and isinstance(node.func.value, ast.Name):
             names = tuple(ast.copy_location(ast.Constant(each.arg), each.value) for each in node.keywords if each.arg)
-            self.flow.scopes.add(self.flow.source.scope, node.func.value.id, (*node.args, *names))
+            self.flow.scopes.add(self.flow.scope, node.func.value.id, (*node.args, *names))
 
     # ---- targets --------------------------------------------------------------------------------------------------------
 
@@ -107,7 +111,7 @@ class Bindings:
             self._unpack(target.elts, value, behind)
         elif isinstance(target, ast.Subscript):
             if isinstance(target.value, ast.Name) and isinstance(target.slice, ast.Constant):
-                flow.scopes.add(flow.source.scope, target.value.id, (target.slice,))
+                flow.scopes.add(flow.scope, target.value.id, (target.slice,))
         else:
             self._set(target, Bound(self._valued(target, value), (*self._before(target, value), value)), behind)
 
@@ -116,7 +120,7 @@ class Bindings:
         if not isinstance(target, ast.Name) or not isinstance(value, (ast.BinOp, ast.Call)):
             return ()
         named = any(isinstance(one, ast.Name) and one.id == target.id for one in ast.walk(value))
-        known = self.flow.scopes.find(self.flow.source.scope, target.id) if named else None
+        known = self.flow.scopes.find(self.flow.scope, target.id) if named else None
         return known.nodes if known is not None else ()
 
     def _valued(self, target: ast.expr, value: ast.expr) -> Value | None:
@@ -125,7 +129,7 @@ class Bindings:
         if found is not None or not isinstance(target, ast.Name) or not isinstance(value, ast.Call):
             return found
         given = any(isinstance(arg, ast.Name) and arg.id == target.id for arg in value.args)
-        known = self.flow.scopes.find(self.flow.source.scope, target.id) if given else None
+        known = self.flow.scopes.find(self.flow.scope, target.id) if given else None
         return known.value if known is not None and known.value and known.value.shape == "set" else None
 
     def _unpack(self, targets: list[ast.expr], value: ast.expr, behind: Place) -> None:
@@ -145,7 +149,7 @@ class Bindings:
         """``order, line = (apps.get_model(label) for label in ("orders.Order", "orders.OrderLine"))``, and with ``map``."""
         if not isinstance(value, (ast.GeneratorExp, ast.ListComp)) or len(value.generators) != 1:
             return []
-        generator, scope = value.generators[0], self.flow.source.scope
+        generator, scope = value.generators[0], self.flow.scope
         literal = generator.iter
         if (
             not isinstance(literal, (ast.Tuple, ast.List))
@@ -182,10 +186,18 @@ class Bindings:
             self.flow.attributes[self.flow.holder()[0], target.attr] = bound
 
     def _put(self, name: str, bound: Bound, behind: Place) -> None:
-        scope = self.flow.source.scope
+        scope = self.flow.scope
         if scope in self.flow.scopes.classes:
             self.flow.attributes[scope, name] = bound
         self.flow.scopes.bind(scope, name, bound, behind)
+
+
+def _named(flow: Flow) -> Iterator[tuple[str, str]]:
+    """The models that the module names, as a parameter of that name would be spelt: ``order_line`` → label of ``OrderLine``."""
+    for dotted in sorted(flow.source.names.values()):
+        label = flow.classes.model(dotted)
+        if label:
+            yield re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", label.partition(".")[2]).lower(), label
 
 
 STATEMENTS: dict[type, Callable[..., None]] = {

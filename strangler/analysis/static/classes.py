@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from strangler.analysis.static.source import Source
-from strangler.domain.coupling.models import Models
+from strangler.analysis.static.source import Project, Source
 
 MODEL_NAMES = ("model", "queryset", "model_class")
+QUERYING = re.compile(r"(?:Query[Ss]et|Manager|QS)$")
 ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
 
 
 class Classes:
-    """The models by their classes and by those of their managers. Once a project."""
+    """The models of a project by their classes, and by those of their managers and querysets."""
 
-    def __init__(self, models: Models) -> None:
-        self._models: dict[str, str] = {}
-        self._by_name: dict[str, list[str]] = {}
+    def __init__(self, project: Project) -> None:
+        self._models = project.classes
         self.managers: dict[str, tuple[str, ...]] = {}
-        for label, model in models.items():
-            if model.qualname:
-                self._models[f"{model.module}.{model.qualname}"] = label
-                self._by_name.setdefault(model.qualname, []).append(label)
-            for manager in model.managers.values():
-                if not manager.startswith("django."):
-                    self.managers[manager] = tuple(dict.fromkeys((*self.managers.get(manager, ()), label)))
-        self._where = {label: model.module for label, model in models.items()}
+        for label, model in project.models.items():
+            for one in model.querying:
+                self.managers[one] = (*self.managers.get(one, ()), label)
 
     def model(self, dotted: str) -> str:
-        """The label of a class, by its own name or by that of a package which it is taken from (``shop.models.Order``)."""
-        found = self._models.get(dotted)
-        if found is not None:
-            return found
-        package, _, name = dotted.rpartition(".")
-        labels = self._by_name.get(name, ()) if package else ()
-        inside = [label for label in labels if self._where[label].startswith(f"{package}.")]
-        return inside[0] if len(inside) == 1 else ""
+        """The label of a class."""
+        return self._models.get(dotted, "")
 
 
 def managers_of(source: Source, classes: Classes) -> Mapping[str, tuple[str, ...]]:

@@ -51,3 +51,6 @@ def sourced(flow: Flow, node: ast.Call, labels: tuple[str, ...]) -> Iterator[tup
             for text in texts(flow, keyword.value):
                 if separator in text.text:
                     yield Asked(labels, text.text, text.node), separator
+        elif keyword.arg == "fields":  # of an OrderingFilter
+            for text in _firsts(flow, keyword.value):
+                yield Asked(labels, text.text, text.node), "__"

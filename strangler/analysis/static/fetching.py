@@ -64,7 +64,7 @@ def _elements(flow: Flow, node: ast.expr, seen: set[int]) -> Iterator[ast.expr]:
     elif isinstance(node, ast.IfExp):
         inner = [node.body, node.orelse]
     elif isinstance(node, ast.Name):
-        bound = flow.scopes.find(flow.source.scope, node.id)
+        bound = flow.scopes.find(flow.scope, node.id)
         inner = list(bound.nodes) if bound is not None else []
     if not inner:
         yield node

@@ -75,7 +75,7 @@ class Lookups:
             else:
                 yield from self._called(node, labels, seen)
         elif isinstance(node, ast.Name):
-            bound = self.flow.scopes.find(self.flow.source.scope, node.id)
+            bound = self.flow.scopes.find(self.flow.scope, node.id)
             if bound is not None and not (bound.value is not None and bound.value.shape == "one"):
                 for made in bound.nodes:
                     yield from self.expression(made, labels, seen)
@@ -123,7 +123,7 @@ class Lookups:
             chained = inner in (getattr(node, "func", None), getattr(node, "value", None))
             nested = isinstance(inner, ast.Call) and not chained and bool(self.flow.rows(inner))
             if isinstance(inner, ast.Name) and not chained:
-                bound = self.flow.scopes.find(self.flow.source.scope, inner.id)
+                bound = self.flow.scopes.find(self.flow.scope, inner.id)
                 for made in bound.nodes if bound is not None else ():
                     yield from self._outer(made, labels, depth + bool(self.flow.rows(made)), seen)
             else:

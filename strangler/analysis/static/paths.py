@@ -67,14 +67,16 @@ class Paths:
     def is_field(self, label: str, name: str) -> bool:
         return name == "pk" or self._named(label, name) is not None
 
+    def _field(self, label: str, name: str) -> FieldFacts | None:
+        return self.models[label].fields.get(name) if label in self.models else None
+
     def _named(self, label: str, name: str) -> FieldFacts | None:
-        model = self.models.get(label)
-        return None if model is None else model.fields.get(name) or self._columns[label].get(name)
+        return self._field(label, name) or self._columns.get(label, {}).get(name)
 
     def _fetch(self, label: str, text: str, separator: str) -> Path:
         names, models, parts = [], [], text.split(separator)
         for name in parts:
-            found = self.attribute(label, name) or self._named(label, name)
+            found = self.attribute(label, name) or self._field(label, name)
             if found is None or not found.related:
                 break
             names.append(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from strangler.analysis.static import accessors, declarations, fetching, lookups
 from strangler.analysis.static.bindings import STATEMENTS, Bindings
@@ -24,20 +23,20 @@ def ground(project: Project) -> tuple[Crossings, Classes]:
     """What is worked out once a project."""
     global _ground
     if _ground is None or _ground[0] is not project:
-        _ground = project, Crossings(project), Classes(project.models)
+        _ground = project, Crossings(project), Classes(project)
     return _ground[1:]
 
 
 class Queries:
     """Looks at nothing in a module that has no word which leads to another context."""
 
-    nodes: ClassVar[tuple[type[ast.AST], ...]] = (*STATEMENTS, ast.ClassDef, ast.Attribute, ast.Return)
+    nodes: tuple[type[ast.AST], ...] = (*STATEMENTS, ast.ClassDef, ast.Attribute, ast.Return)
 
     def __init__(self, project: Project, source: Source) -> None:
         self.crossings, classes = ground(project)
         self.leading = self.crossings.names(source.context)
-        self.idle = not self._concerned(source)
-        if self.idle:
+        if not self._concerned(source):
+            self.nodes = ()
             return
         self.source = source
         self.flow = Flow(project, source, self.crossings.paths, classes)
@@ -55,15 +54,12 @@ class Queries:
         return any(word in text for word in self.leading)
 
     def look(self, node: ast.AST) -> Iterator[Finding]:
-        if self.idle:
-            return NOTHING
         if type(node) is ast.Attribute and node.attr not in self.leading:
             return NOTHING if node.attr != "related_model" else self._by_registry(node)
         return self._look(node)
 
     def _look(self, node: ast.AST) -> Iterator[Finding]:
-        place = getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
-        self.flow.scopes.arrive(place)
+        self.flow.arrive(node)
         if isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Attribute):
@@ -132,9 +128,7 @@ class Queries:
             for label in asked.labels:
                 path = self.crossings.paths.fetched(label, asked.text, separator)
                 for context in self.crossings.contexts(path.models):
-                    yield Finding(
-                        Kind.LOOKUP, context, asked.text.replace(separator, "__"), line=getattr(asked.node, "lineno", 0)
-                    )
+                    yield Finding(Kind.LOOKUP, context, asked.text, line=getattr(asked.node, "lineno", 0))
 
     # ---- Q and F without a queryset -------------------------------------------------------------------------------------
 
@@ -174,7 +168,7 @@ class Queries:
     def _return(self, node: ast.Return) -> Iterator[Finding]:
         """A function that gives a condition which it has put together."""
         if isinstance(node.value, ast.Name):
-            bound = self.flow.scopes.find(self.source.scope, node.value.id)
+            bound = self.flow.scopes.find(self.flow.scope, node.value.id)
             for made in bound.nodes if bound is not None else ():
                 for one in ast.walk(made):
                     if id(one) in self.held and id(one) not in self.lookups.consumed:
@@ -191,7 +185,7 @@ class Queries:
             around = self.flow.holders.get(holder)
             if around is not None and around.labels:
                 yield from self._declared(node.value, target.id, around.labels)
-        elif self.source.scope:
+        elif self.flow.scope:
             self._hold(node.value)
 
     def _declared(self, value: ast.expr, name: str, labels: tuple[str, ...]) -> Iterator[Finding]:

@@ -37,11 +37,13 @@ HELD_CALLS = {"get_queryset": "set", "filter_queryset": "set", "get_object": "on
 
 
 class Flow:
-    """Over one module. ``scope`` of the source says from where a name is looked up."""
+    """Over one module. ``scope``: the definition around, from which a name is looked up; the source's may be of an assignment."""
 
     def __init__(self, project: Project, source: Source, paths: Paths, classes: Classes) -> None:
         self.project, self.source, self.paths, self.classes = project, source, paths, classes
         self.scopes = Scopes()
+        self.scope = ""
+        self._frames: tuple[ast.AST, ...] = ()
         self.holders: dict[str, Value | None] = {}  # class → what its ``self`` is
         self.bodies: dict[str, ast.ClassDef] = {}
         self.attributes: dict[tuple[str, str], Bound] = {}  # of ``self``
@@ -51,6 +53,13 @@ class Flow:
         self.user = next(iter(project.settings.get("AUTH_USER_MODEL", ())), "")
         self._known: dict[int, tuple[ast.AST, Value | None]] = {}
         self._depth = 0
+
+    def arrive(self, node: ast.AST) -> None:
+        """The walk is at this node."""
+        if self.source.frames is not self._frames:
+            self._frames = self.source.frames
+            self.scope = ".".join(getattr(frame, "name", "") for frame in self._frames)
+        self.scopes.arrive((getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
 
     def value(self, node: ast.AST | None) -> Value | None:
         read = READERS.get(type(node))
@@ -84,15 +93,15 @@ class Flow:
 
     def holder(self) -> tuple[str, str]:
         """The innermost class around the walk's place, and the part of the scope that is within it."""
-        at = self.source.scope
+        at = self.scope
         while at and at not in self.holders:
             at = at.rpartition(".")[0]
-        return at, self.source.scope[len(at) + 1 :]
+        return at, self.scope[len(at) + 1 :]
 
     # ---- expressions ----------------------------------------------------------------------------------------------------
 
     def _name(self, node: ast.Name) -> Value | None:
-        bound = self.scopes.find(self.source.scope, node.id)
+        bound = self.scopes.find(self.scope, node.id)
         if bound is not None:
             return bound.value
         return self._class(self.source.dotted(node))
@@ -126,7 +135,7 @@ class Flow:
         root: ast.AST = node
         while isinstance(root, ast.Attribute):
             root = root.value
-        if not isinstance(root, ast.Name) or self.scopes.find(self.source.scope, root.id) is not None:
+        if not isinstance(root, ast.Name) or self.scopes.find(self.scope, root.id) is not None:
             return None
         return self._class(self.source.dotted(node))
 
@@ -237,10 +246,10 @@ class Flow:
             return None
         if function.returns is not None:
             return self.annotated(function.returns)
-        here, self.source.scope = self.source.scope, scope
+        here, self.scope = self.scope, scope
         returns = [one.value for one in ast.walk(function) if isinstance(one, ast.Return) and one.value is not None]
         found = {self.anew(value) for value in returns}
-        self.source.scope = here
+        self.scope = here
         return found.pop() if len(found) == 1 else None
 
     def _get_model(self, node: ast.Call) -> Value | None:
@@ -265,7 +274,7 @@ class Flow:
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else ""
         if isinstance(node, ast.Name):
-            bound = self.scopes.find(self.source.scope, node.id)
+            bound = self.scopes.find(self.scope, node.id)
             if bound is not None and len(bound.nodes) == 1 and isinstance(bound.nodes[0], ast.Constant):
                 return self.text(bound.nodes[0])
         return ""
@@ -329,7 +338,7 @@ class Flow:
     # ---- classes --------------------------------------------------------------------------------------------------------
 
     def open_class(self, node: ast.ClassDef, local: Mapping[str, tuple[str, ...]], registered: about.Registered) -> None:
-        outer = self.source.scope
+        outer = self.scope
         name = f"{outer}.{node.name}" if outer else node.name
         self.scopes.classes.add(name)
         self.scopes.start(name)
@@ -347,7 +356,7 @@ class Flow:
         label = self.classes.model(f"{self.source.module}.{name}")
         if label:
             return Value("one", (label,))
-        labels = self.classes.managers.get(f"{self.source.module}.{name}") or local.get(node.name)
+        labels = self.classes.managers.get(f"{self.source.module}.{name}") or local.get(node.name) or self._by_its_name(node)
         if labels:
             return Value("set", labels)
         for expression in self._statements(node, registered):
@@ -359,6 +368,15 @@ class Flow:
             if inherited is not None:
                 return inherited
         return Value("holder", ())
+
+    def _by_its_name(self, node: ast.ClassDef) -> tuple[str, ...]:
+        """``OrderQuerySet`` that no model of the project has yet, or that is put together at run time: of the context's ``Order``."""
+        name = about.QUERYING.sub("", node.name)
+        atlas, context = self.project.atlas, self.source.context
+        if name == node.name or not node.bases:
+            return ()
+        labels = (label for label in sorted(self.paths.models) if label.partition(".")[2] == name)
+        return tuple(label for label in labels if atlas.of_model(label) == context)
 
     def _statements(self, node: ast.ClassDef, registered: about.Registered) -> Iterator[ast.expr]:
         yield from about.of_decorator(node)

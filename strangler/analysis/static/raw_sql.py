@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import ClassVar
 
 from strangler.analysis.static import sql
-from strangler.analysis.static.queries import NOTHING, ground
+from strangler.analysis.static.queries import NOTHING
 from strangler.analysis.static.scopes import words
 from strangler.analysis.static.source import Finding, Project, Source
 from strangler.analysis.static.strings import Strings
@@ -15,14 +14,15 @@ from strangler.domain.coupling.edges import Kind
 
 # What is only said to people.
 SAYING = words(
-    "debug info warning warn error exception critical log print fail write format_html _ gettext gettext_lazy message_user add_argument"
+    "debug info warning warn error exception critical log print input fail write format_html _ gettext gettext_lazy "
+    "message_user add_argument"
 )
 SAYING_IN = words("help help_text verbose_name description short_description label title doc")
 PARTS = words("where tables select order_by")  # of extra()
 
 
 class RawSql:
-    nodes: ClassVar[tuple[type[ast.AST], ...]] = (
+    nodes: tuple[type[ast.AST], ...] = (
         ast.Constant,
         ast.JoinedStr,
         ast.BinOp,
@@ -36,13 +36,13 @@ class RawSql:
         self.atlas = project.atlas
         self.known = foreign(project, source.context)
         text = "\n".join(source.lines)
-        self.idle = not sql.looks_like(text) or not any(table in text.lower() for table in self.known)
-        if not self.idle:
-            self.strings = Strings(source, project.models, ground(project)[1])
+        if not sql.looks_like(text) or not any(table in text.lower() for table in self.known):
+            self.nodes = ()
+        self.strings = Strings(source, project)
         self.seen: set[int] = set()
 
     def look(self, node: ast.AST) -> Iterator[Finding]:
-        if self.idle or id(node) in self.seen:
+        if id(node) in self.seen:
             return NOTHING
         if type(node) is ast.Constant:
             return self._read(node) if type(node.value) is str and len(node.value) > 12 else NOTHING

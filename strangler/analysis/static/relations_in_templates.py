@@ -1,8 +1,9 @@
 """Templates whose variables follow relations to other contexts' models, where no import shows it.
 
-A template is read by its tags and variables, not rendered: loops and ``with`` are resolved, and a name is taken for a model of the
-template's own context by how it is spelt (``order``, ``order_line``, ``orders``, ``order_list``); ``object`` and ``object_list`` by the
-view that names the template, or by the name that Django's generic views give it (``orders/order_detail.html``).
+A template is read by its tags and variables, not rendered: loops and ``with`` are resolved, and a name is taken for a model of
+the template's own context by how it is spelt (``order``, ``order_line``, ``orders``, ``order_list``); ``object`` and
+``object_list`` by the view that names the template, or by the name that Django's generic views give it
+(``orders/order_detail.html``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from strangler.analysis.static import classes as about
 from strangler.analysis.static.paths import Crossings
+from strangler.analysis.static.paths import Path as Followed
 from strangler.analysis.static.queries import ground
 from strangler.analysis.static.source import Project
 from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
@@ -30,7 +32,7 @@ PASSED = frozenset(("all", "first", "last", "get_queryset", "iterator", "all()",
 OPENS = {"for": "endfor", "with": "endwith"}
 SKIPPED = {"comment": "endcomment", "verbatim": "endverbatim", "raw": "endraw"}
 GENERIC = re.compile(r"(?P<app>\w+)/(?P<model>[a-z0-9]+)_(?:detail|list|form|confirm_delete|archive\w*)\.html$")
-Scopes = list[tuple[str, dict[str, list[str]]]]  # the tag that ends it, and the names that it gives
+Scopes = list[tuple[str, dict[str, str]]]  # the tag that ends it, and the models of the names that it gives
 LONGEST = 4 * 1024 * 1024  # bytes of a template
 
 
@@ -39,7 +41,7 @@ def relations_in_templates(project: Project) -> Found:
     skipped: list[Skipped] = []
     views = Views(project)
     for name, (context, path) in sorted(project.templates.items()):
-        file = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
+        file = project.named(path)
         try:
             if path.stat().st_size > LONGEST:
                 raise ValueError(f"it has more than {LONGEST} bytes")
@@ -60,16 +62,11 @@ def in_template(project: Project, views: Views, name: str, context: str, file: s
         return
     lines = text.splitlines()
     roots = Roots(crossings, context, views.model(name, context))
-    for path, line in variables(text, roots):
-        label = roots.model(path[0])
-        parts = [part for part in path[1:] if part not in PASSED]
-        if not label or not parts:
-            continue
-        followed = crossings.paths.fetched(label, ".".join(parts), ".")
-        for target in crossings.contexts(followed.models):
+    for label, path, line in variables(text, roots):
+        for target in crossings.contexts(roots.followed(label, path[1:]).models):
             if project.atlas.crosses(context, target):
                 shown = Evidence(file, line, lines[line - 1].strip() if line <= len(lines) else "")
-                yield Edge(Kind.TEMPLATE_RELATION, context, target, file, ".".join([path[0], *parts]), evidence=(shown,))
+                yield Edge(Kind.TEMPLATE_RELATION, context, target, file, ".".join(path), evidence=(shown,))
 
 
 @dataclass
@@ -93,6 +90,15 @@ class Roots:
     def model(self, name: str) -> str:
         return self.object if name in ("object", "object_list") else self._known.get(name, "")
 
+    def followed(self, label: str, parts: list[str]) -> Followed:
+        return self.crossings.paths.fetched(label, ".".join(part for part in parts if part not in PASSED), ".")
+
+    def end(self, label: str, parts: list[str]) -> str:
+        """The model at the end of a path, or empty."""
+        rest = [part for part in parts if part not in PASSED]
+        found = self.followed(label, rest)
+        return label if not rest else found.end if not found.rest else ""
+
 
 def plurals(word: str) -> tuple[str, ...]:
     if word.endswith("y") and word[-2:-1] not in "aeiou":
@@ -103,8 +109,8 @@ def plurals(word: str) -> tuple[str, ...]:
 # ---- a template's variables ---------------------------------------------------------------------------------------------
 
 
-def variables(text: str, roots: Roots) -> Iterator[tuple[list[str], int]]:
-    """Dotted names with their lines; one that a loop or ``with`` has named stands as what it was made of."""
+def variables(text: str, roots: Roots) -> Iterator[tuple[str, list[str], int]]:
+    """The label of the model that the first name stands for, the dotted name as it is written, its line."""
     scopes: Scopes = [("", {})]
     until = ""
     for found in TAG.finditer(text):
@@ -114,29 +120,34 @@ def variables(text: str, roots: Roots) -> Iterator[tuple[list[str], int]]:
         if until:
             until = "" if word == until else until
             continue
-        line = text.count("\n", 0, found.start()) + 1
         if word in SKIPPED:
             until = SKIPPED[word]
             continue
         bare = QUOTED.sub(" ", tag or variable or "")
-        given = _named(word, bare)
-        for over in DOTTED.findall(bare):
-            yield _resolved(over.split("."), scopes, roots), line
+        for path in map(_parts, DOTTED.findall(bare)):
+            label = _label(path[0], scopes, roots)
+            if label:
+                yield label, path, text.count("\n", 0, found.start()) + 1
+        given = {name: _end(name, over, scopes, roots) for name, over in _named(word, bare).items()}
         if word in OPENS:
-            scopes.append((OPENS[word], {name: _resolved(over, scopes, roots) for name, over in given.items()}))
-        elif word == scopes[-1][0]:
+            scopes.append((OPENS[word], given))
+        elif word and word == scopes[-1][0]:
             scopes.pop()
-        elif word == "set":
-            scopes[-1][1].update({name: _resolved(over, scopes, roots) for name, over in given.items()})
+        else:
+            scopes[-1][1].update(given)
+
+
+def _parts(name: str) -> list[str]:
+    return name.split(".")
 
 
 def _named(word: str, tag: str) -> Mapping[str, list[str]]:
-    """The names that a tag gives, and what they stand for."""
+    """The names that a tag gives, and what each is made of; empty where nobody knows."""
     if word == "for":
         loop = LOOP.match(tag)
         names = NAME.findall(loop["names"]) if loop else []
         over = loop["over"].partition("|")[0].removesuffix("()").split(".") if loop else []
-        return {name: over if len(names) == 1 else ["?"] for name in names}
+        return {name: over if len(names) == 1 else [] for name in names}
     if word in ("with", "set"):
         old = WITH_OLD.match(tag)
         pairs = [(old["name"], old["over"])] if old else [(one["name"], one["over"]) for one in ASSIGNED.finditer(tag)]
@@ -144,13 +155,15 @@ def _named(word: str, tag: str) -> Mapping[str, list[str]]:
     return {}
 
 
-def _resolved(path: list[str], scopes: Scopes, roots: Roots) -> list[str]:
-    """A loop over a bare name (``for order in waiting``) tells less than a name that is a model's."""
-    for _, names in reversed(scopes):
-        made = names.get(path[0])
-        if made is not None:
-            return path if len(made) == 1 and roots.model(path[0]) else [*made, *path[1:]]
-    return path
+def _end(name: str, over: list[str], scopes: Scopes, roots: Roots) -> str:
+    """The model of a name that is made of a path. Where the path's first name tells nothing, the new name may."""
+    label = _label(over[0], scopes, roots) if over else ""
+    return roots.end(label, over[1:]) if label else roots.model(name) if over else ""
+
+
+def _label(name: str, scopes: Scopes, roots: Roots) -> str:
+    known = (names[name] for _, names in reversed(scopes) if name in names)
+    return next(known, None) or ("" if any(name in names for _, names in scopes) else roots.model(name))
 
 
 # ---- views --------------------------------------------------------------------------------------------------------------

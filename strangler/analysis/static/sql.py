@@ -1,4 +1,4 @@
-"""The tables that a string of SQL names, and which of them it writes. Read by sqlglot, as PostgreSQL's; only what looks like SQL."""
+"""The tables that a string of SQL names, and which of them it writes. Read by sqlglot, as PostgreSQL's."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ STATEMENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 BEHIND = re.compile(r'\b(from|join|into|update|table|only|using|on|view)\s+(?:only\s+)?((?:"?\w+"?\.)?"?\w+"?)', re.IGNORECASE)
+# A text that can't be parsed is SQL all the same when it writes its words in capitals; prose does not.
+SHOUTED = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|MERGE)\b.*\b(?:FROM|INTO|SET|USING)\b", re.DOTALL)
 NAMES = re.compile(r"[A-Za-z_]\w*")
 PARAMETER = re.compile(r"%%|%\((\w+)\)s|%s")
 READING = frozenset(("from", "join", "using", "on"))
@@ -82,7 +84,7 @@ def _tables(text: str) -> frozenset[Named]:
 
         statements: list[Any] = sqlglot.parse(_without_parameters(text), read="postgres")
     except Exception:  # as above
-        return _by_words(text)
+        return _by_words(text) if HOLE in text or SHOUTED.search(text) else frozenset()
     found: set[Named] = set()
     for statement in statements:
         found |= _of(statement, text) if statement is not None else set()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-from strangler.analysis.static.classes import Classes
-from strangler.analysis.static.source import Source
+from strangler.analysis.static.source import Project, Source
 from strangler.analysis.static.sql import HOLE
-from strangler.domain.coupling.models import Models
 
 FORMATS = re.compile(r"\{[^{}]*\}")
 PERCENT = re.compile(r"%(?:\((\w+)\))?[sdrif]")
@@ -18,8 +16,8 @@ DEEPEST = 40
 class Strings:
     """``known``: names at module level → expressions."""
 
-    def __init__(self, source: Source, models: Models, classes: Classes) -> None:
-        self.source, self.models, self.classes = source, models, classes
+    def __init__(self, source: Source, project: Project) -> None:
+        self.source, self.project = source, project
         self.known: dict[str, ast.expr] = {}
         for node in source.tree.body:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -45,8 +43,8 @@ class Strings:
         if isinstance(node, ast.Name) and node.id in self.known:
             return self.read(self.known[node.id], depth + 10)
         if isinstance(node, ast.Attribute) and node.attr == "db_table" and isinstance(node.value, ast.Attribute):
-            label = self.classes.model(self.source.dotted(node.value.value))
-            return self.models[label].table if label else HOLE
+            label = self.project.classes.get(self.source.dotted(node.value.value))
+            return self.project.models[label].table if label else HOLE
         return HOLE
 
     def _called(self, node: ast.Call, depth: int) -> str:

@@ -46,7 +46,7 @@ def _parts(flow: Flow, node: ast.AST) -> Iterator[ast.AST | None]:
     elif isinstance(node, ast.BoolOp):
         yield from node.values
     elif isinstance(node, ast.Name):
-        bound = flow.scopes.find(flow.source.scope, node.id)
+        bound = flow.scopes.find(flow.scope, node.id)
         yield from bound.nodes if bound is not None else ()
     elif isinstance(node, ast.Attribute):
         yield from _attribute(flow, node)
