@@ -193,7 +193,7 @@ class Flow:
             if func.attr == "get_model":
                 return self._get_model(node)
             base = self.value(func.value)
-            if base is not None:
+            if base is not None and (base.shape != "class" or func.attr in SHORTCUTS):
                 return self._method(base, func.attr, node)
         name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
         if name == "super":
@@ -211,7 +211,7 @@ class Flow:
         if name == "type" and len(node.args) == 1:
             found = self.value(node.args[0])
             return Value("class", found.labels) if found is not None and found.shape == "one" else None
-        made = self.value(func)
+        made = self._outside(func) if isinstance(func, ast.Attribute) else self.value(func)
         if made is not None:
             return Value("one", made.labels) if made.shape == "class" else None
         return self._returned(self.functions.get(name), name) if isinstance(func, ast.Name) else None
@@ -370,7 +370,7 @@ class Flow:
         return Value("holder", ())
 
     def _by_its_name(self, node: ast.ClassDef) -> tuple[str, ...]:
-        """``OrderQuerySet`` that no model of the project has yet, or that is put together at run time: of the context's ``Order``."""
+        """``OrderQuerySet``, that no model has yet or that is put together at run time: of the context's ``Order``."""
         name = about.QUERYING.sub("", node.name)
         atlas, context = self.project.atlas, self.source.context
         if name == node.name or not node.bases:
