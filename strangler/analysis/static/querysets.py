@@ -193,7 +193,7 @@ class Flow:
             if func.attr == "get_model":
                 return self._get_model(node)
             base = self.value(func.value)
-            if base is not None and (base.shape != "class" or func.attr in SHORTCUTS):
+            if base is not None:
                 return self._method(base, func.attr, node)
         name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
         if name == "super":

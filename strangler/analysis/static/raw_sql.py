@@ -35,8 +35,7 @@ class RawSql:
     def __init__(self, project: Project, source: Source) -> None:
         self.atlas = project.atlas
         self.known = foreign(project, source.context)
-        text = "\n".join(source.lines)
-        if not sql.looks_like(text) or not any(table in text.lower() for table in self.known):
+        if not _concerned("\n".join(source.lines).lower(), self.known):
             self.nodes = ()
         self.strings = Strings(source, project)
         self.seen: set[int] = set()
@@ -108,6 +107,12 @@ class RawSql:
 
 def foreign(project: Project, context: str) -> frozenset[str]:
     return frozenset(table for table, owner in project.atlas.tables.items() if project.atlas.crosses(context, owner))
+
+
+def _concerned(text: str, tables: frozenset[str]) -> bool:
+    """Cheap: whether a table can be named in a file, and in SQL."""
+    spoken = sql.looks_like(text) or ".extra(" in text or "rawsql" in text
+    return spoken and ("db_table" in text or any(table in text for table in tables))
 
 
 def _line(text: str, table: str, node: ast.AST) -> int:

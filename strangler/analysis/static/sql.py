@@ -101,7 +101,7 @@ def _of(statement: Any, text: str) -> set[Named]:
     if isinstance(statement, exp.Command):
         return set(_by_words(text))
     kinds = (exp.Query, exp.DML, exp.DDL, exp.Merge, exp.TruncateTable, exp.Copy, exp.Alter, exp.Drop, exp.Values)
-    if not isinstance(statement, kinds):
+    if not isinstance(statement, kinds) or _is_prose(statement, exp):
         return set()
     written = {id(table) for table in _targets(statement, exp)}
     found = set()
@@ -112,6 +112,11 @@ def _of(statement: Any, text: str) -> set[Named]:
     for body in statement.find_all(exp.Literal, exp.Heredoc, exp.RawString) if isinstance(statement, exp.Create) else ():
         found |= _by_words(str(body.this)) if STATEMENT.search(str(body.this)) or "begin" in str(body.this).lower() else set()
     return found
+
+
+def _is_prose(statement: Any, exp: Any) -> bool:
+    """``Update the order set aside`` parses, but sets nothing."""
+    return isinstance(statement, exp.Update) and not all(isinstance(one, exp.EQ) for one in statement.expressions)
 
 
 def _targets(statement: Any, exp: Any) -> list[Any]:

@@ -57,7 +57,9 @@ def models() -> dict[str, ModelFacts]:
 def _model(label: str, fields: dict[str, FieldFacts]) -> ModelFacts:
     app, name = label.split(".")
     querying = (f"shop.{app}.managers.{name}Querying",)
-    return ModelFacts(label, f"shop.{app}.models", name, f"{app}_{name.lower()}", fields, {"objects": "x.Manager"}, querying=querying)
+    return ModelFacts(
+        label, f"shop.{app}.models", name, f"{app}_{name.lower()}", fields, {"objects": "x.Manager"}, querying=querying
+    )
 
 
 def project(root: Path = Path("/nowhere"), **changes: object) -> Project:
@@ -73,7 +75,9 @@ def project(root: Path = Path("/nowhere"), **changes: object) -> Project:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def seen(detector: type, source: str, module: str = "shop.orders.code", names: Iterable[str] = ("target", "what")) -> set[tuple[str, ...]]:
+def seen(
+    detector: type, source: str, module: str = "shop.orders.code", names: Iterable[str] = ("target", "what")
+) -> set[tuple[str, ...]]:
     """Of each edge that a detector finds: what is asked for; of ``where`` the part behind the file."""
     text = dedent(source).encode()
     known = project()

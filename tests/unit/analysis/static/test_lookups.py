@@ -211,6 +211,9 @@ def test_code_of_a_third_context_sees_every_join_but_its_own() -> None:
     assert found("Payment.objects.filter(order__customer__name=1)", "shop.customers.code") == {"orders order__customer__name"}
 
 
-@pytest.mark.parametrize("source", ["a = " + "(" * 80 + "1" + ")" * 80, "x" + ".filter(customer__name=1)" * 300, "a = " + "+".join(["'customer'"] * 300)])
+@pytest.mark.parametrize(
+    "source",
+    ["a = " + "(" * 80 + "1" + ")" * 80, "x" + ".filter(customer__name=1)" * 300, "a = " + "+".join(["'customer'"] * 300)],
+)
 def test_code_that_a_machine_wrote_is_no_trouble(source: str) -> None:
     found(source)
