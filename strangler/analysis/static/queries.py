@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 from strangler.analysis.static import accessors, declarations, fetching, lookups
 from strangler.analysis.static.bindings import STATEMENTS, Bindings
@@ -30,13 +31,13 @@ def ground(project: Project) -> tuple[Crossings, Classes]:
 class Queries:
     """Looks at nothing in a module that has no word which leads to another context."""
 
-    nodes: tuple[type[ast.AST], ...] = (*STATEMENTS, ast.ClassDef, ast.Attribute, ast.Return)
+    nodes: ClassVar[tuple[type[ast.AST], ...]] = (*STATEMENTS, ast.ClassDef, ast.Attribute, ast.Return)
 
     def __init__(self, project: Project, source: Source) -> None:
         self.crossings, classes = ground(project)
         self.leading = self.crossings.names(source.context)
         if not self._concerned(source):
-            self.nodes = ()
+            self.nodes = ()  # type: ignore[misc]  # so the walk shows it none
             return
         self.source = source
         self.flow = Flow(project, source, self.crossings.paths, classes)

@@ -34,8 +34,10 @@ FOUND = {
     "by accessor": ("Order.objects.prefetch_related('payments')", {"prefetch_related payments payments"}),
     "a Prefetch": ("Order.objects.prefetch_related(Prefetch('lines__product', queryset=None))", PRODUCT),
     "a Prefetch by keyword": ("Order.objects.prefetch_related(Prefetch(lookup='lines__product'))", PRODUCT),
-    "Prefetches in a list": ("P = [Prefetch('lines__product'), 'wished']\nOrder.objects.prefetch_related(*P)",
-                             PRODUCT | {"prefetch_related products wished"}),
+    "Prefetches in a list": (
+        "P = [Prefetch('lines__product'), 'wished']\nOrder.objects.prefetch_related(*P)",
+        PRODUCT | {"prefetch_related products wished"},
+    ),
     "what a Prefetch has named": ("Order.objects.prefetch_related(Prefetch('lines', to_attr='all'), 'all__product')", PRODUCT),
     "what a Prefetch fetches with": (
         "Order.objects.prefetch_related(Prefetch('lines', queryset=Line.objects.select_related('product')))",
@@ -50,7 +52,7 @@ FOUND = {
     "own relations": ("Line.objects.select_related('order').prefetch_related('order__lines')", set()),
     "not a queryset": ("builder.select_related('customer')", set()),
     "no relation": ("Order.objects.select_related('customer_id', 'number', 'nothing')", set()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -69,13 +71,16 @@ USED = {
     "further away": ("def f(line: Line):\n line.order.payments", PAYMENTS),
     "of self": ("class Order(models.Model):\n def f(self):\n  return self.payments", set()),
     "by getattr": ("def f(order: Order):\n getattr(order, 'payments', None)", PAYMENTS),
-    "by hasattr": ("def f(request):\n hasattr(request.user, 'customer')", {"reverse_accessor customers accounts.Account.customer"}),
+    "by hasattr": (
+        "def f(request):\n hasattr(request.user, 'customer')",
+        {"reverse_accessor customers accounts.Account.customer"},
+    ),
     "the other way round": ("def f(order: Order):\n order.customer.account", set()),
     "of another class": ("class Basket: ...\ndef f(order: Basket):\n order.payments", set()),
     "of something else by now": ("def f(order: Order):\n order = load()\n order.payments", set()),
     "own": ("def f(order: Order):\n order.lines.all()", set()),
     "on the class": ("Order.payments", set()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", USED)

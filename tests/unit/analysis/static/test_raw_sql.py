@@ -22,13 +22,18 @@ FOUND = {
     "parameters": ("X = 'SELECT 1 FROM orders_order WHERE id = %s AND a = %(b)s AND c LIKE \\'x%%\\''", READS),
     "an update": ("X = 'UPDATE orders_order SET number = 1'", WRITES),
     "a deletion": ("X = 'DELETE FROM orders_order'", WRITES),
-    "an insertion from another": ("X = 'INSERT INTO orders_order (id) SELECT id FROM orders_line'", WRITES | {"orders_line reads"}),
+    "an insertion from another": (
+        "X = 'INSERT INTO orders_order (id) SELECT id FROM orders_line'",
+        WRITES | {"orders_line reads"},
+    ),
     "a truncation": ("X = 'TRUNCATE orders_order, orders_line'", WRITES | {"orders_line writes"}),
     "a change of the table": ("X = 'ALTER TABLE orders_order ADD COLUMN x int'", WRITES),
     "a view": ("X = 'CREATE VIEW v AS SELECT * FROM orders_order'", READS),
     "a lock": ("X = 'LOCK TABLE orders_order'", WRITES),
     "a function's body": (
-        "X = 'CREATE FUNCTION f() RETURNS trigger AS $$ BEGIN UPDATE orders_order SET x = 1; RETURN NEW; END $$ LANGUAGE plpgsql'", WRITES),
+        "X = 'CREATE FUNCTION f() RETURNS trigger AS $$ BEGIN UPDATE orders_order SET x = 1; END $$ LANGUAGE plpgsql'",
+        WRITES,
+    ),
     "two statements": ("X = 'SELECT 1; DELETE FROM orders_order'", WRITES),
     "read and written": ("X = 'WITH x AS (SELECT id FROM orders_order) UPDATE orders_order SET number = 1'", WRITES),
     "an f-string": ("f'SELECT * FROM orders_order WHERE id = {x} AND {y} ORDER BY {z}'", READS),
@@ -45,7 +50,7 @@ FOUND = {
     "another table": ("q.extra(tables=['orders_order'])", READS),
     "in a column": ("q.extra(select={'x': '(SELECT 1 FROM orders_order)'})", READS),
     "in capitals, and not to be parsed": ("X = 'SELECT 1 FROM orders_order WHERE (((a ='", READS),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -70,7 +75,7 @@ NONE = {
     "its own table": "X = 'SELECT * FROM reports_snapshot'",
     "no table of a model": "X = 'SELECT * FROM orders_orders'",
     "half a name": "X = 'SELECT * FROM old_orders_order'",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NONE)

@@ -28,7 +28,9 @@ FOUND = {
     "{{ order.number|default:order.customer.name }}": NAME,
     "{% url 'x' order.customer.name %}": NAME,
     "{% for line in order.lines.all %}{{ line.product.name }}{% endfor %}": {"products line.product.name"},
-    "{% for line in order.lines.all %}{% endfor %}{{ line.product.name }}": {"products line.product.name"},  # a model's name again
+    "{% for line in order.lines.all %}{% endfor %}{{ line.product.name }}": {
+        "products line.product.name"
+    },  # a model's name again
     "{% for each in order.lines.all %}{% endfor %}{{ each.product.name }}": set(),
     "{% for each in orders %}{{ each.customer.name }}{% endfor %}": {"customers each.customer.name"},
     "{% for order in waiting reversed %}{{ order.customer.name }}{% endfor %}": NAME,
@@ -43,7 +45,7 @@ FOUND = {
     "{%- for o in orders -%}{{- o.customer.name -}}{%- endfor -%}": {"customers o.customer.name"},
     "{% set c = order.customer %}{{ c.region.name }}": {"customers order.customer", "customers c.region.name"},
     "{{ object.customer.name }}": set(),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", FOUND)
