@@ -12,6 +12,7 @@ from strangler.analysis.static.scopes import Bound, Place, Value, end
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 GIVEN = {"obj": "one", "instance": "one", "object": "one", "queryset": "set", "qs": "set"}
+FEEDING = frozenset(("sorted", "map", "filter", "min", "max"))  # they call a function with each element
 GROWING = frozenset(("append", "add", "extend", "update", "insert", "setdefault"))
 
 
@@ -21,6 +22,7 @@ class Bindings:
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
         self.named = dict(_named(flow))
+        self.fed: dict[int, Value | None] = {}  # lambdas → the row that each call gets
 
     def enter(self, node: ast.AST) -> None:
         bind = STATEMENTS.get(type(node))
@@ -61,8 +63,9 @@ class Bindings:
             )
 
     def _lambda(self, node: ast.Lambda) -> None:
+        row = self.fed.get(id(node))
         for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-            self.flow.scopes.borrow(self.flow.scope, arg.arg, Bound(), end(node))
+            self.flow.scopes.borrow(self.flow.scope, arg.arg, Bound(row), end(node))
 
     def _function(self, node: Function) -> None:
         flow, outer = self.flow, self.flow.scope
@@ -96,6 +99,14 @@ class Bindings:
                 if keyword.arg == "sender":
                     return self.flow.label(keyword.value) or self.flow.labelled(keyword.value)
         return ""
+
+    def _called(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name) and node.func.id in FEEDING:
+            given = [*node.args, *(each.value for each in node.keywords)]
+            row = next((found for one in given if (found := self.flow.row(one)) is not None), None)
+            self.fed |= {id(one): row for one in given if isinstance(one, ast.Lambda)}
+        else:
+            self._grow(node)
 
     def _grow(self, node: ast.Call) -> None:
         """``asked.update(customer__email=…)``, ``conditions.append(Q(…))``"""
@@ -214,5 +225,5 @@ STATEMENTS: dict[type, Callable[..., None]] = {
     ast.Lambda: Bindings._lambda,
     ast.FunctionDef: Bindings._function,
     ast.AsyncFunctionDef: Bindings._function,
-    ast.Call: Bindings._grow,
+    ast.Call: Bindings._called,
 }

@@ -167,7 +167,11 @@ class Queries:
                 self.held[id(one)] = one
 
     def _return(self, node: ast.Return) -> Iterator[Finding]:
-        """A function that gives a condition which it has put together."""
+        """A method that gives what an attribute would, and a function that gives a condition which it has put together."""
+        holder, inner = self.flow.holder()
+        around = self.flow.holders.get(holder)
+        if node.value is not None and inner in declarations.METHODS and around is not None and around.shape == "holder":
+            yield from self._declared(node.value, declarations.METHODS[inner], around.labels)
         if isinstance(node.value, ast.Name):
             bound = self.flow.scopes.find(self.flow.scope, node.value.id)
             for made in bound.nodes if bound is not None else ():

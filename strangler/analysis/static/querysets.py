@@ -131,7 +131,7 @@ class Flow:
             return Value("one", (self.user,))
         if isinstance(node.value, ast.Name) and node.value.id == "self":
             known = self.attributes.get((self.holder()[0], node.attr))
-            return known.value if known else None
+            return known.value if known else self._own_method(node.attr, is_property=True)
         root: ast.AST = node
         while isinstance(root, ast.Attribute):
             root = root.value
@@ -224,8 +224,12 @@ class Flow:
         if base.shape == "meta":
             fields = [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
             return self._related(base, fields[0], "relation") if name == "get_field" and fields else None
+        if base.shape == "map":
+            return Value("set" if name == "values" else "one", base.labels) if name in ("values", "get", "pop") else None
         if base.shape not in ("set", "rows"):
             return None
+        if name in ("in_bulk", "ain_bulk"):
+            return Value("map", base.labels)
         if name in ONE:
             return Value("one", base.labels) if base.shape == "set" else None
         if name in PAIR:
@@ -234,10 +238,12 @@ class Flow:
             return None
         return Value("rows", base.labels) if name in ROWS else base
 
-    def _own_method(self, name: str) -> Value | None:
+    def _own_method(self, name: str, is_property: bool = False) -> Value | None:
         at = self.holder()[0]
         body = self.bodies[at].body if at in self.bodies else []
         found = next((one for one in body if isinstance(one, FUNCTIONS) and one.name == name), None)
+        if found is not None and is_property != any("property" in ast.unparse(each) for each in found.decorator_list):
+            return None
         return self._returned(found, f"{at}.{name}")
 
     def _returned(self, function: ast.FunctionDef | ast.AsyncFunctionDef | None, scope: str) -> Value | None:
@@ -288,7 +294,7 @@ class Flow:
 
     def _subscript(self, node: ast.Subscript) -> Value | None:
         base = self.value(node.value)
-        if base is None or base.shape not in ("set", "rows", "pair"):
+        if base is None or base.shape not in ("set", "rows", "pair", "map"):
             return None
         if isinstance(node.slice, ast.Slice):
             return base
@@ -303,6 +309,17 @@ class Flow:
         if isinstance(node.elt, ast.Name):
             found = names.get(node.elt.id)
             return Value("set", found.labels) if found is not None and found.shape == "one" else None
+        return None
+
+    def _mapping(self, node: ast.DictComp) -> Value | None:
+        for generator in node.generators:
+            if (
+                isinstance(generator.target, ast.Name)
+                and isinstance(node.value, ast.Name)
+                and generator.target.id == node.value.id
+            ):
+                row = self.row(generator.iter)
+                return Value("map", row.labels) if row is not None else None
         return None
 
     def row(self, iterated: ast.AST) -> Value | None:
@@ -360,7 +377,9 @@ class Flow:
         if labels:
             return Value("set", labels)
         for expression in self._statements(node, registered):
-            found = self.anew(expression) or self.annotated(expression, "class")
+            label = self.labelled(expression)
+            named = Value("class", (label,)) if label else None
+            found = self.anew(expression) or named or self.annotated(expression, "class")
             if found is not None and found.shape in ("class", "set", "rows", "one"):
                 return Value("holder", found.labels)
         for other in (about.serializer(node), *(base.id for base in node.bases if isinstance(base, ast.Name))):
@@ -397,6 +416,7 @@ READERS: dict[type | None, Callable[..., Value | None]] = {
     ast.ListComp: Flow._comprehension,
     ast.SetComp: Flow._comprehension,
     ast.GeneratorExp: Flow._comprehension,
+    ast.DictComp: Flow._mapping,
     ast.BinOp: lambda flow, node: flow._first(node.left, node.right),
     ast.BoolOp: lambda flow, node: flow._first(*node.values),
     ast.IfExp: lambda flow, node: flow._first(node.body, node.orelse),

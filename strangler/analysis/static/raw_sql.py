@@ -30,6 +30,8 @@ class RawSql:
         ast.Call,
         ast.Expr,
         ast.Raise,
+        ast.Assign,
+        ast.AugAssign,
         ast.keyword,
     )
 
@@ -40,6 +42,7 @@ class RawSql:
             self.nodes = ()  # type: ignore[misc]  # so the walk shows it none
         self.strings = Strings(source, project)
         self.seen: set[int] = set()
+        self.growing: dict[tuple[str, str], str] = {}  # scope and name → the text that is put together there
 
     def look(self, node: ast.AST) -> Iterator[Finding]:
         if id(node) in self.seen:
@@ -51,6 +54,8 @@ class RawSql:
     def _look(self, node: ast.AST) -> Iterator[Finding]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             self.seen.add(id(node.value))  # a docstring
+        elif isinstance(node, (ast.Assign, ast.AugAssign)):
+            yield from self._assign(node)
         elif isinstance(node, ast.Raise):
             self._leave(node)
         elif isinstance(node, ast.keyword):
@@ -60,6 +65,16 @@ class RawSql:
             yield from self._call(node)
         elif isinstance(node, (ast.JoinedStr, ast.BinOp)):
             yield from self._whole(node)
+
+    def _assign(self, node: ast.Assign | ast.AugAssign) -> Iterator[Finding]:
+        """``text = "SELECT …"``, and then ``text += " FROM …"``."""
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, ast.Name) and isinstance(node.value, (ast.Constant, ast.JoinedStr, ast.BinOp, ast.Call)):
+            key = self.strings.source.scope, target.id
+            before = self.growing.get(key, "") if isinstance(node, ast.AugAssign) else ""
+            self.growing[key] = text = before + self.strings.read(node.value)
+            if before:
+                yield from self._told(text, node)
 
     def _call(self, node: ast.Call) -> Iterator[Finding]:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -16,8 +16,9 @@ class Value(NamedTuple):
     """What an expression is of.
 
     ``shape``: "class" of a model, "set" (a queryset, a manager, a list of instances), "rows" (a queryset that gives none), "one"
-    (an instance), "pair" (an instance and a flag), "holder" (an admin, a view, a serializer …), "relation" (a field on its
-    class), "meta". ``labels``: of the models; several where a class is used by several. ``text``: the path of a relation.
+    (an instance), "pair" (an instance and a flag), "map" (a dict of instances), "holder" (an admin, a view, a serializer …),
+    "relation" (a field on its class), "meta". ``labels``: of the models; several where a class is used by several. ``text``: the
+    path of a relation.
     """
 
     shape: str

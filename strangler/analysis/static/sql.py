@@ -21,6 +21,7 @@ KEYWORDS = (
     "copy",
     "refresh",
     "lock",
+    "perform",
 )
 STATEMENT = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*|\(\s*)*"

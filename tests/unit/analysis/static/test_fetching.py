@@ -79,6 +79,16 @@ USED = {
     "of another class": ("class Basket: ...\ndef f(order: Basket):\n order.payments", set()),
     "of something else by now": ("def f(order: Order):\n order = load()\n order.payments", set()),
     "own": ("def f(order: Order):\n order.lines.all()", set()),
+    "of each in a function that is called with each": (
+        "sorted(Order.objects.all(), key=lambda o: o.payments.count())",
+        PAYMENTS,
+    ),
+    "of a dict's rows": (
+        "def f():\n by = {o.pk: o for o in Order.objects.all()}\n return by[1].payments, [o.payments for o in by.values()]",
+        PAYMENTS,
+    ),
+    "in bulk": ("Order.objects.in_bulk([1])[1].payments", PAYMENTS),
+    "of another lambda": ("sorted([1], key=lambda order: order.payments)", set()),
     "on the class": ("Order.payments", set()),
 }
 

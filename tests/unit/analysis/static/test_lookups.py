@@ -162,11 +162,11 @@ def test_a_path_is_found(name: str) -> None:
 
 NONE = {
     "the foreign key's own column": "Order.objects.filter(customer=1, customer_id=2, customer__id=3, customer__pk=4)",
-    "and is null": "Order.objects.filter(customer__isnull=True).exclude(customer__in=[1]).order_by('customer_id', 'customer__pk')",
+    "and is null": "Order.objects.filter(customer__isnull=True).exclude(customer__in=[1]).order_by('customer_id')",
     "the end of a path": "Line.objects.filter(order__customer=1, order__customer__isnull=True)",
     "keys in JSON": "Order.objects.filter(extra__customer__account__email=1).values('extra__customer__name')",
     "transforms": "Order.objects.filter(created__date__year__gte=1)",
-    "names of annotations": "Order.objects.annotate(paid=Sum('total')).filter(paid__gt=1, customer_name__x=2).order_by('paid__x')",
+    "names of annotations": "Order.objects.annotate(paid=Sum('total')).filter(paid__gt=1, customer_name__x=2)",
     "defaults": "Order.objects.get_or_create(number=1, defaults={'customer__name': 2})",
     "the table between": "Order.objects.filter(wished=1, wished__id=2, products__in=[3])",
     "another's function": "render(customer__name=1)\nfilter(None, ['customer__name'])\nconfig.filter(customer__name=1)",
@@ -298,6 +298,22 @@ CLASSES = {
     "a filterset's fields": (
         "class S(FilterSet):\n class Meta:\n  model = Order\n  fields = {'customer__name': ['exact']}",
         "shop.orders.api",
+        NAME,
+    ),
+    "a model by its label": (
+        "class F(Factory):\n class Meta:\n  model = 'orders.Order'\n  ordering = ['customer__name']",
+        "shop.orders.x",
+        NAME,
+    ),
+    "a method instead of a list": (
+        "@admin.register(Order)\nclass A(admin.ModelAdmin):\n def get_search_fields(self, request):\n  return ['customer__name']",
+        "shop.orders.admin",
+        NAME,
+    ),
+    "a property": (
+        "class R:\n @property\n def all(self):\n  return Order.objects.all()\n"
+        " def f(self):\n  return self.all.filter(customer__name=1)",
+        "shop.orders.x",
         NAME,
     ),
     "an attribute of self": (

@@ -43,6 +43,8 @@ FOUND = {
     "percent": ("'SELECT 1 FROM %s' % 'orders_order'", READS),
     "percent of a dict": ("'SELECT 1 FROM %(t)s' % {'t': 'orders_order'}", READS),
     "a sum": ("'SELECT ' + columns + ' FROM orders_order WHERE ' + condition", READS),
+    "a text that grows": ("def f():\n text = 'SELECT 1 '\n text += 'FROM orders_order'\n execute(text)", READS),
+    "a block": ("X = 'DO $$ BEGIN PERFORM 1 FROM orders_order; END $$'", READS),
     "psycopg's": ("sql.SQL('SELECT * FROM {}').format(sql.Identifier('orders_order'))", READS),
     "RunSQL": ("class Migration:\n operations = [migrations.RunSQL(['DELETE FROM orders_order'])]", WRITES),
     "RawSQL": ("RawSQL('(SELECT max(id) FROM orders_order)', [])", READS),
