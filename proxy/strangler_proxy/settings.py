@@ -35,7 +35,6 @@ class Limits:
     body_rate: int = 500  # bytes a second that a body must come at, seen over a minute; as Apache's reqtimeout
     connections: int = 8192
     kept_body: int = 1024 * 1024
-    buffered: int = 128 * 1024
     pipelined: int = 16
     parked: int = 1000
     connections_per_target: int = 512

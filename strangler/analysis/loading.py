@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -93,6 +94,10 @@ def _blamed(error: BaseException) -> str:
     if not settings.configured:
         return ""
     entries = {name_of(entry): entry for entry in settings.INSTALLED_APPS if entry.partition(".")[0] not in NEVER}
+    if isinstance(error, SyntaxError) and error.filename:  # of a file of which nothing ran
+        told = [entry for name, entry in entries.items() if _holds(name, error.filename)]
+        if told:
+            return max(told, key=len)
     frames = list(_frames(error))
     for frame in reversed(frames):
         name = str(frame.f_globals.get("__name__", ""))
@@ -103,10 +108,16 @@ def _blamed(error: BaseException) -> str:
     return next((entry for frame in frames if (entry := _told(frame)) in entries.values()), "")
 
 
+def _holds(name: str, file: str) -> bool:
+    from strangler.analysis.survey import unloaded
+
+    return Path(file).resolve().is_relative_to(unloaded.app(name).path)
+
+
 def _told(frame: FrameType) -> Any:
     """Which entry Django was at, where no code of it was reached: an app that is not there, or is there twice."""
     if frame.f_globals.get("__name__") == "django.apps.registry" and frame.f_code.co_name == "populate":
-        return frame.f_locals.get("entry")
+        return None if frame.f_locals["self"].apps_ready else frame.f_locals.get("entry")
     return None
 
 

@@ -16,6 +16,7 @@ from strangler.sync import drift, relay, reverse, wake
 from strangler.sync.models import Quarantine, Stream
 
 PAUSE_S = 0.005
+AGAIN_S = 0.05  # whom it asks needs the processor more than one who asks without end
 ROUND_S = 0.2  # how long a stream is carried here at a time; a worker goes on with it
 
 
@@ -62,11 +63,13 @@ class Drain:
         A worker is woken; where none holds the stream, this process runs a round itself.
         """
         deadline = time.monotonic() + left_s
-        said = ""
+        said, asked = "", float("-inf")
         while not self._passed(marker):
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if now >= deadline:
                 raise NotDrained(f"stream {self.stream} {self._where(marker, said)}")
-            said = carry(self.stream, self.giver) or said
+            if now - asked >= AGAIN_S:
+                said, asked = carry(self.stream, self.giver) or said, now
             time.sleep(PAUSE_S)
 
     def freshen(self) -> int:

@@ -134,5 +134,7 @@ class Estate:
     health: str = ""
     """The monolith's health page, for the proxy's active checks; as ``Context.health`` for a service."""
     contexts: Mapping[str, Context] = field(default_factory=dict)
+    tests: bool = False
+    """Whether the analysis reads modules of tests too: what they know of other contexts costs no cut."""
     packages: tuple[str, ...] = ()
     """Installed packages that the analysis takes for the project's own, such as one that was taken over and lives on here."""

@@ -346,7 +346,7 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
     estate = reader.table(raw, "estate", "estate")
     reader.unknown(estate, {"monolith", "service_token_env", "health"}, "estate")
     analysis = reader.table(raw, "analysis", "analysis")
-    reader.unknown(analysis, {"packages"}, "analysis")
+    reader.unknown(analysis, {"packages", "tests"}, "analysis")
     contexts = {
         name: reader.context(name, body)
         for name, body in reader.table(raw, "contexts", "contexts").items()
@@ -373,6 +373,7 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
         service_token_env=str(estate.get("service_token_env", Estate.service_token_env)),
         health=reader.page(estate, "estate"),
         contexts=contexts,
+        tests=reader.flag(analysis, "tests", "analysis", False),
         packages=reader.modules(analysis, "packages", "analysis"),
     )
     return parsed, reader.problems

@@ -52,7 +52,9 @@ def crossing_keys() -> Iterator[Key]:
     """Foreign keys and one-to-ones whose child and parent are in different declared contexts."""
     for model in apps.get_models(include_auto_created=True):
         for field in model._meta.local_fields:
-            if isinstance(field, models.ForeignKey):
+            if isinstance(field, models.ForeignKey) and not isinstance(
+                field.remote_field.model, str
+            ):  # Django's checks name those
                 child, parent = context_of(model), context_of(field.remote_field.model)
                 if child and child != parent:
                     yield field

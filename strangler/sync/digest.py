@@ -300,4 +300,5 @@ def _pin(cursor: Any) -> None:
 def _changed(collection: Collection) -> StranglerError:
     """A column that was NOT NULL when the catalogue was read is not any more."""
     collections.forget()
-    return StranglerError(f"the columns of {collection.name} have just changed; compare again: strangler sync verify")
+    again = f"strangler sync verify {collection.context}"
+    return StranglerError(f"the columns of {collection.name} have just changed; compare again: {again}")

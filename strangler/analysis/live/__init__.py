@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections
 from strangler.analysis import loading
 from strangler.analysis.live import catalogue, generic, lineage, managers, relations
 from strangler.analysis.live.places import Places
-from strangler.analysis.live.session import NotAnswered, Session, first_line, session
+from strangler.analysis.live.session import NotAnswered, Session, first_line, opened
 from strangler.analysis.live.sizes import Size, sizes
 from strangler.analysis.static.source import Project
 from strangler.domain.coupling.edges import Edge, Found, Kind, Skipped
@@ -30,7 +30,7 @@ def read(project: Project, *, database: bool = True) -> Found:
 
 
 def look(project: Project, *, database: bool = True) -> Live:
-    """``database`` false: it is not asked. Nothing is ever written. A project that Django could not load gives nothing, and why."""
+    """``database`` false: it is not asked. Nothing is ever written. Of a project that Django could not load it says why."""
     found = _Found()
     found.take(loading.skipped())
     if not apps.ready:
@@ -42,7 +42,7 @@ def look(project: Project, *, database: bool = True) -> Live:
     known: dict[str, Size] = {}
     for alias in connections if database else ():
         try:
-            with session(alias) as asked:
+            with opened(alias) as asked:
                 _ask(found, project, places, asked, alias, known)
         except NotAnswered as error:
             why = f"the database does not answer: {error}; sizes, views, triggers and the targets of generic keys are not known"

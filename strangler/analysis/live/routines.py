@@ -12,6 +12,8 @@ TEXTS = re.compile(r"'(?:[^']|'')*'")
 STARTS = re.compile(r"\b(SELECT|INSERT\s+INTO|UPDATE|DELETE\s+FROM|WITH|MERGE\s+INTO|PERFORM)\b", re.IGNORECASE)
 INTO = re.compile(r"\bINTO\s+(?:STRICT\s+)?[\w.]+(?:\s*,\s*[\w.]+)*(?=\s+FROM\b)", re.IGNORECASE)
 STATED = r'\b(?:from|join|into|update|table|only)\s+(?:"?\w+"?\.)?"?{0}"?(?!\w)'
+DECLARED = re.compile(r"(?:\bdeclare|;)\s*(\w+)\s+(?:constant\s+)?[\w.]+(?:\[\]|%\w+)?\s*(?=;|:=|=|default|not\s+null)")
+"""Variables, in lower case."""
 NAMED = r'(?<![\w.])"?{0}"?(?![\w(])'
 
 
@@ -31,8 +33,9 @@ def tables_in(body: str, language: str, known: Collection[str]) -> list[Body]:
         if table in known and found.get(table) != "writes":
             found[table] = note
     words = _words(text)
+    variables = set(DECLARED.findall(words))
     for table in known:
-        if table not in found and table in words and _is_meant(table, words):
+        if table not in found and table in words and _is_meant(table, words, variables):
             found[table] = BY_WORDS
     return [Body(*one) for one in sorted(found.items())]
 
@@ -42,10 +45,12 @@ def _words(text: str) -> str:
     return ";".join(part if "execute" in part else TEXTS.sub("''", part) for part in text.lower().split(";"))
 
 
-def _is_meant(table: str, words: str) -> bool:
+def _is_meant(table: str, words: str, variables: Collection[str]) -> bool:
     """One word alone may be a column or a variable; names as Django makes them have an underscore."""
     name = re.escape(table)
-    return bool(re.search(STATED.format(name), words)) or ("_" in table and bool(re.search(NAMED.format(name), words)))
+    if re.search(STATED.format(name), words):
+        return True
+    return "_" in table and table not in variables and bool(re.search(NAMED.format(name), words))
 
 
 def _stated(text: str) -> Iterator[tuple[str, str]]:

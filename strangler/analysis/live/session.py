@@ -46,7 +46,7 @@ class Session:
 
 
 @contextlib.contextmanager
-def session(alias: str) -> Iterator[Session]:
+def opened(alias: str) -> Iterator[Session]:
     """Raises ``NotAnswered``. What the project's own connection has open is not touched."""
     connection = _own(alias)
     try:

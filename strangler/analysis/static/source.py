@@ -152,8 +152,8 @@ class Detector(Protocol):
     """Called by the one walk over a module with each node of the classes in ``nodes``, parents before children.
 
     Made once a module, so it may keep state of its own; ``source.scope`` says where the walk is: outside of a definition when
-    that itself, its decorators, defaults and bases are shown. One that also has ``words``, a tuple of bytes, is made only for
-    files in which one of them stands.
+    that itself, its decorators, defaults and bases are shown. One that also has ``words``, a tuple of bytes or a pattern, is
+    made only for files in which one of them stands.
     """
 
     nodes: ClassVar[tuple[type[ast.AST], ...]]

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 
 from django.apps import apps
 
+from strangler.analysis import loading
 from strangler.analysis.static.source import Project
 from strangler.analysis.survey import unloaded
-from strangler.analysis.survey.atlas import atlas, base
+from strangler.analysis.survey.atlas import atlas, base, declared
 from strangler.analysis.survey.modules import modules
 from strangler.analysis.survey.schema import models
 
@@ -27,5 +28,5 @@ def project(*, moves: Mapping[str, str] | None = None, merges: Iterable[tuple[st
         return unloaded.project(moves=moves, merges=merges)
     root = base()
     known = atlas(moves=moves, merges=merges)
-    found = modules(root, known)
-    return Project(root=root, atlas=known, models=models(), files=found.read, tests=found.tests)
+    found = modules(root, known, tests=declared().tests)
+    return Project(root=root, atlas=known, models=models(), files=found.read, skipped=tuple(loading.skipped()), tests=found.tests)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from django.apps import apps
+
 from strangler.analysis.static.source import Project
 from strangler.analysis.survey.endpoints import endpoints
 from strangler.domain.coupling.edges import Skipped
@@ -19,9 +21,9 @@ def facts(project: Project, sizes: Sizes | None = None) -> tuple[dict[str, Conte
     served: dict[str, list[str]] = {}
     skipped: tuple[Skipped, ...] = ()
     try:
-        for one in endpoints():
+        for one in endpoints() if apps.ready else ():
             served.setdefault(atlas.of_module(one.module), []).append(str(one))
-    except Exception as error:  # all of the project's views are imported here
+    except (Exception, SystemExit) as error:  # all of the project's views are imported here
         skipped = (Skipped("endpoints", "ROOT_URLCONF", f"{type(error).__name__}: {error}"),)
     lines = _lines(project)
     return {

@@ -25,19 +25,19 @@ class Modules(NamedTuple):
     tests: int
 
 
-def modules(root: Path, known: Atlas) -> Modules:
-    """Of the project's packages, and of declared apps that lie among the installed ones. Migrations are in, tests are not."""
+def modules(root: Path, known: Atlas, *, tests: bool = False) -> Modules:
+    """Of the project's packages, and of declared apps that lie among the installed ones. Migrations are in, tests where told."""
     apps = {name for name, context in known.apps.items() if context != PLATFORM}
     lone = {name for name in apps if name.partition(".")[0] not in known.packages}
     found: dict[str, Path] = {}
-    tests = 0
+    left_out = 0
     for name in sorted({*known.packages, *lone}):
         for module, path in _of_package(name, places(root, name)):
-            if is_test(module, apps):
-                tests += module not in found
+            if not tests and is_test(module, apps):
+                left_out += 1
             elif path.name == "__init__.py" or module not in found:  # a package hides a module of its name
                 found[module] = path
-    return Modules(dict(sorted(found.items())), tests)
+    return Modules(dict(sorted(found.items())), left_out)
 
 
 def is_test(module: str, apps: Collection[str]) -> bool:
@@ -77,9 +77,9 @@ def places(root: Path, name: str) -> list[Path]:
         return []
     if spec.submodule_search_locations is None:
         return [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
-    places = [Path(place, *rest) for place in spec.submodule_search_locations]
-    own = [place for place in places if not installed(place)]
-    return [place.resolve() for place in own or places if place.is_dir()]
+    found = [Path(place, *rest) for place in spec.submodule_search_locations]
+    own = [place for place in found if not installed(place)] or found
+    return [place.resolve() for one in own for place in (one, one.with_suffix(".py")) if place.is_dir() or place.is_file()]
 
 
 def _of_package(name: str, places: list[Path]) -> Iterator[tuple[str, Path]]:

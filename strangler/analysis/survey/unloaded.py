@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from strangler.analysis import loading
 from strangler.analysis.static.source import Project
 from strangler.analysis.survey import installed_apps
 from strangler.analysis.survey.contexts import App, drawn, rearranged
@@ -22,9 +23,10 @@ def project(*, moves: Mapping[str, str] | None = None, merges: Iterable[tuple[st
     root = base()
     settings = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     apps = [app(entry) for entry in installed_apps.read(root, settings)] or by_directory(root)
-    known = rearranged(drawn(apps, _declared(root), (), [settings, *neighbours(root, apps)]), (), moves or {}, merges)
-    found = modules(root, known)
-    return Project(root=root, atlas=known, files=found.read, tests=found.tests)
+    estate = _declared(root)
+    known = rearranged(drawn(apps, estate, (), [settings, *neighbours(root, apps)]), (), moves or {}, merges)
+    found = modules(root, known, tests=estate.tests)
+    return Project(root=root, atlas=known, files=found.read, skipped=tuple(loading.skipped()), tests=found.tests)
 
 
 def base() -> Path:

@@ -1,7 +1,7 @@
 """Which context owns what: modules, models, tables, files.
 
 Contexts are those that ``strangler.toml`` declares, and implicit ones: each app of the project's own that none declares is
-one by its label; ``project`` is the project's code outside of apps (settings, URLconf); ``platform`` is Django, and others' apps.
+one by its label; ``project`` is the project's code outside of apps (settings, URLconf); ``platform``: Django, and apps of others.
 Nothing of it needs Django, and all of it can be pickled: the source is read in several processes.
 """
 
