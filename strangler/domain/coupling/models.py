@@ -12,8 +12,8 @@ class FieldFacts:
     (``order_set``). ``related``: the label of the model at the other end, empty for a plain column. ``kind``: "column",
     "foreign_key", "one_to_one", "many_to_many", "generic", or the same with a leading "reverse_".
 
-    ``through``: the label of the model between, of a many-to-many. ``to_field``: the field that a foreign key points to, if not the
-    primary key. ``owner``: the label of the parent whose table has it, of a field inherited over tables.
+    ``through``: the label of the model between, of a many-to-many. ``to_field``: the field that a foreign key points to, if not
+    the primary key. ``owner``: the label of the parent whose table has it, of a field inherited over tables.
     """
 
     name: str
