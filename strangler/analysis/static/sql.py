@@ -40,6 +40,10 @@ TEMPLATES = 4_096
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each statement that it does not know
 
 
+class ParserMissing(Exception):
+    """SQL can't be read without sqlglot: pip install 'django-strangler[analysis]'"""
+
+
 class Named(NamedTuple):
     """``table``: in lower case, without its schema."""
 
@@ -66,10 +70,8 @@ def columns(text: str, known: frozenset[str]) -> tuple[Named, ...]:
     words = frozenset(NAMES.findall(text.lower())) & known
     if not words:
         return ()
+    sqlglot, exp = _parser()
     try:
-        import sqlglot
-        from sqlglot import exp
-
         tree: Any = sqlglot.parse_one(f"SELECT 1 WHERE {_without_parameters(text)}", read="postgres")
     except Exception:  # the parser's own errors, and RecursionError: the text is whatever somebody wrote
         return ()
@@ -80,9 +82,8 @@ def columns(text: str, known: frozenset[str]) -> tuple[Named, ...]:
 
 @functools.lru_cache(maxsize=TEMPLATES)
 def _tables(text: str) -> frozenset[Named]:
+    sqlglot = _parser()[0]
     try:
-        import sqlglot
-
         statements: list[Any] = sqlglot.parse(_without_parameters(text), read="postgres")
     except Exception:  # as above
         return _by_words(text) if HOLE in text or SHOUTED.search(text) else frozenset()
@@ -92,13 +93,22 @@ def _tables(text: str) -> frozenset[Named]:
     return _written_first(found)
 
 
+def _parser() -> tuple[Any, Any]:
+    """Raises ``ParserMissing``, so that each file whose SQL is not read is named."""
+    try:
+        import sqlglot
+        from sqlglot import exp
+    except ImportError as error:
+        raise ParserMissing(ParserMissing.__doc__) from error
+    return sqlglot, exp
+
+
 def _without_parameters(text: str) -> str:
     return PARAMETER.sub(lambda found: "%" if found[0] == "%%" else ":p", text)
 
 
 def _of(statement: Any, text: str) -> set[Named]:
-    from sqlglot import exp
-
+    exp = _parser()[1]
     if isinstance(statement, exp.Command):
         return set(_by_words(text))
     kinds = (exp.Query, exp.DML, exp.DDL, exp.Merge, exp.TruncateTable, exp.Copy, exp.Alter, exp.Drop, exp.Values)

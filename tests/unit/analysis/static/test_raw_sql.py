@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from strangler.analysis.static import sql, walk
 from strangler.analysis.static.raw_sql import RawSql
-from tests.unit.analysis.static.shop import seen
+from tests.unit.analysis.static.shop import project, seen
 
 
 def found(source: str, module: str = "shop.reports.code") -> set[str]:
@@ -94,3 +98,14 @@ def test_a_name_given_by_with_hides_the_table_only_where_it_is_given() -> None:
 def test_a_part_is_not_counted_again_and_stands_where_it_is() -> None:
     source = "def f(x):\n return ('SELECT * FROM orders_order '\n  + 'WHERE id = ' + x)"
     assert seen(RawSql, source, "shop.reports.code", ["where", "what"]) == {("raw_sql", "f", "orders_order")}
+
+
+def test_without_the_parser_each_file_whose_sql_is_not_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    sql._tables.cache_clear()
+    for name, text in (("a", "X = 'SELECT * FROM orders_order'"), ("b", "X = 1")):
+        (tmp_path / f"{name}.py").write_text(text)
+    files = {f"shop.reports.{name}": tmp_path / f"{name}.py" for name in "ab"}
+    skipped = walk.scan(project(tmp_path, files=files), [RawSql]).skipped
+    assert [one.where for one in skipped] == ["a.py"]
+    assert "pip install 'django-strangler[analysis]'" in skipped[0].why
