@@ -32,7 +32,7 @@ def used(flow: Flow, node: ast.AST) -> Iterator[Used]:
     if base is not None and base.shape == "one":
         for label in base.labels:
             field = flow.paths.attribute(label, name)
-            if field is not None and field.kind.startswith("reverse_"):
+            if field is not None and field.kind.startswith("reverse_") and field.kind != "reverse_generic":
                 yield Used(field.related, f"{declared(flow.paths, label, field)}.{name}")
 
 

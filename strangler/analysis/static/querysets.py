@@ -168,7 +168,9 @@ class Flow:
         if not found:
             return None
         labels = tuple(dict.fromkeys(field.related for field in found))
-        many = found[0].kind in ("reverse_foreign_key", "many_to_many", "reverse_many_to_many", "generic", "column")
+        many = (
+            found[0].kind.removeprefix("reverse_") not in ("foreign_key", "one_to_one") or found[0].kind == "reverse_foreign_key"
+        )
         text = "__".join(filter(None, (base.text, name)))
         return Value(shape or ("set" if many else "one"), labels, text if shape else "")
 

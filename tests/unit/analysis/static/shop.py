@@ -51,6 +51,7 @@ def models() -> dict[str, ModelFacts]:
         fields[label][name] = FieldFacts(name, kind, other, attname, through=through)
         if accessor != "+":
             fields[other][query] = FieldFacts(query, f"reverse_{kind}", label, "", accessor, through)
+    fields["orders.Order"]["snapshots"] = FieldFacts("snapshots", "reverse_generic", "reports.Snapshot", "", "snapshots")
     return {label: _model(label, own) for label, own in fields.items()}
 
 

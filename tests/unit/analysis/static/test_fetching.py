@@ -89,6 +89,7 @@ USED = {
     ),
     "in bulk": ("Order.objects.in_bulk([1])[1].payments", PAYMENTS),
     "of another lambda": ("sorted([1], key=lambda order: order.payments)", set()),
+    "a generic relation is declared here": ("def f(order: Order):\n order.snapshots.all()", set()),
     "on the class": ("Order.payments", set()),
 }
 

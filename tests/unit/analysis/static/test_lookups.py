@@ -95,6 +95,7 @@ FOUND = {
     "an annotated parameter": ("def f(orders: QuerySet[Order]):\n orders.filter(customer__name=1)", NAME),
     "an annotation in quotes": ("def f(orders: 'models.QuerySet[Order] | None'):\n orders.filter(customer__name=1)", NAME),
     "the model as a parameter": ("def f(model: type[Order]):\n model.objects.filter(customer__name=1)", NAME),
+    "a generic relation": ("Order.objects.filter(snapshots__total=1)", {"reports snapshots__total"}),
     "a related manager": ("def f(order: Order):\n order.lines.filter(product__name=1)", {"products product__name"}),
     "through several attributes": ("def f(line: Line):\n line.order.lines.filter(product__name=1)", {"products product__name"}),
     "in a loop": ("for order in Order.objects.all():\n order.lines.filter(product__name=1)", {"products product__name"}),
