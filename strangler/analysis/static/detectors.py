@@ -5,6 +5,8 @@ from __future__ import annotations
 from strangler.analysis.static.imports import Imports, ImportsByName
 from strangler.analysis.static.migrations import Migrations
 from strangler.analysis.static.model_names import GetModel, ModelLabels
+from strangler.analysis.static.queries import Queries
+from strangler.analysis.static.raw_sql import RawSql
 from strangler.analysis.static.source import Detector
 
 DETECTORS: tuple[type[Detector], ...] = (
@@ -13,4 +15,6 @@ DETECTORS: tuple[type[Detector], ...] = (
     ImportsByName,
     Migrations,
     ModelLabels,
+    Queries,
+    RawSql,
 )

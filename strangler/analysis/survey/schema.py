@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.apps import apps
@@ -19,9 +20,37 @@ def models() -> Models:
 def _model(model: Any) -> ModelFacts:
     meta = model._meta
     proxied = meta.concrete_model._meta.label if meta.proxy else ""
-    fields = {one.name: _field(one) for one in meta.get_fields(include_hidden=False)}
+    fields = {one.name: _ended(_field(one), one, meta.concrete_model) for one in meta.get_fields(include_hidden=False)}
     managers = {manager.name: dotted(type(manager)) for manager in meta.managers}
-    return ModelFacts(meta.label, model.__module__, model.__qualname__, table(model), fields, managers, proxied)
+    return ModelFacts(
+        meta.label,
+        model.__module__,
+        model.__qualname__,
+        table(model),
+        fields,
+        managers,
+        proxied,
+        pk=meta.pk.name,
+        querying=tuple(dict.fromkeys(name for manager in meta.managers for name in _querying(manager))),
+    )
+
+
+def _querying(manager: Any) -> list[str]:
+    classes = [*type(manager).__mro__, *getattr(manager, "_queryset_class", object).__mro__]
+    return [dotted(one) for one in classes if one.__module__.partition(".")[0] not in ("builtins", "django", "typing")]
+
+
+def _ended(facts: FieldFacts, field: Any, concrete: Any) -> FieldFacts:
+    """With what a path through the field needs to know of its ends."""
+    through: Any = getattr(getattr(field, "remote_field", None), "through", None) or getattr(field, "through", None)
+    keys: Any = getattr(field, "foreign_related_fields", ()) if field.concrete and field.is_relation else ()
+    owner: Any = field.model._meta.concrete_model
+    return replace(
+        facts,
+        through=str(through._meta.label) if hasattr(through, "_meta") else "",
+        to_field=keys[0].name if len(keys) == 1 and not keys[0].primary_key else "",
+        owner="" if owner is concrete else str(owner._meta.label),
+    )
 
 
 def dotted(what: Any) -> str:

@@ -1,0 +1,100 @@
+"""Which model a class is about: a model itself, a manager, an admin, a view, a serializer, a filter, a form, a factory."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from strangler.analysis.static.source import Project, Source
+
+MODEL_NAMES = ("model", "queryset", "model_class")
+QUERYING = re.compile(r"(?:Query[Ss]et|Manager|QS)$")
+ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
+
+
+class Classes:
+    """The models of a project by their classes, and by those of their managers and querysets."""
+
+    def __init__(self, project: Project) -> None:
+        self._models = project.classes
+        self.managers: dict[str, tuple[str, ...]] = {}
+        for label, model in project.models.items():
+            for one in model.querying:
+                self.managers[one] = (*self.managers.get(one, ()), label)
+
+    def model(self, dotted: str) -> str:
+        """The label of a class."""
+        return self._models.get(dotted, "")
+
+
+def managers_of(source: Source, classes: Classes) -> Mapping[str, tuple[str, ...]]:
+    """Manager and queryset classes → the module's models that have one: ``X()``, ``X.as_manager()``, ``….from_queryset(X)()``."""
+    found: dict[str, tuple[str, ...]] = {}
+    for node in source.tree.body:
+        label = classes.model(f"{source.module}.{node.name}") if isinstance(node, ast.ClassDef) else ""
+        for assigned in node.body if label and isinstance(node, ast.ClassDef) else ():
+            if isinstance(assigned, ASSIGNMENTS) and isinstance(assigned.value, ast.Call):
+                for name in _names(assigned.value):
+                    found[name] = tuple(dict.fromkeys((*found.get(name, ()), label)))
+    return found
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    for one in ast.walk(node):
+        if isinstance(one, ast.Name):
+            yield one.id
+
+
+class Registered:
+    """The classes that an admin site is told of: by ``register(Order, OrderAdmin)``, wherever in the module it stands."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
+
+    @cached_property
+    def models(self) -> dict[str, ast.expr]:
+        found: dict[str, ast.expr] = {}
+        for node in self._tree.body:
+            call = node.value if isinstance(node, ast.Expr) else None
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "register":
+                given = [*call.args, *(each.value for each in call.keywords)]
+                if len(given) > 1 and isinstance(given[1], ast.Name):
+                    found[given[1].id] = given[0]
+        return found
+
+
+def of_decorator(node: ast.ClassDef) -> Iterator[ast.expr]:
+    """``@admin.register(Order)``"""
+    for each in node.decorator_list:
+        if isinstance(each, ast.Call) and getattr(each.func, "attr", getattr(each.func, "id", "")) == "register":
+            yield from each.args
+
+
+def said(node: ast.ClassDef) -> Iterator[ast.expr]:
+    """What a class says of its model, the plainest first: ``model``, ``Meta.model``, ``queryset``, a base's ``[Order]``."""
+    inner = [one for one in node.body if isinstance(one, ast.ClassDef) and one.name == "Meta"]
+    for body in (node.body, *(one.body for one in inner)):
+        for assigned in body:
+            if isinstance(assigned, ASSIGNMENTS) and assigned.value is not None and _target(assigned) in MODEL_NAMES:
+                yield assigned.value
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name in ("get_queryset", "get_model"):
+            yield from (one.value for one in ast.walk(method) if isinstance(one, ast.Return) and one.value is not None)
+    for base in node.bases:
+        if isinstance(base, ast.Subscript):
+            yield base.slice.elts[0] if isinstance(base.slice, ast.Tuple) and base.slice.elts else base.slice
+
+
+def serializer(node: ast.ClassDef) -> str:
+    """The name of the class in ``serializer_class``, ``form_class`` or ``filterset_class``."""
+    for assigned in node.body:
+        if isinstance(assigned, ASSIGNMENTS) and _target(assigned) in ("serializer_class", "filterset_class", "form_class"):
+            return assigned.value.id if isinstance(assigned.value, ast.Name) else ""
+    return ""
+
+
+def _target(node: ast.Assign | ast.AnnAssign) -> str:
+    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+    return target.id if isinstance(target, ast.Name) else ""
