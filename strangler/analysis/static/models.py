@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ MODEL = ("django.db.models.Model", "django.db.models.base.Model", "django.contri
 USER = "AUTH_USER_MODEL"
 BASE_OF_USERS = {"django.contrib.auth.models.AbstractUser", "django.contrib.auth.base_user.AbstractBaseUser"}
 BASE_OF_USERS |= {"django.contrib.auth.models.AbstractBaseUser"}
+OF_OTHERS = re.compile(r"\.models(\..*)?\.(Abstract\w+|\w*Model)$")  # the bases of models that packages offer
 NOT_INHERITED = ("abstract", "proxy")  # of a Meta
 
 
@@ -89,7 +91,9 @@ class Registry:
     def _is_model(self, one: Declared) -> bool:
         for each in self.line(one):
             for base in each.bases:
-                if base in MODEL or base in self.project.classes or (base not in self.classes and each.fields):
+                if base in MODEL or base in self.project.classes:
+                    return True
+                if base not in self.classes and (each.fields or OF_OTHERS.search(base)):
                     return True
         return False
 
@@ -111,11 +115,13 @@ class Registry:
         return None
 
     def fields(self, one: Declared) -> dict[str, Declaration]:
-        """Its own, and those of its abstract bases; not those in the table of a parent."""
+        """Its own, and those of its abstract bases; not those in the table of a parent, nor what that has from its bases."""
         found: dict[str, Declaration] = {}
-        for each in reversed(self.line(one)):
-            if each is one or each.meta.get("abstract"):
-                found |= each.fields
+        waiting = [one]
+        for each in waiting:  # nearest first
+            found = {**each.fields, **found}
+            bases = (self.classes[base] for base in each.bases if base in self.classes)
+            waiting += [base for base in bases if base not in waiting and (base.meta.get("abstract") or not self._is_model(base))]
         return found
 
     def table(self, one: Declared) -> str:

@@ -15,10 +15,9 @@ from strangler.analysis.static import crew, reader, scan
 from strangler.analysis.static.source import Finding, Project, Source
 from tests.unit.analysis.static.sources import project
 
-FILES = {
-    f"shop/payments/part_{number:03}.py": f"from shop.orders.models import Order\ndef f_{number}():\n    import shop.users.x\n" + "#" * 5000
-    for number in range(60)
-} | {"shop/payments/bad.py": "def f(:"}  # fmt: skip
+TEXT = "from shop.orders.models import Order\ndef f_{}():\n    import shop.users.x\n" + "#" * 5000
+FILES = {f"shop/payments/part_{number:03}.py": TEXT.format(number) for number in range(60)}
+FILES |= {"shop/payments/bad.py": "def f(:"}
 
 
 class Fatal:

@@ -62,10 +62,16 @@ def test_a_name_stands_for_what_was_imported(tmp_path: Path, text: str) -> None:
         ({"shop/orders/__init__.py": "from .models import Order"}, "shop.orders.Order"),
         ({"shop/orders/__init__.py": "from .models import *"}, "shop.orders.Order"),
         ({"shop/orders/__init__.py": "from shop.orders.models import Order as Known"}, "shop.orders.Known"),
-        ({"shop/api/__init__.py": "from .v1 import *", "shop/api/v1.py": "from shop.orders.models import Order"}, "shop.api.Order"),
-        ({"shop/__init__.py": "from shop.deep import models", "shop/deep.py": "import shop.orders.models as models"}, "shop.models.Order"),
+        (
+            {"shop/api/__init__.py": "from .v1 import *", "shop/api/v1.py": "from shop.orders.models import Order"},
+            "shop.api.Order",
+        ),
+        (
+            {"shop/__init__.py": "from shop.deep import models", "shop/deep.py": "import shop.orders.models as models"},
+            "shop.models.Order",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_name_that_a_package_hands_on_is_followed_to_where_it_is_defined(
     tmp_path: Path, exports: dict[str, str], name: str
 ) -> None:
