@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from strangler.analysis.static.source import Source
@@ -38,7 +38,7 @@ def visited(source: Source, wanted: Collection[type[ast.AST]]) -> Iterator[ast.A
                 state = node
                 source.scope, source.frames, source.typing = state
             else:
-                extend(_unfolded(node, state)[::-1])
+                extend(_unfolded(node, state, source.names)[::-1])
             continue
         for field in fields:
             value = getattr(node, field)
@@ -48,12 +48,12 @@ def visited(source: Source, wanted: Collection[type[ast.AST]]) -> Iterator[ast.A
                 push(value)
 
 
-def _unfolded(node: Any, state: State) -> list[Any]:
+def _unfolded(node: Any, state: State, names: Mapping[str, str]) -> list[Any]:
     """What stands in a node, with the changes of place between."""
     if isinstance(node, ast.Module):
         return _named(node.body, state)
     if isinstance(node, ast.If):
-        if not _typing(node.test):
+        if not _typing(node.test, names):
             return [node.test, *node.body, *node.orelse]
         return [node.test, state._replace(typing=True), *node.body, state, *node.orelse]
     inner = State(f"{state.scope}.{node.name}".lstrip("."), (*state.frames, node), state.typing)
@@ -76,10 +76,11 @@ def _named(body: list[ast.stmt], state: State) -> list[Any]:
     return found
 
 
-def _typing(test: ast.expr) -> bool:
+def _typing(test: ast.expr, names: Mapping[str, str]) -> bool:
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        return any(map(_typing, test.values))
-    return "TYPE_CHECKING" in (getattr(test, "id", ""), getattr(test, "attr", ""))
+        return any(_typing(value, names) for value in test.values)
+    name = getattr(test, "attr", "") or getattr(test, "id", "")
+    return names.get(name, name).rpartition(".")[2] == "TYPE_CHECKING"
 
 
 def _classes(root: type[ast.AST]) -> Iterator[type[ast.AST]]:

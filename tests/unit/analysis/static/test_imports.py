@@ -36,9 +36,10 @@ def test_an_import_in_a_function_is_late_and_stands_there(tmp_path: Path) -> Non
     assert lines(tmp_path, text, **OTHERS) == ["late_import orders Page.get.inner shop.orders.models"]
 
 
-@pytest.mark.parametrize("test", ["TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING and True"])
+@pytest.mark.parametrize("test", ["TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING and True", "CHECKING"])
 def test_an_import_for_typing_alone_is_told_apart_and_its_other_branch_is_not(tmp_path: Path, test: str) -> None:
     text = f"if {test}:\n    from shop.orders.models import Order\nelse:\n    from shop.orders import services\n"
+    text = f"from typing import TYPE_CHECKING as CHECKING\n{text}"
     assert lines(tmp_path, text, **OTHERS) == [
         "import orders * shop.orders.services",
         "typing_import orders * shop.orders.models",
