@@ -57,7 +57,7 @@ def look_at(project: Project, files: Files, detectors: Detectors, exports: Expor
 
 
 def _add(part: Part, project: Project, module: str, path: Path, detectors: Detectors, exports: Exports) -> None:
-    """One file. Its tree is gone when this returns: the next one is built in the same memory, twice as fast."""
+    """One file. Its tree is gone when this returns: the next one is built in the same memory, which is much faster."""
     part.files += 1
     file = project.named(path, module)
     try:
