@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from strangler.analysis.static.source import Project
 from strangler.domain.coupling.edges import Found
@@ -11,9 +12,13 @@ from strangler.domain.coupling.edges import Found
 def scan(project: Project, progress: Callable[[int, int], None] | None = None, processes: int | None = None) -> Found:
     """All that the source of the project's own modules shows. ``progress`` is told ``(files done, files in all)``.
 
-    ``processes``: how many read; as many as there are cores unless told, and none but this one for a small project.
+    ``processes``: how many read; one a core unless told, and only this one for a small project. The result doesn't depend on it.
     """
-    from strangler.analysis.static import walk  # noqa: PLC0415 - the workers import this package without the detectors
-    from strangler.analysis.static.detectors import DETECTORS  # noqa: PLC0415
+    from strangler.analysis.static.crew import read_by
+    from strangler.analysis.static.detectors import DETECTORS
+    from strangler.analysis.static.models import Registry, completed
+    from strangler.analysis.static.relations import relations
 
-    return walk.scan(project, DETECTORS)
+    registry = Registry(project)
+    found = read_by(processes, completed(registry), DETECTORS, progress or (lambda done, total: None))
+    return replace(found, edges=(*relations(registry), *found.edges))

@@ -1,9 +1,15 @@
-"""Every detector that the walk shows its nodes to. One line each, sorted; a new kind of coupling is registered here and nowhere else."""
+"""Every detector that the walk shows its nodes to: one line each, sorted, and nowhere else."""
 
 from __future__ import annotations
 
+from strangler.analysis.static.imports import Imports, ImportsByName
+from strangler.analysis.static.migrations import Migrations
+from strangler.analysis.static.model_names import ModelNames
 from strangler.analysis.static.source import Detector
 
 DETECTORS: tuple[type[Detector], ...] = (
-    # keep sorted
+    Imports,
+    ImportsByName,
+    Migrations,
+    ModelNames,
 )

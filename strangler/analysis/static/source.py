@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
+from strangler.analysis.static.names import STAR, Exports, bound, package
 from strangler.domain.coupling.atlas import Atlas
-from strangler.domain.coupling.edges import Kind
+from strangler.domain.coupling.edges import Kind, Skipped
 from strangler.domain.coupling.models import Models
 
 
@@ -19,7 +21,8 @@ class Project:
 
     ``root``: files are named relative to it. ``files``: module → file, of the project's own code. ``settings``: name → the dotted
     names and labels among its values. ``templates``: name → (context, file). ``urls``: name, with its namespaces → contexts.
-    ``tasks``, ``commands``: name → context. ``app_of``: module of an app → its label.
+    ``tasks``, ``commands``: name → context. ``app_of``: module of an app → its label, where it is not the last part of its name.
+    ``skipped``: what of the source could not be found.
     """
 
     root: Path
@@ -31,12 +34,41 @@ class Project:
     urls: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
+    app_of: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+
+    @cached_property
+    def packages(self) -> frozenset[str]:
+        """Every module of the project and every package around one, also those without an ``__init__.py``."""
+        return frozenset(".".join(parts[:end]) for parts in map(_parts, self.files) for end in range(1, len(parts) + 1))
+
+    @cached_property
+    def known_labels(self) -> dict[str, str]:
+        """Label in lower case → as the registry has it."""
+        return {label.lower(): label for label in (*self.models, *self.atlas.models)}
+
+    @cached_property
+    def classes(self) -> dict[str, str]:
+        """Dotted class → label, of every model that is known."""
+        return {f"{one.module}.{one.qualname}": label for label, one in self.models.items()}
+
+    def home(self, dotted: str) -> str:
+        """The module in a dotted name: ``shop.orders.models.Order`` → ``shop.orders.models``; the name if none is known."""
+        rest = dotted
+        while rest and rest not in self.packages and rest not in self.atlas.apps:
+            rest = rest.rpartition(".")[0]
+        return rest or dotted
+
+
+def _parts(name: str) -> list[str]:
+    return name.split(".")
 
 
 @dataclass
 class Source:
     """A parsed module. ``names``: what a name at module level stands for, dotted (``Order`` → ``shop.orders.models.Order``), from
-    imports and own definitions. ``scope``: the qualname in which the walk is now, empty at module level.
+    imports and own definitions. Where the walk is now: ``scope``, the qualname without ``<locals>``, empty at module level;
+    ``frames``, the definitions around, outermost first; ``typing``, whether under ``if TYPE_CHECKING``.
     """
 
     module: str
@@ -46,32 +78,73 @@ class Source:
     lines: list[str]
     names: dict[str, str]
     scope: str = ""
+    frames: tuple[ast.AST, ...] = ()
+    typing: bool = False
+    exports: Exports = field(default_factory=Exports)
+    _locals: dict[ast.AST, dict[str, str]] = field(default_factory=dict, repr=False)
+    _last: tuple[ast.AST | None, str] = (None, "")
+
+    @property
+    def in_function(self) -> bool:
+        return any(not isinstance(frame, ast.ClassDef) for frame in self.frames)
+
+    @property
+    def package(self) -> str:
+        """That from which relative imports are counted."""
+        return package(self.module, self.file)
 
     def dotted(self, node: ast.AST) -> str:
-        """``models.Order.objects`` → ``shop.orders.models.Order.objects``; empty for what is no name."""
+        """``models.Order.objects`` → ``shop.orders.models.Order.objects``, by the names of the functions around, of the
+        module, and through what packages export; empty for what is no name. A local variable stays as it is written.
+        """
+        if node is self._last[0]:  # several detectors ask for the same
+            return self._last[1]
         parts: list[str] = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        if not isinstance(node, ast.Name):
-            return ""
-        return ".".join([self.names.get(node.id, node.id), *reversed(parts)])
+        first = node
+        while isinstance(first, ast.Attribute):
+            parts.append(first.attr)
+            first = first.value
+        name = (
+            self.exports.origin(".".join([self._stands_for(first.id), *reversed(parts)])) if isinstance(first, ast.Name) else ""
+        )
+        self._last = (node, name)
+        return name
+
+    def _stands_for(self, name: str) -> str:
+        for depth in range(len(self.frames) - 1, -1, -1):
+            frame = self.frames[depth]
+            if isinstance(frame, ast.ClassDef) and depth < len(self.frames) - 1:
+                continue  # names of a class are not seen by its methods
+            if frame not in self._locals:
+                self._locals[frame] = bound(frame, self.package)
+            if name in self._locals[frame]:
+                return self._locals[frame][name] or name
+        known = self.names.get(name)
+        if known is None and STAR in self.names:
+            known = self.exports.starred(self.names[STAR], name, set())
+        return known or name
 
 
 class Finding(NamedTuple):
-    """What a detector saw at a node: the walk adds source, place and line, and leaves out what stays within the context."""
+    """What a detector saw at a node: the walk adds source, place and line, and leaves out what stays within the context.
+
+    ``scope``: the qualname that is meant instead of where the walk is, such as of the decorated function; ``*``: the module.
+    """
 
     kind: Kind
     target: str
     what: str
     note: str = ""
     line: int = 0  # of the node, unless told
+    scope: str = ""
 
 
 class Detector(Protocol):
     """Called by the one walk over a module with each node of the classes in ``nodes``, parents before children.
 
-    Made once a module, so it may keep state of its own; ``source.scope`` says where the walk is.
+    Made once a module, so it may keep state of its own; ``source.scope`` says where the walk is: outside of a definition when
+    that itself, its decorators, defaults and bases are shown. One that also has ``words``, a tuple of bytes, is made only for
+    files in which one of them stands.
     """
 
     nodes: ClassVar[tuple[type[ast.AST], ...]]

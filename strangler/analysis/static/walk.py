@@ -3,92 +3,116 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from strangler.analysis.static.names import Exports
+from strangler.analysis.static.reading import Unreadable, loaded, named, parsed
 from strangler.analysis.static.source import Detector, Finding, Project, Source
+from strangler.analysis.static.visiting import visited
 from strangler.domain.coupling.edges import Edge, Evidence, Found, Skipped
 
-SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 Detectors = Sequence[type[Detector]]
+Files = Sequence[tuple[str, Path]]
+"""Modules, and the files that they stand in."""
+
+
+class Failed(Exception):
+    """A detector that did not get through a file: a bug of ours, which takes what it would have seen there and no more."""
+
+    def __init__(self, detector: type[Detector], line: int, error: Exception) -> None:
+        super().__init__(f"{detector.__name__} failed at line {line}: {type(error).__name__}: {error}")
+        self.detector = detector
+
+
+@dataclass
+class Part:
+    """What some files gave."""
+
+    edges: list[Edge] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    files: int = 0
+    lines: int = 0
 
 
 def scan(project: Project, detectors: Detectors) -> Found:
-    edges: dict[tuple[str, ...], Edge] = {}
-    skipped: list[Skipped] = []
-    for module, path in sorted(project.files.items()):
-        file = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
+    """In this process."""
+    return found(project, [look_at(project, sorted(project.files.items()), detectors, Exports(project.files))])
+
+
+def found(project: Project, parts: Iterable[Part]) -> Found:
+    parts = list(parts)
+    edges = tuple(edge for part in parts for edge in part.edges)
+    skipped = (*project.skipped, *(one for part in parts for one in part.skipped))
+    return Found(edges, skipped, {"files": sum(part.files for part in parts), "lines": sum(part.lines for part in parts)})
+
+
+def look_at(project: Project, files: Files, detectors: Detectors, exports: Exports) -> Part:
+    part = Part()
+    for module, path in files:
+        part.files += 1
+        file = named(project, path)
         try:
-            source = read(project, module, file, path.read_bytes())
-        except (SyntaxError, ValueError, OSError) as error:
-            skipped.append(Skipped("file", file, str(error)))
+            text = loaded(path)
+            part.lines += text.count(b"\n")
+            source = parsed(project, module, file, text, exports)
+        except Unreadable as error:
+            part.skipped.append(Skipped("file", file, str(error)))
             continue
-        for edge in look(project, source, detectors):
-            known = edges.get(edge.key)
-            edges[edge.key] = edge if known is None else _joined(known, edge)
-    return Found(tuple(edges.values()), tuple(skipped), {"files": len(project.files)})
+        asked = [one for one in detectors if _asked(one, text)]
+        while True:
+            try:
+                part.edges += _joined(look(project, source, asked))
+                break
+            except Failed as failure:
+                part.skipped.append(Skipped("file", file, str(failure)))
+                asked.remove(failure.detector)
+    return part
+
+
+def _asked(detector: type[Detector], text: bytes) -> bool:
+    words: tuple[bytes, ...] = getattr(detector, "words", ())
+    return not words or any(word in text for word in words)
 
 
 def read(project: Project, module: str, file: str, text: bytes) -> Source:
-    tree = ast.parse(text, file)
-    lines = text.decode(errors="replace").splitlines()
-    return Source(module, file, project.atlas.of_module(module), tree, lines, _names(module, file, tree))
+    """Raises ``Unreadable``."""
+    return parsed(project, module, file, text, Exports(project.files))
 
 
 def look(project: Project, source: Source, detectors: Detectors) -> Iterator[Edge]:
+    """Raises ``Failed``."""
     asked: dict[type[ast.AST], list[Detector]] = {}
-    for made in [each(project, source) for each in detectors]:
+    for each in detectors:
+        made = each(project, source)
         for kind in made.nodes:
             asked.setdefault(kind, []).append(made)
-    for node, scope in _walk(source.tree, ""):
-        source.scope = scope
-        for detector in asked.get(type(node), ()):
-            for finding in detector.look(node):
-                if project.atlas.crosses(source.context, finding.target):
-                    yield _edge(source, finding, getattr(node, "lineno", 0))
-
-
-def _walk(tree: ast.AST, scope: str) -> Iterator[tuple[ast.AST, str]]:
-    for node in ast.iter_child_nodes(tree):
-        yield node, scope
-        inner = ".".join(filter(None, (scope, node.name))) if isinstance(node, SCOPES) else scope
-        yield from _walk(node, inner)
+    for node in visited(source, asked):
+        for detector in asked[node.__class__]:
+            try:
+                for finding in detector.look(node):
+                    if project.atlas.crosses(source.context, finding.target):
+                        yield _edge(source, finding, getattr(node, "lineno", 0))
+            except Exception as error:
+                raise Failed(type(detector), getattr(node, "lineno", 0), error) from error
 
 
 def _edge(source: Source, finding: Finding, line: int) -> Edge:
     line = finding.line or line
     text = source.lines[line - 1].strip() if 0 < line <= len(source.lines) else ""
-    where = f"{source.file}:{source.scope or '*'}"
-    return Edge(
-        finding.kind, source.context, finding.target, where, finding.what, finding.note, (Evidence(source.file, line, text),)
-    )
+    where = f"{source.file}:{finding.scope or source.scope or '*'}"
+    seen = (Evidence(source.file, line, text),)
+    return Edge(finding.kind, source.context, finding.target, where, finding.what, finding.note, seen)
 
 
-def _joined(known: Edge, more: Edge) -> Edge:
-    return replace(known, note=known.note or more.note, evidence=tuple(dict.fromkeys(known.evidence + more.evidence)))
-
-
-def _names(module: str, file: str, tree: ast.Module) -> dict[str, str]:
-    """What each name at module level stands for; those imported inside functions too, unless they hide another."""
-    package = module if file.endswith("__init__.py") else module.rpartition(".")[0]
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for one in node.names:
-                names.setdefault(one.asname or one.name.partition(".")[0], one.name if one.asname else one.name.partition(".")[0])
-        elif isinstance(node, ast.ImportFrom):
-            origin = absolute(package, node.module or "", node.level)
-            for one in node.names:
-                names.setdefault(one.asname or one.name, f"{origin}.{one.name}")
-    for defined in tree.body:
-        if isinstance(defined, SCOPES):
-            names[defined.name] = f"{module}.{defined.name}"
-    return names
-
-
-def absolute(package: str, name: str, level: int) -> str:
-    """``from ..models import x`` in ``shop.orders.api`` → ``shop.models``."""
-    if not level:
-        return name
-    base = package.split(".")[: len(package.split(".")) - (level - 1)]
-    return ".".join([*base, name] if name else base)
+def _joined(edges: Iterable[Edge]) -> list[Edge]:
+    """One for each key, with the evidence of all."""
+    known: dict[tuple[str, ...], Edge] = {}
+    for edge in edges:
+        same = known.get(edge.key)
+        if same is not None:
+            note, evidence = same.note or edge.note, tuple(dict.fromkeys(same.evidence + edge.evidence))
+            edge = replace(same, note=note, evidence=evidence)
+        known[edge.key] = edge
+    return list(known.values())
