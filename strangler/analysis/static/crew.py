@@ -14,7 +14,6 @@ from queue import Empty, SimpleQueue
 
 from strangler.analysis.static.names import Exports
 from strangler.analysis.static.reader import Died, Reader, Unstartable
-from strangler.analysis.static.reading import named
 from strangler.analysis.static.source import Project
 from strangler.analysis.static.walk import Detectors, Files, Part, found, look_at
 from strangler.domain.coupling.edges import Found, Skipped
@@ -137,7 +136,7 @@ def _read(reader: Reader, batch: Files) -> Part:
         try:
             part = reader.read([(module, path)])
         except Died as death:
-            part = Part(skipped=[Skipped("file", named(reader.project, path), str(death))], files=1)
+            part = Part(skipped=[Skipped("file", reader.project.named(path, module), str(death))], files=1)
         whole.edges += part.edges
         whole.skipped += part.skipped
         whole.files += part.files

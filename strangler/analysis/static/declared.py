@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from strangler.analysis.static.names import Exports
-from strangler.analysis.static.reading import Unreadable, loaded, named, parsed
+from strangler.analysis.static.reading import Unreadable, loaded, parsed
 from strangler.analysis.static.source import Project, Source
 
 RELATIONS = {
@@ -16,7 +16,6 @@ RELATIONS = {
     "OneToOneField": "one_to_one",
     "ManyToManyField": "many_to_many",
 }  # ends of the names of their classes; GenericForeignKey is told apart before
-SWAPPABLE = "swappable="
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def declared(project: Project, modules: list[str]) -> dict[str, Declared]:
 def _classes(project: Project, module: str, exports: Exports) -> Iterator[Declared]:
     path = project.files[module]
     try:
-        source = parsed(project, module, named(project, path), loaded(path), exports)
+        source = parsed(project, module, project.named(path, module), loaded(path), exports)
     except Unreadable:
         return  # told by the walk, which reads every file
     stack: list[ast.stmt] = list(reversed(source.tree.body))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from strangler.analysis.static.imports import Imports, ImportsByName
 from strangler.analysis.static.migrations import Migrations
-from strangler.analysis.static.model_names import ModelNames
+from strangler.analysis.static.model_names import GetModel, ModelLabels
 from strangler.analysis.static.source import Detector
 
 DETECTORS: tuple[type[Detector], ...] = (
+    GetModel,
     Imports,
     ImportsByName,
     Migrations,
-    ModelNames,
+    ModelLabels,
 )

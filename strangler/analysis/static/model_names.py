@@ -13,55 +13,49 @@ from strangler.domain.coupling.atlas import PROJECT
 from strangler.domain.coupling.edges import Kind
 
 GETTERS = ("get_model", "get_registered_model")
+APPS = ("django.apps.apps", "django.apps.registry.apps")
 LOOPS = (ast.For, ast.AsyncFor, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 EXPECTS = re.compile(r"(^|_)(?i:models?)($|_)|[a-z]Models?($|[A-Z])|^Models?[A-Z]")
-RELATION = re.compile(r"(ForeignKey|OneToOneField|ManyToManyField|GenericRelation|ParentalKey|ManyDescendants)$")
+LABEL = re.compile(rb"['\"]\w+\.\w+['\"]")  # may be one
+RELATION = re.compile(r"(ForeignKey|OneToOneField|ManyToManyField|GenericRelation|ParentalKey)$")
 
 
-class ModelNames:
-    """A string that is exactly a model's label counts where a model is expected: by the name of what it is assigned or given to.
+class GetModel:
+    """``apps.get_model`` and its like. The label may be held by a variable that is given a literal, or loops over literals."""
 
-    Not that of a relation's field, which is a relation, nor of a setting.
-    """
-
-    nodes: ClassVar[tuple[type[ast.AST], ...]] = (ast.Call, ast.Assign, ast.AnnAssign, ast.Dict, *LOOPS)
+    nodes: ClassVar[tuple[type[ast.AST], ...]] = (ast.Call, ast.Assign, ast.AnnAssign, *LOOPS)
+    words = (b"get_model", b"get_registered_model")
 
     def __init__(self, project: Project, source: Source) -> None:
         self.project, self.source = project, source
-        self.known = project.known_labels
         self.strings: dict[tuple[str, str], tuple[str, ...]] = {}  # (scope, variable): what it is told to hold
-        self.getters = {name for name, stands in source.names.items() if stands.endswith(".get_model")}
+        self.getters: set[str] = set()  # other names of it
 
     def look(self, node: ast.AST) -> Iterator[Finding]:
         if isinstance(node, ast.Call):
-            yield from self._call(node)
+            if self._gets(node.func):
+                yield from self._got(node)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
-            yield from self._assigned(node)
-        elif isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and _expects(str(key.value)):
-                    yield from self._labels(value)
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name):
+                    self.strings[self._scope(), target.id] = _strings(node.value)
+                    if getattr(node.value, "attr", "") in GETTERS:
+                        self.getters.add(target.id)
         elif isinstance(node, ast.For | ast.AsyncFor):
             self._loop(node.target, node.iter)
         else:
             for each in node.generators:  # type: ignore[attr-defined]
                 self._loop(each.target, each.iter)
 
-    # ---- get_model --------------------------------------------------------------------------------------------------
-
-    def _call(self, node: ast.Call) -> Iterator[Finding]:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in GETTERS or name in self.getters:
-            yield from self._got(node)
-            return
-        if RELATION.search(name):
-            return
-        if _expects(name):
-            for given in node.args:
-                yield from self._labels(given)
-        for keyword in node.keywords:
-            if keyword.arg and _expects(keyword.arg):
-                yield from self._labels(keyword.value)
+    def _gets(self, func: ast.expr) -> bool:
+        """Whether that which is called is Django's: by its import, by another name of it, or as of what is called ``apps``."""
+        if isinstance(func, ast.Name):
+            stands = self.source.dotted(func)
+            return func.id in self.getters or ("." in stands and stands.rpartition(".")[2] in GETTERS)
+        if not isinstance(func, ast.Attribute) or func.attr not in GETTERS:
+            return False
+        last = getattr(func.value, "attr", "") or getattr(func.value, "id", "")
+        return last.endswith("apps") or self.source.dotted(func.value) in APPS or _app_config(func) is not None
 
     def _got(self, node: ast.Call) -> Iterator[Finding]:
         keywords = {one.arg: one.value for one in node.keywords}
@@ -78,7 +72,7 @@ class ModelNames:
     def _model(self, written: str) -> Iterator[Finding]:
         """Known or not: a migration may ask for a model that is gone."""
         if written.count(".") == 1:
-            label = self.known.get(written.lower(), written)
+            label = self.project.known_labels.get(written.lower(), written)
             yield Finding(Kind.GET_MODEL, self.project.atlas.of_model(label), label)
 
     def _values(self, node: ast.AST | None) -> tuple[str, ...]:
@@ -104,21 +98,47 @@ class ModelNames:
     def _scope(self) -> str:
         return ".".join(frame.name for frame in self.source.frames)  # type: ignore[attr-defined]
 
-    # ---- labels where a model is expected ---------------------------------------------------------------------------
 
-    def _assigned(self, node: ast.Assign | ast.AnnAssign) -> Iterator[Finding]:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        for target in targets:
-            name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-            if isinstance(target, ast.Name):
-                self.strings[self._scope(), name] = _strings(node.value)
-            is_setting = name.isupper() and not self.source.frames and self.source.context == PROJECT
-            if _expects(name) and not is_setting:
-                yield from self._labels(node.value)
+class ModelLabels:
+    """A string that is exactly a model's label, where a model is expected: by the name of what it is assigned or given to.
+
+    Not that of a relation's field, which is a relation, nor of a setting.
+    """
+
+    nodes: ClassVar[tuple[type[ast.AST], ...]] = (ast.Call, ast.Assign, ast.AnnAssign, ast.Dict)
+    words = LABEL
+
+    def __init__(self, project: Project, source: Source) -> None:
+        self.project, self.source = project, source
+
+    def look(self, node: ast.AST) -> Iterator[Finding]:
+        if isinstance(node, ast.Call):
+            yield from self._given(node)
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and _expects(str(key.value)):
+                    yield from self._labels(value)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+                is_setting = name.isupper() and not self.source.frames and self.source.context == PROJECT
+                if _expects(name) and not is_setting:
+                    yield from self._labels(node.value)
+
+    def _given(self, node: ast.Call) -> Iterator[Finding]:
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in GETTERS or RELATION.search(name):
+            return
+        if _expects(name):
+            for given in node.args:
+                yield from self._labels(given)
+        for keyword in node.keywords:
+            if keyword.arg and _expects(keyword.arg):
+                yield from self._labels(keyword.value)
 
     def _labels(self, node: ast.AST | None) -> Iterator[Finding]:
         for value, line in _literals(node):
-            label = self.known.get(value.lower(), "")
+            label = self.project.known_labels.get(value.lower(), "")
             if label and value in (label, label.lower()):
                 yield Finding(Kind.GET_MODEL, self.project.atlas.of_model(label), label, line=line)
 

@@ -12,7 +12,10 @@ from strangler.domain.coupling.atlas import PLATFORM
 from strangler.domain.coupling.models import FieldFacts, ModelFacts
 
 MODEL = ("django.db.models.Model", "django.db.models.base.Model", "django.contrib.gis.db.models.Model")
-INHERITED = ("abstract", "proxy")  # what of a Meta is not
+USER = "AUTH_USER_MODEL"
+BASE_OF_USERS = {"django.contrib.auth.models.AbstractUser", "django.contrib.auth.base_user.AbstractBaseUser"}
+BASE_OF_USERS |= {"django.contrib.auth.models.AbstractBaseUser"}
+NOT_INHERITED = ("abstract", "proxy")  # of a Meta
 
 
 def completed(read: Registry) -> Project:
@@ -103,7 +106,7 @@ class Registry:
     def option(self, one: Declared, name: str) -> object:
         """Of its Meta, or that of its nearest abstract base."""
         for each in self.line(one):
-            if name in each.meta and (each is one or (name not in INHERITED and each.meta.get("abstract"))):
+            if name in each.meta and (each is one or (name not in NOT_INHERITED and each.meta.get("abstract"))):
                 return each.meta[name]
         return None
 
@@ -130,12 +133,20 @@ class Registry:
 
     def target(self, one: Declared, field: Declaration) -> str:
         """Its label; empty for a model that nobody knows."""
+        if field.swappable == USER and not field.target:
+            return self.user
         if field.target == "self":
             return self.label(one)
         if field.target in self._labels:
             return self._labels[field.target]
         written = field.target if "." in field.target else f"{self._app_label(one)}.{field.target}"
         return self.known.get(written.lower(), "")
+
+    @cached_property
+    def user(self) -> str:
+        """What AUTH_USER_MODEL names, when no setting tells: the one model that is made of Django's for users."""
+        found = [label for label, one in self.models.items() if any(BASE_OF_USERS & set(each.bases) for each in self.line(one))]
+        return found[0] if len(found) == 1 else ""
 
     @cached_property
     def known(self) -> dict[str, str]:

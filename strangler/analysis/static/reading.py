@@ -20,11 +20,6 @@ class Unreadable(Exception):
     """A file that can't be looked at, and why."""
 
 
-def named(project: Project, path: Path) -> str:
-    """Relative to the project, with slashes."""
-    return path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
-
-
 def loaded(path: Path) -> bytes:
     """Raises ``Unreadable``."""
     try:

@@ -22,7 +22,7 @@ class Project:
     ``root``: files are named relative to it. ``files``: module → file, of the project's own code. ``settings``: name → the dotted
     names and labels among its values. ``templates``: name → (context, file). ``urls``: name, with its namespaces → contexts.
     ``tasks``, ``commands``: name → context. ``app_of``: module of an app → its label, where it is not the last part of its name.
-    ``skipped``: what of the source could not be found.
+    ``skipped``: what of the source could not be found. ``tests``: modules of tests, that are left out.
     """
 
     root: Path
@@ -36,6 +36,7 @@ class Project:
     commands: Mapping[str, str] = field(default_factory=dict)
     app_of: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
+    tests: int = 0
 
     @cached_property
     def packages(self) -> frozenset[str]:
@@ -58,6 +59,14 @@ class Project:
         while rest and rest not in self.packages and rest not in self.atlas.apps:
             rest = rest.rpartition(".")[0]
         return rest or dotted
+
+    def named(self, path: Path, module: str = "") -> str:
+        """A file as places have it: relative to the project. What lies elsewhere is named by its module."""
+        if path.is_relative_to(self.root):
+            return path.relative_to(self.root).as_posix()
+        module = module or next((name for name, file in self.files.items() if file == path), "")
+        parts = [*module.split("."), "__init__"] if path.name == "__init__.py" else module.split(".")
+        return f"{'/'.join(parts)}.py" if module else path.as_posix()
 
 
 def _parts(name: str) -> list[str]:
@@ -143,8 +152,8 @@ class Detector(Protocol):
     """Called by the one walk over a module with each node of the classes in ``nodes``, parents before children.
 
     Made once a module, so it may keep state of its own; ``source.scope`` says where the walk is: outside of a definition when
-    that itself, its decorators, defaults and bases are shown. One that also has ``words``, a tuple of bytes, is made only for
-    files in which one of them stands.
+    that itself, its decorators, defaults and bases are shown. One that also has ``words``, a tuple of bytes or a pattern, is
+    made only for files in which one of them stands.
     """
 
     nodes: ClassVar[tuple[type[ast.AST], ...]]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from strangler.analysis.static.names import Exports
-from strangler.analysis.static.reading import Unreadable, loaded, named, parsed
+from strangler.analysis.static.reading import Unreadable, loaded, parsed
 from strangler.analysis.static.source import Detector, Finding, Project, Source
 from strangler.analysis.static.visiting import visited
 from strangler.domain.coupling.edges import Edge, Evidence, Found, Skipped
@@ -58,7 +59,7 @@ def look_at(project: Project, files: Files, detectors: Detectors, exports: Expor
 def _add(part: Part, project: Project, module: str, path: Path, detectors: Detectors, exports: Exports) -> None:
     """One file. Its tree is gone when this returns: the next one is built in the same memory, twice as fast."""
     part.files += 1
-    file = named(project, path)
+    file = project.named(path, module)
     try:
         text = loaded(path)
         part.lines += text.count(b"\n")
@@ -77,7 +78,9 @@ def _add(part: Part, project: Project, module: str, path: Path, detectors: Detec
 
 
 def _asked(detector: type[Detector], text: bytes) -> bool:
-    words: tuple[bytes, ...] = getattr(detector, "words", ())
+    words: tuple[bytes, ...] | re.Pattern[bytes] = getattr(detector, "words", ())
+    if isinstance(words, re.Pattern):
+        return bool(words.search(text))
     return not words or any(word in text for word in words)
 
 
