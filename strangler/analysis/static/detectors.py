@@ -6,6 +6,7 @@ from strangler.analysis.static.imports import Imports, ImportsByName
 from strangler.analysis.static.migrations import Migrations
 from strangler.analysis.static.model_names import GetModel, ModelLabels
 from strangler.analysis.static.source import Detector
+from strangler.analysis.static.wiring import Wiring
 
 DETECTORS: tuple[type[Detector], ...] = (
     GetModel,
@@ -13,4 +14,5 @@ DETECTORS: tuple[type[Detector], ...] = (
     ImportsByName,
     Migrations,
     ModelLabels,
+    Wiring,
 )

@@ -1,0 +1,214 @@
+"""What an expression stands for, as far as the module itself says: texts, models, dotted names.
+
+A name that is bound once or more in sight of the walk stands for all that it is bound to: also the name of a loop over a tuple.
+What comes as an argument, or is made at run time, stands for nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cached_property
+
+from strangler.analysis.static.definitions import Definition, definition, followed, keyword_text, last_name, table
+from strangler.analysis.static.source import Project, Source
+
+USER_MODEL = "AUTH_USER_MODEL"
+SETTINGS = "django.conf.settings"
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+Bound = dict[str, dict[str, list[ast.expr]]]
+Sequence = (ast.Tuple, ast.List, ast.Set)
+
+
+class Meanings:
+    """Of one module; as the walk goes, ``source.scope`` says which names are in sight."""
+
+    def __init__(self, project: Project, source: Source) -> None:
+        self.project, self.source = project, source
+
+    # ---- texts ------------------------------------------------------------------------------------------------------
+
+    def texts(self, node: ast.expr | None) -> list[str]:
+        """Literal strings, one by one where it is a tuple, a list, or a choice between two."""
+        return [each.value for each in self.alternatives(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+
+    def alternatives(self, node: ast.expr | None, seen: frozenset[str] = frozenset()) -> Iterator[ast.expr]:
+        """The node itself, what a name is bound to, both sides of ``a if b else c`` and of ``a or b``, each of a tuple."""
+        parts: list[ast.expr] = []
+        if isinstance(node, Sequence):
+            parts = node.elts
+        elif isinstance(node, ast.IfExp):
+            parts = [node.body, node.orelse]
+        elif isinstance(node, ast.BoolOp):
+            parts = node.values
+        elif isinstance(node, ast.Name) and node.id not in seen:
+            parts, seen = self.bound(node.id), seen | {node.id}
+        for each in parts:
+            yield from self.alternatives(each, seen)
+        if node is not None and not parts:
+            yield node
+
+    def bound(self, name: str) -> list[ast.expr]:
+        """All that it is bound to in the innermost scope that binds it."""
+        return self._binding(name)[1]
+
+    def _binding(self, name: str) -> tuple[str, list[ast.expr]]:
+        scope = self.source.scope
+        while True:
+            found = self._bound.get(scope, {}).get(name)
+            if found is not None or not scope:
+                return scope, found or []
+            scope = scope.rpartition(".")[0]
+
+    @cached_property
+    def _bound(self) -> Bound:
+        found: Bound = {}
+        _bind(self.source.tree, "", found)
+        return found
+
+    # ---- models -----------------------------------------------------------------------------------------------------
+
+    def labels(self, node: ast.expr | None) -> list[str]:
+        """Of the models that it stands for: a class, ``apps.get_model(…)``, ``get_user_model()``, "orders.Order"."""
+        return list(dict.fromkeys(label for each in self.alternatives(node) if (label := self._label(each))))
+
+    def _label(self, node: ast.expr) -> str:
+        if isinstance(node, ast.Constant):
+            return self.project.label(node.value) if isinstance(node.value, str) else ""
+        if isinstance(node, ast.Call):
+            return self._called(node)
+        dotted = self.dotted(node)
+        if dotted == f"{SETTINGS}.{USER_MODEL}":
+            return self.user_model
+        if isinstance(node, ast.Attribute) and node.attr == "through":
+            return self._through(node)
+        return self.of_class(dotted) if dotted else ""
+
+    def _called(self, node: ast.Call) -> str:
+        name = last_name(node.func)
+        if name == "get_user_model":
+            return self.user_model
+        if name not in ("get_model", "get_registered_model"):
+            return ""
+        given = [text for each in node.args for text in self.texts(each)[:1]]
+        app = keyword_text(node, "app_label")
+        model = keyword_text(node, "model_name")
+        inner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if isinstance(inner, ast.Call) and last_name(inner.func) == "get_app_config":
+            given = [text for each in inner.args for text in self.texts(each)[:1]] + given
+        return self.project.label(".".join(filter(None, (app, *given, model))))
+
+    def _through(self, node: ast.Attribute) -> str:
+        """``Order.tags.through``: the automatic model by its name; an explicit one is known by the relation alone."""
+        if not isinstance(node.value, ast.Attribute):
+            return ""
+        owner = next(iter(self.labels(node.value.value)), "")
+        return self.project.label(f"{owner}_{node.value.attr}") or owner
+
+    def of_class(self, dotted: str) -> str:
+        """The label of the model whose class it is, also by a name that a package re-exports."""
+        known = self.project.classes.get(dotted)
+        if known is None and (made := self.made(dotted)) is not None:
+            known = self.project.classes.get(made.what if made.kind == "import" else made.dotted)
+        return known or ""
+
+    @property
+    def user_model(self) -> str:
+        """Empty when it is not the project's."""
+        return next((label for text in self.project.settings.get(USER_MODEL, ()) if (label := self.project.label(text))), "")
+
+    # ---- names ------------------------------------------------------------------------------------------------------
+
+    def dotted(self, node: ast.expr) -> str:
+        """Of what is imported, or made by the module itself; empty for what a function is given, or makes."""
+        first = node
+        while isinstance(first, ast.Attribute):
+            first = first.value
+        if not isinstance(first, ast.Name):
+            return ""
+        scope, bound = self._binding(first.id)
+        if scope:
+            inner = [each for each in bound if isinstance(each, (ast.Name, ast.Attribute))]
+            if len(inner) != len(bound) or len(inner) != 1 or last_name(inner[0]) == first.id:
+                return ""
+            rest = ast.unparse(node)[len(first.id) :]
+            return f"{base}{rest}" if (base := self.dotted(inner[0])) else ""
+        dotted = self.source.dotted(node)
+        return f"{self.source.module}.{dotted}" if bound and first.id not in self.source.names else dotted
+
+    def definition(self, node: ast.expr) -> Definition | None:
+        dotted = self.dotted(node)
+        return self.made(dotted) if dotted else None
+
+    def made(self, dotted: str) -> Definition | None:
+        module, _, name = dotted.rpartition(".")
+        if module == self.source.module:
+            return followed(self.project, self._own.get(name))
+        return definition(self.project, dotted)
+
+    @cached_property
+    def _own(self) -> dict[str, Definition]:
+        return table(self.source.module, self.source.tree, is_package=self.source.file.endswith("__init__.py"))
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((each.value for each in call.keywords if each.arg == name), None)
+
+
+def argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
+    """By its keyword, or else by where it stands."""
+    named = keyword(call, name)
+    if named is not None:
+        return named
+    before = call.args[: position + 1]
+    if len(before) <= position or any(isinstance(each, ast.Starred) for each in before):
+        return None
+    return call.args[position]
+
+
+def _bind(tree: ast.AST, scope: str, found: Bound) -> None:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, SCOPES):
+            inner = f"{scope}.{node.name}" if scope else node.name
+            if not isinstance(node, ast.ClassDef):
+                _parameters(node, inner, found)
+            _bind(node, inner, found)
+            continue
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                _target(target, node.value, scope, found)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            _target(node.target, node.value, scope, found)
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            _loop(node, scope, found)
+        if not isinstance(node, ast.expr) or isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
+            _bind(node, scope, found)
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef, scope: str, found: Bound) -> None:
+    """They hide what the module calls so."""
+    given = node.args
+    for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+        if each is not None:
+            found.setdefault(scope, {})[each.arg] = [UNKNOWN]
+
+
+def _target(target: ast.expr, value: ast.expr, scope: str, found: Bound) -> None:
+    if isinstance(target, ast.Name):
+        found.setdefault(scope, {}).setdefault(target.id, []).append(value)
+    elif isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (ast.Tuple, ast.List)):
+        for one, its in zip(target.elts, value.elts, strict=False):
+            _target(one, its, scope, found)
+
+
+def _loop(node: ast.For | ast.comprehension, scope: str, found: Bound) -> None:
+    if isinstance(node.iter, Sequence):
+        for each in node.iter.elts:
+            _target(node.target, each, scope, found)
+    elif isinstance(node.iter, ast.Name):
+        over = found.get(scope, {}).get(node.iter.id) or found.get("", {}).get(node.iter.id) or []
+        for each in (element for value in over if isinstance(value, Sequence) for element in value.elts):
+            _target(node.target, each, scope, found)
+
+
+UNKNOWN = ast.Constant(value=None)

@@ -1,0 +1,55 @@
+"""Celery's tasks by name: those that its application knows, and those that the source marks as one."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from importlib.util import find_spec
+
+from strangler.analysis.static import definitions
+from strangler.analysis.static.source import Project
+from strangler.domain.coupling.atlas import PLATFORM
+from strangler.domain.coupling.edges import Skipped
+
+MARKED = re.compile(rb"task\b|\bTask\b")
+
+
+def names(project: Project, skipped: list[Skipped]) -> dict[str, str]:
+    """Name → context."""
+    found = _marked(project) | _registered(project, skipped)
+    return dict(sorted(found.items()))
+
+
+def _marked(project: Project) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for module, path in sorted(project.files.items()):
+        try:
+            marked = MARKED.search(path.read_bytes())
+        except OSError:  # the walk names it
+            continue
+        made = definitions.of_file(module, path).values() if marked else ()
+        for each in made:
+            if each.kind == "task" or (each.kind == "class" and each.what):
+                found[each.what] = project.atlas.of_module(module)
+    return found
+
+
+def _registered(project: Project, skipped: list[Skipped]) -> dict[str, str]:
+    """What a worker would know: the ``tasks`` of each app is imported, as Celery's autodiscovery does."""
+    if find_spec("celery") is None:
+        return {}
+    from celery import current_app
+
+    for app, context in sorted(project.atlas.apps.items()):
+        if context != PLATFORM and f"{app}.tasks" in project.files:
+            try:
+                import_module(f"{app}.tasks")
+            except Exception as error:
+                skipped.append(Skipped("tasks", f"{app}.tasks", f"{type(error).__name__}: {error}"))
+    try:
+        current_app.finalize(auto=True)
+        known = {str(name): str(task.__module__) for name, task in current_app.tasks.items()}
+    except Exception as error:
+        skipped.append(Skipped("tasks", "celery", f"{type(error).__name__}: {error}"))
+        return {}
+    return {name: project.atlas.of_module(module) for name, module in known.items()}
