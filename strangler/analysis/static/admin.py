@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from strangler.analysis.static.definitions import last_name
+from strangler.analysis.static.definitions import assigned, last_name
 from strangler.analysis.static.meanings import Meanings, argument
 from strangler.analysis.static.source import Finding
 from strangler.domain.coupling.edges import Kind
 
 DJANGOS = ("django.contrib.admin.", "django.contrib.gis.admin.")
+INLINES = ("Inline", "InlineModelAdmin")
 FARTHEST = 8  # bases of bases
 
 
@@ -29,34 +30,41 @@ def _of_a_site(of: Meanings, function: ast.expr) -> bool:
     dotted = of.dotted(function)
     if dotted.startswith(DJANGOS):
         return True
-    if isinstance(function, ast.Attribute) and (made := of.definition(function.value)) is not None:
-        return made.kind == "site" or (made.kind == "import" and made.what.startswith(DJANGOS))
-    owner = last_name(function.value) if isinstance(function, ast.Attribute) else ""
+    if not isinstance(function, ast.Attribute):
+        return False
+    made = of.definition(function.value)
+    if made is not None:
+        return of.is_instance(function.value, "AdminSite") or (made.kind == "import" and made.what.startswith(DJANGOS))
+    owner = last_name(function.value)
     return owner == "site" or owner.endswith("_site")  # what a function was given, or self.admin_site
 
 
+def marked(of: Meanings, made: ast.ClassDef) -> Iterator[Finding]:
+    """``@admin.register(Order)``: it stands for the class that it marks."""
+    scope = ".".join(filter(None, (of.source.scope, made.name)))
+    for mark in made.decorator_list:
+        if isinstance(mark, ast.Call) and of.dotted(mark.func).endswith("register"):
+            yield from (finding._replace(line=mark.lineno, scope=scope) for finding in registered(of, mark))
+
+
 def inline(of: Meanings, made: ast.ClassDef) -> Iterator[Finding]:
-    """An inline's model, where the class itself says it."""
-    said = [each for each in made.body if isinstance(each, (ast.Assign, ast.AnnAssign)) and _names(each) == "model"]
-    if said and any(_is_inline(of, base) for base in made.bases):
-        scope = ".".join(filter(None, (of.source.scope, made.name)))
-        for label in of.labels(said[-1].value):
-            yield Finding(Kind.ADMIN_INLINE, of.project.atlas.of_model(label), label, line=said[-1].lineno, scope=scope)
+    """Its model, which it says itself or has from an inline that it comes from."""
+    bases = [dotted for base in made.bases if (dotted := of.dotted(base.value if isinstance(base, ast.Subscript) else base))]
+    if not any(of.derives(base, *INLINES) for base in bases):
+        return
+    said = next((each for each in made.body if assigned(each) == "model"), None)
+    labels = of.labels(said.value) if said is not None else _inherited(of, bases)  # type: ignore[attr-defined]
+    scope = ".".join(filter(None, (of.source.scope, made.name)))
+    for label in labels:
+        yield Finding(Kind.ADMIN_INLINE, of.project.atlas.of_model(label), label, line=(said or made).lineno, scope=scope)
 
 
-def _names(node: ast.Assign | ast.AnnAssign) -> str:
-    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-    return target.id if isinstance(target, ast.Name) else ""
-
-
-def _is_inline(of: Meanings, base: ast.expr) -> bool:
-    """By the name of a package's class; the project's own are followed to such a one."""
-    dotted = of.dotted(base.value if isinstance(base, ast.Subscript) else base)
-    return _leads_to_inline(of, dotted, FARTHEST)
-
-
-def _leads_to_inline(of: Meanings, dotted: str, left: int) -> bool:
-    made = of.made(dotted)
-    if made is None or made.kind == "import":
-        return (made.what if made else dotted).endswith(("Inline", "InlineModelAdmin"))
-    return left > 0 and any(_leads_to_inline(of, base, left - 1) for base in made.bases)
+def _inherited(of: Meanings, bases: Iterable[str], left: int = FARTHEST) -> list[str]:
+    for base in bases if left else ():
+        made = of.made(base)
+        if made is not None and made.kind == "class":
+            label = of.project.label(made.model) or of.of_class(made.model)
+            found = [label] if label else _inherited(of, made.bases, left - 1)
+            if made.model or found:
+                return found
+    return []

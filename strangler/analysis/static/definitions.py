@@ -6,7 +6,7 @@ The module is read when somebody asks, once a process. Names that a package re-e
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +19,10 @@ TASK_MARKS = {"shared_task", "task", "periodic_task", "register_task"}  # and wh
 
 
 class Definition(NamedTuple):
-    """``kind``: "signal", "task", "site" (of an admin), "class", "function", "value" or "import".
+    """``kind``: "task", "class", "function", "instance", "value" or "import". ``module``, ``name``: where it is made.
 
-    ``module``, ``name``: where it is made.
-    ``what``: the name of a task, also of one that is a class; the origin of an import. ``bases``: of a class, dotted.
+    ``what``: the name of a task; what a class calls its ``name``; the class of an instance, and the origin of an import, dotted.
+    ``bases``: of a class, dotted. ``model``: what a class calls so, dotted or a label.
     """
 
     kind: str
@@ -30,6 +30,7 @@ class Definition(NamedTuple):
     name: str
     what: str = ""
     bases: tuple[str, ...] = ()
+    model: str = ""
 
     @property
     def dotted(self) -> str:
@@ -56,7 +57,8 @@ def followed(project: Project, found: Definition | None) -> Definition | None:
     return None
 
 
-def _in_its_module(project: Project, dotted: str) -> Definition | None:
+def _in_its_module(project: Project, dotted: str, asked: frozenset[str] = frozenset()) -> Definition | None:
+    """``asked``: modules that import all of each other."""
     module, _, name = dotted.rpartition(".")
     path = project.files.get(module)
     if path is None:
@@ -65,10 +67,23 @@ def _in_its_module(project: Project, dotted: str) -> Definition | None:
     if name in table:
         return table[name]
     for origin in table["*"].bases:
-        inherited = _in_its_module(project, f"{origin}.{name}") if origin != module else None
+        inherited = None if origin in asked else _in_its_module(project, f"{origin}.{name}", asked | {module})
         if inherited is not None:
             return inherited
     return None
+
+
+def derives(dotted: str, names: tuple[str, ...], made: Callable[[str], Definition | None], left: int = FARTHEST) -> bool:
+    """Whether a class is one of a package, whose name ends so, or comes from one. ``made``: the definition of a dotted name."""
+    known = made(dotted)
+    if known is None or known.kind == "import":
+        return (known.what if known else dotted).endswith(names)
+    return left > 0 and any(derives(base, names, made, left - 1) for base in known.bases)
+
+
+def is_task(known: Definition, made: Callable[[str], Definition | None]) -> bool:
+    """A function that is marked so, or a class of such."""
+    return known.kind == "task" or (known.kind == "class" and derives(known.dotted, ("Task",), made))
 
 
 @lru_cache(maxsize=4096)
@@ -119,59 +134,67 @@ def _made(module: str, node: ast.stmt, known: Mapping[str, Definition]) -> Itera
         task = _task(module, node.name, node.decorator_list)
         yield Definition("task" if task else "function", module, node.name, task)
     elif isinstance(node, ast.ClassDef):
-        bases = [ast.unparse(base) for base in node.bases if isinstance(base, (ast.Name, ast.Attribute))]
-        is_task = any(base.rpartition(".")[2] == "Task" for base in bases)
-        name = _literal_attribute(node, "name") or f"{module}.{node.name}"
-        dotted = tuple(_dotted(base, module, known) for base in bases)
-        yield Definition("class", module, node.name, name if is_task else "", dotted)
-    elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        for target in targets:
-            if isinstance(target, ast.Name):
-                yield _value(module, target.id, node.value, known)
+        bases = tuple(_dotted(base, module, known) for base in node.bases)
+        model = next((each.value for each in node.body if assigned(each) == "model"), None)  # type: ignore[attr-defined]
+        name = next((each.value for each in node.body if assigned(each) == "name"), None)  # type: ignore[attr-defined]
+        yield Definition("class", module, node.name, _text(name), bases, _model(model, module, known))
+    elif assigned(node):
+        yield _value(module, assigned(node), node.value, known)  # type: ignore[attr-defined]
 
 
 def _value(module: str, name: str, value: ast.expr, known: Mapping[str, Definition]) -> Definition:
     if isinstance(value, ast.Call):
-        called = last_name(value.func)
-        if called.endswith("Signal"):
-            return Definition("signal", module, name)
-        if called.endswith("AdminSite"):
-            return Definition("site", module, name)
-        if called in TASK_MARKS:  # settle = app.task(_settle), app.register_task(Settle())
+        if last_name(value.func) in TASK_MARKS:  # settle = app.task(_settle), app.register_task(Settle())
             of = value.args[0] if value.args else None
-            of = of.func if isinstance(of, ast.Call) else of
-            made = known.get(of.id) if isinstance(of, ast.Name) else None
-            told = keyword_text(value, "name") or (made.what or made.dotted if made else "")
-            return Definition("task", module, name, told or f"{module}.{name}")
-    if isinstance(value, (ast.Name, ast.Attribute)):
-        origin = _dotted(ast.unparse(value), module, known)
-        return Definition("import", module, name, origin) if origin != f"{module}.{name}" else Definition("value", module, name)
-    return Definition("value", module, name)
+            made = known.get(last_name(of.func if isinstance(of, ast.Call) else of)) if of is not None else None
+            told = keyword_text(value, "name") or (made.what or made.dotted if made else f"{module}.{name}")
+            return Definition("task", module, name, told)
+        return Definition("instance", module, name, _dotted(value.func, module, known))
+    origin = _dotted(value, module, known)
+    kind = "import" if origin not in ("", f"{module}.{name}") else "value"
+    return Definition(kind, module, name, origin if kind == "import" else "")
 
 
 def _task(module: str, name: str, marks: list[ast.expr]) -> str:
     """The name of the task that the function is; empty when it is none."""
     for mark in marks:
-        called = mark.func if isinstance(mark, ast.Call) else mark
-        last = last_name(called)
+        last = last_name(mark.func if isinstance(mark, ast.Call) else mark)
         if last in TASK_MARKS or last.endswith("_task"):
             return (keyword_text(mark, "name") if isinstance(mark, ast.Call) else "") or f"{module}.{name}"
     return ""
 
 
-def _literal_attribute(node: ast.ClassDef, name: str) -> str:
-    for each in node.body:
-        if isinstance(each, ast.Assign) and name in {last_name(target) for target in each.targets}:
-            return str(each.value.value) if isinstance(each.value, ast.Constant) else ""
+def _model(value: ast.expr | None, module: str, known: Mapping[str, Definition]) -> str:
+    """Its class, dotted, or the label that ``get_model`` is given."""
+    if isinstance(value, ast.Call) and last_name(value.func) == "get_model":
+        return ".".join(filter(None, map(_text, value.args)))
+    return _dotted(value, module, known) if value is not None else ""
+
+
+def _text(node: ast.expr | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _dotted(node: ast.expr, module: str, known: Mapping[str, Definition]) -> str:
+    """Empty for what is no name. ``Base[Order]`` is ``Base``."""
+    node = node.value if isinstance(node, ast.Subscript) else node
+    rest: list[str] = []
+    while isinstance(node, ast.Attribute):
+        rest.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    made = known.get(node.id)
+    origin = made.what if made is not None and made.kind == "import" else f"{module}.{node.id}"
+    return ".".join([origin, *reversed(rest)])
+
+
+def assigned(node: ast.stmt) -> str:
+    """The plain name that the statement gives a value; empty for any other."""
+    if isinstance(node, ast.Assign) or (isinstance(node, ast.AnnAssign) and node.value is not None):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        return target.id if isinstance(target, ast.Name) else ""
     return ""
-
-
-def _dotted(name: str, module: str, known: Mapping[str, Definition]) -> str:
-    first, dot, rest = name.partition(".")
-    made = known.get(first)
-    origin = made.what if made is not None and made.kind == "import" else f"{module}.{first}"
-    return f"{origin}{dot}{rest}"
 
 
 def last_name(node: ast.expr) -> str:

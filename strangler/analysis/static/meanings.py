@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 from functools import cached_property
 
-from strangler.analysis.static.definitions import Definition, definition, followed, keyword_text, last_name, table
+from strangler.analysis.static.definitions import Definition, definition, derives, followed, keyword_text, last_name, table
 from strangler.analysis.static.source import Project, Source
 
 USER_MODEL = "AUTH_USER_MODEL"
@@ -136,6 +136,23 @@ class Meanings:
         dotted = self.source.dotted(node)
         return f"{self.source.module}.{dotted}" if bound and first.id not in self.source.names else dotted
 
+    def place(self, node: ast.expr | None) -> str:
+        """The qualname of a function of this module: by its name, as ``self.hear`` of the class around; empty for any other."""
+        scope = self.source.scope
+        if isinstance(node, ast.Attribute):
+            of_class = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            name = node.attr if of_class else ""
+        else:
+            name = node.id if isinstance(node, ast.Name) else ""
+        while name:
+            place = f"{scope}.{name}" if scope else name
+            if place in self._places:
+                return place
+            if not scope:
+                break
+            scope = scope.rpartition(".")[0]
+        return ""
+
     def definition(self, node: ast.expr) -> Definition | None:
         dotted = self.dotted(node)
         return self.made(dotted) if dotted else None
@@ -145,6 +162,19 @@ class Meanings:
         if module == self.source.module:
             return followed(self.project, self._own.get(name))
         return definition(self.project, dotted)
+
+    def derives(self, dotted: str, *names: str) -> bool:
+        """Whether a class is one of a package, whose name ends so, or comes from one."""
+        return derives(dotted, names, self.made)
+
+    def is_instance(self, node: ast.expr, *names: str) -> bool:
+        """Whether it is made, at the level of a module, of such a class."""
+        made = self.definition(node)
+        return made is not None and made.kind == "instance" and self.derives(made.what, *names)
+
+    @cached_property
+    def _places(self) -> set[str]:
+        return set(_qualnames(self.source.tree, ""))
 
     @cached_property
     def _own(self) -> dict[str, Definition]:
@@ -164,6 +194,16 @@ def argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
     if len(before) <= position or any(isinstance(each, ast.Starred) for each in before):
         return None
     return call.args[position]
+
+
+def _qualnames(tree: ast.AST, scope: str) -> Iterator[str]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, SCOPES):
+            inner = f"{scope}.{node.name}" if scope else node.name
+            yield inner
+            yield from _qualnames(node, inner)
+        elif not isinstance(node, ast.expr):
+            yield from _qualnames(node, scope)
 
 
 def _bind(tree: ast.AST, scope: str, found: Bound) -> None:

@@ -14,8 +14,10 @@ LEFT_TO_OTHERS = ("Key", "Field", "swappable_dependency")
 WHOLE = {"INSTALLED_APPS"}  # names every context: who reads it knows none
 
 
-def read(of: Meanings, node: ast.Attribute) -> Iterator[Finding]:
+def read(of: Meanings, node: ast.Attribute, of_relation: bool) -> Iterator[Finding]:
     """``settings.PRICING``; of Django's settings, not of another object of that name."""
+    if of_relation and node.attr == USER_MODEL:
+        return
     wanted = f"{SETTINGS}.{node.attr}"
     if isinstance(node.ctx, ast.Load) and of.source.dotted(node) == wanted and of.dotted(node) == wanted:
         yield from _named(of, node.attr)

@@ -30,18 +30,16 @@ class Signal:
 def received(of: Meanings, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Finding]:
     """``@receiver(post_save, sender=Order)``, and decorators of the project's own that take the same."""
     inside = ".".join(filter(None, (of.source.scope, function.name)))
-    for mark in function.decorator_list:
-        if isinstance(mark, ast.Call) and mark.args:
-            for signal in _signals(of, mark.args[0]):
+    for mark in (each for told in function.decorator_list for each in of.alternatives(told)):
+        if isinstance(mark, ast.Call):
+            for signal in _signals(of, argument(mark, "signal", 0)):
                 yield from _heard(of, signal, argument(mark, "sender", 1), inside, mark.lineno)
 
 
 def connected(of: Meanings, call: ast.Call) -> Iterator[Finding]:
     """``post_save.connect(f, sender=Order)``. It stands for ``f`` where that is of the same file."""
     if isinstance(call.func, ast.Attribute):
-        function = argument(call, "receiver", 0)
-        named = function.id if isinstance(function, ast.Name) else ""
-        scope = named if of.source.names.get(named) == f"{of.source.module}.{named}" else ""
+        scope = of.place(argument(call, "receiver", 0))
         for signal in _signals(of, call.func.value):
             yield from _heard(of, signal, argument(call, "sender", 1), scope, call.lineno)
 
@@ -69,13 +67,14 @@ def _heard(of: Meanings, signal: Signal, sender: ast.expr | None, scope: str, li
             yield Finding(Kind.SIGNAL, atlas.of_model(label), f"{signal.name} {label}", line=line, scope=scope)
 
 
-def _signals(of: Meanings, node: ast.expr) -> Iterator[Signal]:
+def _signals(of: Meanings, node: ast.expr | None) -> Iterator[Signal]:
     """A socket and a database have ``connect`` too: a signal is what its module makes as one, or what a package calls so."""
     for each in of.alternatives(node):
         dotted = of.dotted(each)
         made = of.definition(each)
-        if made is not None:
-            if made.kind == "signal":
-                yield Signal(dotted, of.project.atlas.of_module(made.module))
-        elif ".signals." in dotted and of.project.atlas.of_module(dotted) == PLATFORM:
+        if made is not None and made.kind == "import":
+            dotted, made = made.what, None
+        if made is None and ".signals." in dotted and of.project.atlas.of_module(dotted) == PLATFORM:
             yield Signal(dotted, PLATFORM)
+        elif made is not None and of.is_instance(each, "Signal"):
+            yield Signal(dotted, of.project.atlas.of_module(made.module))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from strangler.analysis.static.definitions import Definition
+from strangler.analysis.static.definitions import Definition, is_task
 from strangler.analysis.static.meanings import Meanings, argument, keyword
 from strangler.analysis.static.source import Finding
 from strangler.domain.coupling.edges import Kind
@@ -24,7 +24,8 @@ def sent(of: Meanings, call: ast.Call) -> Iterator[Finding]:
 
 def named(of: Meanings, call: ast.Call) -> Iterator[Finding]:
     """``app.send_task("orders.settle")``, ``signature("orders.settle")``; a name that no task has is something else's."""
-    yield from _known(of, of.texts(keyword(call, "task") or argument(call, "name", 0)))
+    if _may_be_celerys(of, call.func):
+        yield from _known(of, of.texts(keyword(call, "task") or argument(call, "name", 0)))
 
 
 def kept(of: Meanings, call: ast.Call) -> Iterator[Finding]:
@@ -58,11 +59,21 @@ def of_function(of: Meanings, node: ast.expr) -> Definition | None:
     for each in of.alternatives(node):
         dotted = of.dotted(each)
         found = of.made(dotted) if dotted else None
-        if found is not None and (found.kind == "task" or (found.kind == "class" and found.what)):
-            return found
-        if found is not None and found.kind == "function" and found.dotted in of.project.tasks:
-            return found._replace(what=found.dotted)  # by a decorator that only Celery understands
+        if found is not None and (is_task(found, of.made) or found.dotted in of.project.tasks):
+            return found._replace(what=found.what or found.dotted)  # the latter by a decorator that only Celery understands
     return None
+
+
+def _may_be_celerys(of: Meanings, function: ast.expr) -> bool:
+    """Whatever it is called, ``self.app`` or ``current_app``; not a class of the project's own that comes from something else."""
+    if not isinstance(function, ast.Attribute):
+        return of.dotted(function).startswith("celery.")
+    for each in of.alternatives(function.value):
+        made = of.definition(each.func if isinstance(each, ast.Call) else each)
+        of_class = made.what if made is not None and made.kind == "instance" else made.dotted if made is not None else ""
+        if made is not None and made.kind in ("class", "instance") and not of.derives(of_class, "Celery"):
+            return False
+    return True
 
 
 def _known(of: Meanings, names: list[str]) -> Iterator[Finding]:

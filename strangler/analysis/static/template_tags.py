@@ -102,7 +102,7 @@ def _named(project: Project, context: str, name: str, path: Path, tag: Tag) -> I
 
 
 def _literal(words: list[str]) -> list[str]:
-    """``"x.html"`` of ``"x.html" with a="b"``; both of Jinja's ``["a.html", "b.html"]``; nothing of ``"a"|add:b`` and variables."""
+    """``"x.html"`` of ``"x.html" with a="b"``; both of Jinja's ``["a.html", "b.html"]``; not ``"a"|add:b``, nor a variable."""
     if not words:
         return []
     told = words[0]

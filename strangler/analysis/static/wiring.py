@@ -35,21 +35,22 @@ class Wiring:
         if type(node) is ast.Call:
             return self._call(node)
         if type(node) is ast.Attribute:
-            return settings.read(self.meanings, node) if node.attr.isupper() and id(node) not in self.left_out else NOTHING
+            return settings.read(self.meanings, node, id(node) in self.left_out) if node.attr.isupper() else NOTHING
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return signals.received(self.meanings, node) if node.decorator_list else NOTHING
         if isinstance(node, ast.ClassDef):
-            return _both(admin.inline(self.meanings, node), pages.declared(self.meanings, node))
+            self.left_out.update(map(id, node.decorator_list))
+            return _both(look(self.meanings, node) for look in (admin.marked, admin.inline, pages.declared))
         return tasks.scheduled(self.meanings, node) if isinstance(node, ast.Dict) and node.keys else NOTHING
 
     def _call(self, call: ast.Call) -> Iterator[Finding]:
         name = self._name(call.func)
         if name.endswith(settings.LEFT_TO_OTHERS):
             self.left_out.update(map(id, (*call.args, *(keyword.value for keyword in call.keywords))))
-        looks = CALLS.get(name)
-        if looks is None:
-            return pages.told(self.meanings, call) if call.keywords else NOTHING
-        return _both(*(look(self.meanings, call) for look in looks), pages.told(self.meanings, call))
+        looks = CALLS.get(name, ())
+        if call.keywords:
+            looks = (*looks, pages.told)
+        return _both(look(self.meanings, call) for look in looks) if looks and id(call) not in self.left_out else NOTHING
 
     def _name(self, function: ast.expr) -> str:
         """The last part of what is called, also by an alias: ``from django.urls import reverse as url``."""
@@ -60,6 +61,6 @@ class Wiring:
         return ""
 
 
-def _both(*found: Iterable[Finding]) -> Iterator[Finding]:
+def _both(found: Iterable[Iterator[Finding]]) -> Iterator[Finding]:
     """One after the other; a place says the same thing once."""
     return iter(dict.fromkeys(finding for each in found for finding in each))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -27,10 +28,9 @@ def _marked(project: Project) -> dict[str, str]:
             marked = MARKED.search(path.read_bytes())
         except OSError:  # the walk names it
             continue
-        made = definitions.of_file(module, path).values() if marked else ()
-        for each in made:
-            if each.kind == "task" or (each.kind == "class" and each.what):
-                found[each.what] = project.atlas.of_module(module)
+        for each in definitions.of_file(module, path).values() if marked else ():
+            if definitions.is_task(each, partial(definitions.definition, project)):
+                found[each.what or each.dotted] = project.atlas.of_module(module)
     return found
 
 

@@ -42,7 +42,7 @@ def names(atlas: Atlas, files: Files, skipped: list[Skipped]) -> dict[str, froze
 def routes(atlas: Atlas, files: Files, skipped: list[Skipped]) -> Iterator[Route]:
     root = str(getattr(settings, "ROOT_URLCONF", "") or "")
     if root:
-        yield from _Walk(atlas, files, skipped).below(get_resolver(root), "", (frozenset({""})), "")
+        yield from _Walk(atlas, files, skipped).below(get_resolver(root), "", frozenset({""}), "")
 
 
 class _Walk:
@@ -66,8 +66,8 @@ class _Walk:
         for each in patterns:
             inner = path + str(each.pattern)
             if isinstance(each, URLPattern):
-                named = frozenset(f"{space}{each.name}" for space in spaces) if each.name else frozenset[str]()
-                yield Route(inner, named, self._context(each.callback, module), each.callback)
+                called = frozenset(f"{space}{each.name}" for space in spaces) if each.name else frozenset[str]()
+                yield Route(inner, called, self._context(each.callback, module), each.callback)
             else:
                 yield from self.below(each, inner, _within(spaces, each.namespace, each.app_name), module)
         self.entered.pop()
