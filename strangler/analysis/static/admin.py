@@ -63,7 +63,7 @@ def _inherited(of: Meanings, bases: Iterable[str], left: int = FARTHEST) -> list
     for base in bases if left else ():
         made = of.made(base)
         if made is not None and made.kind == "class":
-            label = of.project.label(made.model) or of.of_class(made.model)
+            label = of.label(made.model) or of.of_class(made.model)
             found = [label] if label else _inherited(of, made.bases, left - 1)
             if made.model or found:
                 return found

@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from strangler.analysis.static.names import UNPARSED, absolute
 from strangler.analysis.static.source import Project
-from strangler.analysis.static.walk import absolute
 
 FARTHEST = 16  # re-exports of re-exports; two modules may import each other
 TASK_MARKS = {"shared_task", "task", "periodic_task", "register_task"}  # and whatever ends with _task: projects wrap them
@@ -91,7 +91,7 @@ def of_file(module: str, path: Path) -> Mapping[str, Definition]:
     """Name → definition; of a file that can't be read, nothing."""
     try:
         tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError, OSError, RecursionError):  # the walk names it
+    except UNPARSED:  # the walk names it
         tree = ast.Module([], [])
     return table(module, tree, is_package=path.name == "__init__.py")
 

@@ -53,12 +53,13 @@ class Meanings:
         return self._binding(name)[1]
 
     def _binding(self, name: str) -> tuple[str, list[ast.expr]]:
-        scope = self.source.scope
+        scope, left_function = self.source.scope, False
         while True:
-            found = self._bound.get(scope, {}).get(name)
+            is_class = self._places.get(scope)
+            found = None if is_class and left_function else self._bound.get(scope, {}).get(name)
             if found is not None or not scope:
                 return scope, found or []
-            scope = scope.rpartition(".")[0]
+            scope, left_function = scope.rpartition(".")[0], left_function or is_class is False
 
     @cached_property
     def _bound(self) -> Bound:
@@ -72,9 +73,13 @@ class Meanings:
         """Of the models that it stands for: a class, ``apps.get_model(…)``, ``get_user_model()``, "orders.Order"."""
         return list(dict.fromkeys(label for each in self.alternatives(node) if (label := self._label(each))))
 
+    def label(self, text: str) -> str:
+        """``orders.order`` → ``orders.Order``; empty for what is no model's."""
+        return self.project.known_labels.get(text.lower(), "")
+
     def _label(self, node: ast.expr) -> str:
         if isinstance(node, ast.Constant):
-            return self.project.label(node.value) if isinstance(node.value, str) else ""
+            return self.label(node.value) if isinstance(node.value, str) else ""
         if isinstance(node, ast.Call):
             return self._called(node)
         dotted = self.dotted(node)
@@ -96,14 +101,14 @@ class Meanings:
         inner = node.func.value if isinstance(node.func, ast.Attribute) else None
         if isinstance(inner, ast.Call) and last_name(inner.func) == "get_app_config":
             given = [text for each in inner.args for text in self.texts(each)[:1]] + given
-        return self.project.label(".".join(filter(None, (app, *given, model))))
+        return self.label(".".join(filter(None, (app, *given, model))))
 
     def _through(self, node: ast.Attribute) -> str:
         """``Order.tags.through``: the automatic model by its name; an explicit one is known by the relation alone."""
         if not isinstance(node.value, ast.Attribute):
             return ""
         owner = next(iter(self.labels(node.value.value)), "")
-        return self.project.label(f"{owner}_{node.value.attr}") or owner
+        return self.label(f"{owner}_{node.value.attr}") or owner
 
     def of_class(self, dotted: str) -> str:
         """The label of the model whose class it is, also by a name that a package re-exports."""
@@ -115,7 +120,7 @@ class Meanings:
     @property
     def user_model(self) -> str:
         """Empty when it is not the project's."""
-        return next((label for text in self.project.settings.get(USER_MODEL, ()) if (label := self.project.label(text))), "")
+        return next((label for text in self.project.settings.get(USER_MODEL, ()) if (label := self.label(text))), "")
 
     # ---- names ------------------------------------------------------------------------------------------------------
 
@@ -127,13 +132,9 @@ class Meanings:
         if not isinstance(first, ast.Name):
             return ""
         scope, bound = self._binding(first.id)
-        if scope:
-            inner = [each for each in bound if isinstance(each, (ast.Name, ast.Attribute))]
-            if len(inner) != len(bound) or len(inner) != 1 or last_name(inner[0]) == first.id:
-                return ""
-            rest = ast.unparse(node)[len(first.id) :]
-            return f"{base}{rest}" if (base := self.dotted(inner[0])) else ""
         dotted = self.source.dotted(node)
+        if scope:
+            return dotted if dotted != ast.unparse(node) else ""  # ``cancel = services.cancel`` is another name of it
         return f"{self.source.module}.{dotted}" if bound and first.id not in self.source.names else dotted
 
     def place(self, node: ast.expr | None) -> str:
@@ -173,8 +174,9 @@ class Meanings:
         return made is not None and made.kind == "instance" and self.derives(made.what, *names)
 
     @cached_property
-    def _places(self) -> set[str]:
-        return set(_qualnames(self.source.tree, ""))
+    def _places(self) -> dict[str, bool]:
+        """Qualname of each definition → whether it is a class, whose names its methods don't see."""
+        return dict(_qualnames(self.source.tree, ""))
 
     @cached_property
     def _own(self) -> dict[str, Definition]:
@@ -196,11 +198,11 @@ def argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
     return call.args[position]
 
 
-def _qualnames(tree: ast.AST, scope: str) -> Iterator[str]:
+def _qualnames(tree: ast.AST, scope: str) -> Iterator[tuple[str, bool]]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, SCOPES):
             inner = f"{scope}.{node.name}" if scope else node.name
-            yield inner
+            yield inner, isinstance(node, ast.ClassDef)
             yield from _qualnames(node, inner)
         elif not isinstance(node, ast.expr):
             yield from _qualnames(node, scope)
@@ -210,6 +212,8 @@ def _bind(tree: ast.AST, scope: str, found: Bound) -> None:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, SCOPES):
             inner = f"{scope}.{node.name}" if scope else node.name
+            if scope:
+                found.setdefault(scope, {})[node.name] = [UNKNOWN]
             if not isinstance(node, ast.ClassDef):
                 _parameters(node, inner, found)
             _bind(node, inner, found)

@@ -36,7 +36,7 @@ def _known(project: Project, text: str) -> str:
     """A model's label as the registry has it, or a dotted name that the project's own code defines; else empty."""
     if not DOTTED.fullmatch(text):
         return ""
-    if label := project.label(text):
+    if label := project.known_labels.get(text.lower(), ""):
         return label
     if text in project.files:
         return text

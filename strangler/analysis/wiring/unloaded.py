@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from strangler.analysis.static.definitions import Definition, keyword_text, last_name, table
+from strangler.analysis.static.names import UNPARSED
 
 PATTERNS = ("path", "re_path", "url")
 
@@ -24,7 +25,7 @@ def patterns(files: Mapping[str, Path], module: str) -> Said:
     path = files.get(module)
     try:
         tree = ast.parse(path.read_bytes(), str(path)) if path is not None else None
-    except (SyntaxError, ValueError, OSError, RecursionError):
+    except UNPARSED:
         tree = None
     if tree is None or path is None:
         return Said()
@@ -64,7 +65,7 @@ def _app_name(files: Mapping[str, Path], module: str) -> str:
     path = files.get(module)
     try:
         tree = ast.parse(path.read_bytes()) if path is not None else ast.Module([], [])
-    except (SyntaxError, ValueError, OSError, RecursionError):
+    except UNPARSED:
         return ""
     for node in tree.body:
         if isinstance(node, ast.Assign) and "app_name" in map(last_name, node.targets):
