@@ -75,8 +75,8 @@ def tags(text: str, *, jinja: bool = False) -> Iterator[Tag]:
     """In order; nothing of comments, nor of what is to be shown as it stands."""
     line = 1
     until: list[str] = []
-    for part in (JINJAS if jinja else MARKS).split(text):
-        if part.startswith("{%") and part.endswith("%}"):
+    for number, part in enumerate((JINJAS if jinja else MARKS).split(text)):
+        if number % 2 and part.startswith("{%"):
             words = WORDS.findall(part[2:-2].strip("-+ \t\n\r"))
             if until:
                 until = [] if words == until or words[:1] == until == ["endcomment"] else until
@@ -84,7 +84,7 @@ def tags(text: str, *, jinja: bool = False) -> Iterator[Tag]:
                 until = [f"end{words[0]}", *(words[1:] if words[0] == "verbatim" else ())]
             elif words:
                 yield Tag(line, words, part)
-        elif part.startswith("{{") and not until:
+        elif number % 2 and part.startswith("{{") and not until:
             yield Tag(line, [], part)
         line += part.count("\n")
 

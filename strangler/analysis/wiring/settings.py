@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from strangler.analysis.static.definitions import definition
 from strangler.analysis.static.source import Project
+from strangler.analysis.wiring.failures import REACHED, skip
 from strangler.domain.coupling.edges import Skipped
 
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -20,16 +22,24 @@ MOST = 20_000  # values looked at in one setting: a price list is no wiring
 def named(project: Project, skipped: list[Skipped]) -> dict[str, tuple[str, ...]]:
     """Setting → the dotted names and labels among its values, in order of the alphabet."""
     found: dict[str, tuple[str, ...]] = {}
-    for name in sorted(filter(str.isupper, dir(settings))):
+    for name in _names(skipped):
         try:
             texts = set(_texts(getattr(settings, name), DEEPEST, [MOST]))
-        except Exception as error:  # a lazy setting, made when it is asked for
-            skipped.append(Skipped("setting", name, f"{type(error).__name__}: {error}"))
+        except REACHED as error:  # a lazy setting, made when it is asked for
+            skipped.append(skip("setting", name, error))
             continue
         known = {text for text in (_known(project, text) for text in texts) if text}
         if known:
             found[name] = tuple(sorted(known))
     return found
+
+
+def _names(skipped: list[Skipped]) -> list[str]:
+    try:
+        return sorted(filter(str.isupper, dir(settings)))
+    except REACHED as error:
+        skipped.append(skip("settings", os.environ.get("DJANGO_SETTINGS_MODULE", ""), error))
+        return []
 
 
 def _known(project: Project, text: str) -> str:

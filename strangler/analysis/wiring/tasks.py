@@ -7,8 +7,11 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 
+from django.apps import apps
+
 from strangler.analysis.static import definitions
 from strangler.analysis.static.source import Project
+from strangler.analysis.wiring.failures import REACHED, skip
 from strangler.domain.coupling.atlas import PLATFORM
 from strangler.domain.coupling.edges import Skipped
 
@@ -36,7 +39,7 @@ def _marked(project: Project) -> dict[str, str]:
 
 def _registered(project: Project, skipped: list[Skipped]) -> dict[str, str]:
     """What a worker would know: the ``tasks`` of each app is imported, as Celery's autodiscovery does."""
-    if find_spec("celery") is None:
+    if not apps.ready or find_spec("celery") is None:
         return {}
     from celery import current_app
 
@@ -44,12 +47,12 @@ def _registered(project: Project, skipped: list[Skipped]) -> dict[str, str]:
         if context != PLATFORM and f"{app}.tasks" in project.files:
             try:
                 import_module(f"{app}.tasks")
-            except Exception as error:
-                skipped.append(Skipped("tasks", f"{app}.tasks", f"{type(error).__name__}: {error}"))
+            except REACHED as error:
+                skipped.append(skip("tasks", f"{app}.tasks", error))
     try:
         current_app.finalize(auto=True)
         known = {str(name): str(task.__module__) for name, task in current_app.tasks.items()}
-    except Exception as error:
-        skipped.append(Skipped("tasks", "celery", f"{type(error).__name__}: {error}"))
+    except REACHED as error:
+        skipped.append(skip("tasks", "celery", error))
         return {}
     return {name: project.atlas.of_module(module) for name, module in known.items()}

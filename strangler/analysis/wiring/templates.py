@@ -11,6 +11,8 @@ from django.apps import apps
 from django.template import engines
 from django.template.utils import get_app_template_dirs
 
+from strangler.analysis.static.source import Project
+from strangler.analysis.wiring.failures import REACHED, skip
 from strangler.domain.coupling.atlas import PLATFORM, PROJECT, Atlas
 from strangler.domain.coupling.edges import Skipped
 
@@ -18,14 +20,27 @@ PASSED_OVER = {"__pycache__", "node_modules", ".git"}
 Files = tuple[tuple[str, Path], ...]
 
 
-def find(atlas: Atlas, root: Path, skipped: list[Skipped]) -> dict[str, Files]:
+def find(project: Project, skipped: list[Skipped]) -> dict[str, Files]:
     """Name → context and file of each that has it, the first wins. Of Django's and other packages' too: they may be first."""
     found: dict[str, list[tuple[str, Path]]] = {}
-    homes = sorted(((Path(config.path).resolve(), config.name) for config in apps.get_app_configs()), key=_deepest)
-    for folder in dict.fromkeys(_folders(skipped)):
+    homes = sorted(_homes(project), key=_deepest)
+    for folder in dict.fromkeys(_folders(skipped) if apps.ready else _usual(project, homes)):
         for name, path in _files(folder, skipped):
-            found.setdefault(name, []).append((_context(atlas, root, homes, path), path))
+            found.setdefault(name, []).append((_context(project.atlas, project.root, homes, path), path))
     return {name: tuple(dict.fromkeys(files)) for name, files in sorted(found.items())}
+
+
+def _homes(project: Project) -> list[tuple[Path, str]]:
+    """Folder and name of each app; where Django could not load them, of those whose source is there."""
+    if apps.ready:
+        return [(Path(config.path).resolve(), config.name) for config in apps.get_app_configs()]
+    return [(project.files[app].parent.resolve(), app) for app in project.atlas.apps if app in project.files]
+
+
+def _usual(project: Project, homes: list[tuple[Path, str]]) -> Iterator[Path]:
+    yield project.root / "templates"
+    for folder, _ in sorted(homes):
+        yield from (folder / "templates", folder / "jinja2")
 
 
 def _deepest(home: tuple[Path, str]) -> tuple[int, str]:
@@ -45,10 +60,9 @@ def _folders(skipped: list[Skipped]) -> Iterator[Path]:
     """Engines in their order; of each, what its loaders ask first."""
     try:
         made = engines.all()
-    except Exception as error:
-        skipped.append(Skipped("templates", "TEMPLATES", f"{type(error).__name__}: {error}"))
-        for folder in get_app_template_dirs("templates"):
-            yield Path(folder)
+    except REACHED as error:
+        skipped.append(skip("templates", "TEMPLATES", error))
+        yield from map(Path, get_app_template_dirs("templates"))
         return
     for each in made:
         engine = getattr(each, "engine", None)  # Django's

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from django.apps import apps
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
 from strangler.analysis.usage import homes
 from strangler.analysis.wiring import unloaded
-from strangler.domain.coupling.atlas import PLATFORM, Atlas
+from strangler.analysis.wiring.failures import REACHED, skip
+from strangler.domain.coupling.atlas import PLATFORM, PROJECT, Atlas
 from strangler.domain.coupling.edges import Skipped
 
 Files = Mapping[str, Path]
@@ -40,9 +42,15 @@ def names(atlas: Atlas, files: Files, skipped: list[Skipped]) -> dict[str, froze
 
 
 def routes(atlas: Atlas, files: Files, skipped: list[Skipped]) -> Iterator[Route]:
-    root = str(getattr(settings, "ROOT_URLCONF", "") or "")
-    if root:
-        yield from _Walk(atlas, files, skipped).below(get_resolver(root), "", frozenset({""}), "")
+    """Where Django could not be loaded, what the source says of the project's URLconfs outside of apps."""
+    walk = _Walk(atlas, files, skipped)
+    if apps.ready:
+        root = str(getattr(settings, "ROOT_URLCONF", "") or "")
+        yield from walk.below(get_resolver(root), "", frozenset({""}), "") if root else ()
+        return
+    for module in sorted(files):
+        if module.rpartition(".")[2] == "urls" and atlas.of_module(module) == PROJECT:
+            yield from walk.unloaded(module, "", frozenset({""}))
 
 
 class _Walk:
@@ -58,9 +66,9 @@ class _Walk:
         module = named or home
         try:
             patterns = list(resolver.url_patterns)
-        except Exception as error:  # one URLconf that can't be imported takes all those with it that include it
-            self.skipped.append(Skipped("urlconf", module, f"{type(error).__name__}: {error}"))
-            yield from self._unloaded(module, path, spaces)
+        except REACHED as error:  # one URLconf that can't be imported takes all those with it that include it
+            self.skipped.append(skip("urlconf", module, error))
+            yield from self.unloaded(module, path, spaces)
             return
         self.entered.append(module)
         for each in patterns:
@@ -83,7 +91,7 @@ class _Walk:
                 return context
         return self.atlas.of_module(module)
 
-    def _unloaded(self, module: str, path: str, spaces: frozenset[str]) -> Iterator[Route]:
+    def unloaded(self, module: str, path: str, spaces: frozenset[str]) -> Iterator[Route]:
         """What its source says, and those that it includes, each loaded by itself."""
         said = unloaded.patterns(self.files, module)
         self.entered.append(module)
@@ -92,9 +100,14 @@ class _Walk:
             context = next((home for home in homes_of if home != PLATFORM), PLATFORM)
             yield Route(path, frozenset(f"{space}{name}" for space in spaces), context, None)
         for urlconf, namespace, app_name in said.included:
-            if urlconf not in self.entered:
+            within = _within(spaces, namespace, app_name)
+            if urlconf in self.entered:
+                continue
+            if not apps.ready:
+                yield from self.unloaded(urlconf, path, within)
+            else:
                 resolver = URLResolver(RoutePattern(""), urlconf, app_name=app_name, namespace=namespace)
-                yield from self.below(resolver, path, _within(spaces, namespace, app_name), module)
+                yield from self.below(resolver, path, within, module)
         self.entered.pop()
 
 
