@@ -15,8 +15,9 @@ from strangler.analysis.static.source import Project, Source
 
 USER_MODEL = "AUTH_USER_MODEL"
 SETTINGS = "django.conf.settings"
-SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-Bound = dict[str, dict[str, list[ast.expr]]]
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+SCOPES = (*FUNCTIONS, ast.ClassDef)
+BLOCKS = ("body", "orelse", "finalbody")
 Sequence = (ast.Tuple, ast.List, ast.Set)
 
 
@@ -25,6 +26,7 @@ class Meanings:
 
     def __init__(self, project: Project, source: Source) -> None:
         self.project, self.source = project, source
+        self._bound: dict[ast.AST, dict[str, list[ast.expr]]] = {}
 
     # ---- texts ------------------------------------------------------------------------------------------------------
 
@@ -52,20 +54,28 @@ class Meanings:
         """All that it is bound to in the innermost scope that binds it."""
         return self._binding(name)[1]
 
-    def _binding(self, name: str) -> tuple[str, list[ast.expr]]:
-        scope, left_function = self.source.scope, False
-        while True:
-            is_class = self._places.get(scope)
-            found = None if is_class and left_function else self._bound.get(scope, {}).get(name)
-            if found is not None or not scope:
-                return scope, found or []
-            scope, left_function = scope.rpartition(".")[0], left_function or is_class is False
+    def _binding(self, name: str) -> tuple[ast.AST, list[ast.expr]]:
+        """The scope that binds the name, and to what; the module where none does."""
+        for scope in self._scopes():
+            found = self._of(scope).get(name)
+            if found is not None:
+                return scope, found
+        return self.source.tree, self._of(self.source.tree).get(name, [])
 
-    @cached_property
-    def _bound(self) -> Bound:
-        found: Bound = {}
-        _bind(self.source.tree, "", found)
-        return found
+    def _scopes(self) -> Iterator[ast.AST]:
+        """The functions around, the innermost first, and a class if the walk is in its body: methods don't see its names."""
+        for number, frame in enumerate(reversed(self.source.frames)):
+            if number == 0 or not isinstance(frame, ast.ClassDef):
+                yield frame
+
+    def _of(self, scope: ast.AST) -> dict[str, list[ast.expr]]:
+        known = self._bound.get(scope)
+        if known is None:
+            outer = None if scope is self.source.tree else self._of(self.source.tree)
+            known = self._bound[scope] = _given(scope)
+            for node in _statements(scope):
+                _bind(node, known, outer)
+        return known
 
     # ---- models -----------------------------------------------------------------------------------------------------
 
@@ -133,25 +143,20 @@ class Meanings:
             return ""
         scope, bound = self._binding(first.id)
         dotted = self.source.dotted(node)
-        if scope:
+        if scope is not self.source.tree:
             return dotted if dotted != ast.unparse(node) else ""  # ``cancel = services.cancel`` is another name of it
         return f"{self.source.module}.{dotted}" if bound and first.id not in self.source.names else dotted
 
     def place(self, node: ast.expr | None) -> str:
         """The qualname of a function of this module: by its name, as ``self.hear`` of the class around; empty for any other."""
-        scope = self.source.scope
-        if isinstance(node, ast.Attribute):
-            of_class = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
-            name = node.attr if of_class else ""
-        else:
-            name = node.id if isinstance(node, ast.Name) else ""
-        while name:
-            place = f"{scope}.{name}" if scope else name
-            if place in self._places:
-                return place
-            if not scope:
-                break
-            scope = scope.rpartition(".")[0]
+        frames = self.source.frames
+        method = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+        name = last_name(node) if method or isinstance(node, ast.Name) else ""  # type: ignore[arg-type]
+        for depth in range(len(frames), -1, -1) if name else ():
+            scope = frames[depth - 1] if depth else self.source.tree
+            wanted = isinstance(scope, ast.ClassDef) if method else depth == len(frames) or not isinstance(scope, ast.ClassDef)
+            if wanted and any(isinstance(each, FUNCTIONS) and each.name == name for each in _statements(scope)):
+                return ".".join([*(frame.name for frame in frames[:depth]), name])  # type: ignore[attr-defined]
         return ""
 
     def definition(self, node: ast.expr) -> Definition | None:
@@ -174,11 +179,6 @@ class Meanings:
         return made is not None and made.kind == "instance" and self.derives(made.what, *names)
 
     @cached_property
-    def _places(self) -> dict[str, bool]:
-        """Qualname of each definition → whether it is a class, whose names its methods don't see."""
-        return dict(_qualnames(self.source.tree, ""))
-
-    @cached_property
     def _own(self) -> dict[str, Definition]:
         return table(self.source.module, self.source.tree, is_package=self.source.file.endswith("__init__.py"))
 
@@ -198,61 +198,49 @@ def argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
     return call.args[position]
 
 
-def _qualnames(tree: ast.AST, scope: str) -> Iterator[tuple[str, bool]]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, SCOPES):
-            inner = f"{scope}.{node.name}" if scope else node.name
-            yield inner, isinstance(node, ast.ClassDef)
-            yield from _qualnames(node, inner)
-        elif not isinstance(node, ast.expr):
-            yield from _qualnames(node, scope)
+def _statements(scope: ast.AST) -> Iterator[ast.stmt]:
+    """Those of the scope itself, with those in its blocks; of functions and classes in it, the definition alone."""
+    stack: list[ast.stmt] = list(reversed(scope.body))  # type: ignore[attr-defined]
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, SCOPES):
+            for handler in getattr(node, "handlers", ()):
+                stack.extend(handler.body)
+            for block in BLOCKS:
+                stack.extend(getattr(node, block, None) or ())
 
 
-def _bind(tree: ast.AST, scope: str, found: Bound) -> None:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, SCOPES):
-            inner = f"{scope}.{node.name}" if scope else node.name
-            if scope:
-                found.setdefault(scope, {})[node.name] = [UNKNOWN]
-            if not isinstance(node, ast.ClassDef):
-                _parameters(node, inner, found)
-            _bind(node, inner, found)
-            continue
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                _target(target, node.value, scope, found)
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            _target(node.target, node.value, scope, found)
-        elif isinstance(node, (ast.For, ast.comprehension)):
-            _loop(node, scope, found)
-        if not isinstance(node, ast.expr) or isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
-            _bind(node, scope, found)
+def _given(scope: ast.AST) -> dict[str, list[ast.expr]]:
+    """Of a function: what it is given hides what the module calls so."""
+    given = getattr(scope, "args", None)
+    every = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg) if given is not None else ()
+    return {each.arg: [UNKNOWN] for each in every if each is not None}
 
 
-def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef, scope: str, found: Bound) -> None:
-    """They hide what the module calls so."""
-    given = node.args
-    for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
-        if each is not None:
-            found.setdefault(scope, {})[each.arg] = [UNKNOWN]
+def _bind(node: ast.stmt, found: dict[str, list[ast.expr]], outer: dict[str, list[ast.expr]] | None) -> None:
+    if isinstance(node, SCOPES):
+        if outer is not None:  # those of the module are known by their dotted names
+            found[node.name] = [UNKNOWN]
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            _target(target, node.value, found)
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        _target(node.target, node.value, found)
+    elif isinstance(node, ast.For):
+        over = (
+            found.get(node.iter.id) or (outer or {}).get(node.iter.id) or [] if isinstance(node.iter, ast.Name) else [node.iter]
+        )
+        for each in (element for value in over if isinstance(value, Sequence) for element in value.elts):
+            _target(node.target, each, found)
 
 
-def _target(target: ast.expr, value: ast.expr, scope: str, found: Bound) -> None:
+def _target(target: ast.expr, value: ast.expr, found: dict[str, list[ast.expr]]) -> None:
     if isinstance(target, ast.Name):
-        found.setdefault(scope, {}).setdefault(target.id, []).append(value)
+        found.setdefault(target.id, []).append(value)
     elif isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (ast.Tuple, ast.List)):
         for one, its in zip(target.elts, value.elts, strict=False):
-            _target(one, its, scope, found)
-
-
-def _loop(node: ast.For | ast.comprehension, scope: str, found: Bound) -> None:
-    if isinstance(node.iter, Sequence):
-        for each in node.iter.elts:
-            _target(node.target, each, scope, found)
-    elif isinstance(node.iter, ast.Name):
-        over = found.get(scope, {}).get(node.iter.id) or found.get("", {}).get(node.iter.id) or []
-        for each in (element for value in over if isinstance(value, Sequence) for element in value.elts):
-            _target(node.target, each, scope, found)
+            _target(one, its, found)
 
 
 UNKNOWN = ast.Constant(value=None)
