@@ -9,8 +9,8 @@ from strangler.analysis.static.meanings import SETTINGS, USER_MODEL, Meanings
 from strangler.analysis.static.source import Finding
 from strangler.domain.coupling.edges import Kind
 
-LEFT_TO_OTHERS = ("Key", "Field", "swappable_dependency")
-"""How calls end in which the user model's setting is a relation's or a migration's, with edges of their own."""
+LEFT_TO_OTHERS = ("ForeignKey", "ParentalKey", "OneToOneField", "ManyToManyField", "swappable_dependency")
+"""How calls end in which the user model is a relation's or a migration's, with edges of their own."""
 WHOLE = {"INSTALLED_APPS"}  # names every context: who reads it knows none
 
 

@@ -19,6 +19,7 @@ CALLS: dict[str, tuple[Look, ...]] = {
     name: tuple(subject.CALLS[name] for subject in SUBJECTS if name in subject.CALLS)
     for name in sorted({name for subject in SUBJECTS for name in subject.CALLS})
 }
+USER_MODEL = CALLS["get_user_model"]
 NOTHING: Iterator[Finding] = iter(())
 
 
@@ -29,28 +30,31 @@ class Wiring:
 
     def __init__(self, project: Project, source: Source) -> None:
         self.meanings = Meanings(project, source)
-        self.left_out: set[int] = set()
+        self.marks: set[int] = set()  # calls that are decorators of classes, and stand for those
+        self.related: set[int] = set()  # what relations are given
 
     def look(self, node: ast.AST) -> Iterator[Finding]:
         if type(node) is ast.Call:
             return self._call(node)
         if type(node) is ast.Attribute:
-            return settings.read(self.meanings, node, id(node) in self.left_out) if node.attr.isupper() else NOTHING
+            return settings.read(self.meanings, node, id(node) in self.related) if node.attr.isupper() else NOTHING
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return signals.received(self.meanings, node) if node.decorator_list else NOTHING
         if isinstance(node, ast.ClassDef):
-            self.left_out.update(map(id, node.decorator_list))
+            self.marks.update(map(id, node.decorator_list))
             return _both(look(self.meanings, node) for look in (admin.marked, admin.inline, pages.declared))
         return tasks.scheduled(self.meanings, node) if isinstance(node, ast.Dict) and node.keys else NOTHING
 
     def _call(self, call: ast.Call) -> Iterator[Finding]:
         name = self._name(call.func)
         if name.endswith(settings.LEFT_TO_OTHERS):
-            self.left_out.update(map(id, (*call.args, *(keyword.value for keyword in call.keywords))))
+            self.related.update(map(id, (*call.args, *(keyword.value for keyword in call.keywords))))
         looks = CALLS.get(name, ())
+        if id(call) in self.marks or (looks is USER_MODEL and id(call) in self.related):
+            return NOTHING
         if call.keywords:
             looks = (*looks, pages.told)
-        return _both(look(self.meanings, call) for look in looks) if looks and id(call) not in self.left_out else NOTHING
+        return _both(look(self.meanings, call) for look in looks) if looks else NOTHING
 
     def _name(self, function: ast.expr) -> str:
         """The last part of what is called, also by an alias: ``from django.urls import reverse as url``."""

@@ -148,16 +148,21 @@ def test_the_user_model_is_swapped_in_code_and_left_to_the_registry_in_relations
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import migrations, models
+from django.urls import reverse_lazy
 User = get_user_model()
 class Mail(models.Model):
     to = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     cc = models.ManyToManyField(to=settings.AUTH_USER_MODEL)
+    bcc = models.ForeignKey(get_user_model(), models.CASCADE)
+    page = models.URLField(default=reverse_lazy("orders:list"))
 class Migration(migrations.Migration):
     dependencies = [migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
 def f():
     return settings.AUTH_USER_MODEL
 """
-    assert seen(tmp_path, body) == ["swapped users User AUTH_USER_MODEL", "swapped users f AUTH_USER_MODEL"]
+    assert seen(tmp_path, body) == [
+        "swapped users User AUTH_USER_MODEL", "swapped users f AUTH_USER_MODEL", "url_name orders Mail.page orders:list",
+    ]  # fmt: skip
 
 
 # ---- commands and hooks -------------------------------------------------------------------------------------------------
