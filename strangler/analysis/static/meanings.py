@@ -9,11 +9,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 
 from strangler.analysis.static.definitions import Definition, definition, derives, followed, keyword_text, last_name, table
 from strangler.analysis.static.source import Project, Source
 
 USER_MODEL = "AUTH_USER_MODEL"
+MOST = 500  # names that are bound to each other again and again stand for more than anybody reads
 SETTINGS = "django.conf.settings"
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 SCOPES = (*FUNCTIONS, ast.ClassDef)
@@ -34,8 +36,11 @@ class Meanings:
         """Literal strings, one by one where it is a tuple, a list, or a choice between two."""
         return [each.value for each in self.alternatives(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
 
-    def alternatives(self, node: ast.expr | None, seen: frozenset[str] = frozenset()) -> Iterator[ast.expr]:
+    def alternatives(self, node: ast.expr | None) -> Iterator[ast.expr]:
         """The node itself, what a name is bound to, both sides of ``a if b else c`` and of ``a or b``, each of a tuple."""
+        return islice(self._alternatives(node, frozenset()), MOST)
+
+    def _alternatives(self, node: ast.expr | None, seen: frozenset[str]) -> Iterator[ast.expr]:
         parts: list[ast.expr] = []
         if isinstance(node, Sequence):
             parts = node.elts
@@ -46,7 +51,7 @@ class Meanings:
         elif isinstance(node, ast.Name) and node.id not in seen:
             parts, seen = self.bound(node.id), seen | {node.id}
         for each in parts:
-            yield from self.alternatives(each, seen)
+            yield from self._alternatives(each, seen)
         if node is not None and not parts:
             yield node
 

@@ -72,6 +72,14 @@ for signal in (post_delete, signals.pre_save):
     ]  # fmt: skip
 
 
+def test_names_that_stand_for_each_other_come_to_an_end(tmp_path: Path) -> None:
+    tangle = "\n".join(f"{a} = {b} or {c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcdefgh")
+    assert heard(tmp_path, f"{tangle}\na = Order\npost_save.connect(print, sender=a)\n") in (
+        [],
+        ["orders * post_save orders.Order"],
+    )
+
+
 def test_a_list_of_signals_is_each_of_them(tmp_path: Path) -> None:
     body = '@receiver([post_save, signals.pre_delete], sender=Order, dispatch_uid="x")\ndef f(**_): ...\n'
     assert heard(tmp_path, body) == ["orders f post_save orders.Order", "orders f pre_delete orders.Order"]
