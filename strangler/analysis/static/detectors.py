@@ -8,6 +8,7 @@ from strangler.analysis.static.model_names import GetModel, ModelLabels
 from strangler.analysis.static.queries import Queries
 from strangler.analysis.static.raw_sql import RawSql
 from strangler.analysis.static.source import Detector
+from strangler.analysis.static.wiring import Wiring
 
 DETECTORS: tuple[type[Detector], ...] = (
     GetModel,
@@ -17,4 +18,5 @@ DETECTORS: tuple[type[Detector], ...] = (
     ModelLabels,
     Queries,
     RawSql,
+    Wiring,
 )

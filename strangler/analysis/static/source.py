@@ -37,6 +37,8 @@ class Project:
     app_of: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     tests: int = 0
+    shadowed: Mapping[str, tuple[tuple[str, Path], ...]] = field(default_factory=dict)
+    """Templates behind the first of their name, as Django finds them."""
 
     @cached_property
     def packages(self) -> frozenset[str]:

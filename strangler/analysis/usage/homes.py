@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -51,12 +52,13 @@ def of_view(match: ResolverMatch) -> str:
     if key not in _views:
         if len(_views) >= MOST:
             _views.clear()
-        _views[key] = next(filter(None, map(of_module, _modules(match))), "")
+        modules = chain(modules_of(match.func), _naming(get_resolver(), match.func))
+        _views[key] = next(filter(None, map(of_module, modules)), "")
     return _views[key]
 
 
-def _modules(match: ResolverMatch) -> Iterator[str]:
-    view: Any = match.func
+def modules_of(view: Any) -> Iterator[str]:
+    """Where a view's code may stand, the likeliest first: its model's app if it is of the admin, its class, itself."""
     while isinstance(view, functools.partial):
         view = view.func
     admin = getattr(view, "model_admin", None)
@@ -65,7 +67,6 @@ def _modules(match: ResolverMatch) -> Iterator[str]:
     for made_from in (getattr(view, "view_class", None), getattr(view, "cls", None), view):
         if made_from is not None:
             yield getattr(made_from, "__module__", "") or ""
-    yield from _naming(get_resolver(), match.func)
 
 
 def _naming(resolver: URLResolver, view: Any) -> Iterator[str]:
