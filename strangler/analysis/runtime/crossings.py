@@ -81,8 +81,8 @@ def _joined(tables: Mapping[str, str], source: str, target: str) -> str:
     return " + ".join(sorted(table for table, context in tables.items() if context in ours))
 
 
-def of_transaction(atlas: Atlas, source: Source, together: Together) -> Iterator[Crossing]:
-    """An edge to each context that was written, with the statements that did so for evidence."""
+def of_transaction(atlas: Atlas, source: Source, together: Together) -> Iterator[tuple[Crossing, int]]:
+    """An edge to each context that was written, with the statements that did so for evidence, and their lines."""
     read = [(write, *understood(write.vendor, write.sql)) for write in together.writes]
     written = _homes(atlas, (table for _, access, _ in read for table in access.writes))
     if len(set(written.values())) < 2:
@@ -93,7 +93,8 @@ def of_transaction(atlas: Atlas, source: Source, together: Together) -> Iterator
         for target in sorted({written[table] for table in access.writes & written.keys()}):
             if atlas.crosses(code.context, target):
                 kind = Kind.TRANSACTION.value
-                yield Crossing(kind, code.context, target, code.where, what, "", place.site.file or code.file, text)
+                file = place.site.file or code.file
+                yield Crossing(kind, code.context, target, code.where, what, "", file, text), place.line
 
 
 def _homes(atlas: Atlas, tables: Iterable[str]) -> dict[str, str]:

@@ -55,9 +55,8 @@ class Gathering:
                 continue
             if isinstance(one, Together):
                 self.looked_at["transactions"] += count
-                found = crossings.of_transaction(atlas, source, one)
-                for each in dict.fromkeys(found):
-                    self._put(each, count, 0, source)
+                for each, line in dict(crossings.of_transaction(atlas, source, one)).items():
+                    self._put(each, count, line, source)
             elif self._is_looked_at(atlas, source, one, count):
                 for each in crossings.of_statement(atlas, source, one):
                     self._put(each, count, (one.place or NOWHERE).line, source)

@@ -186,7 +186,8 @@ def test_by_hand_from_one_commit_to_the_next(alone: None) -> None:
 
 
 def test_blocks_in_a_transaction_by_hand_are_part_of_it(alone: None) -> None:
-    source = f"def manual():\n  with transaction.atomic():\n    {ORDER}\n  with transaction.atomic():\n    {PAYMENT}\n  transaction.commit()"
+    block = "with transaction.atomic():"
+    source = f"def manual():\n  {block}\n    {ORDER}\n  {block}\n    {PAYMENT}\n  transaction.commit()"
     with by_hand():
         assert ran(source) == {BOTH}
 
@@ -213,10 +214,11 @@ def test_a_commit_that_fails_commits_nothing(alone: None, monkeypatch: pytest.Mo
 
 
 def test_two_connections_have_two_transactions(alone: None) -> None:
-    source = "def both(other):\n  with transaction.atomic():\n    {}\n    other.cursor().execute('UPDATE payments_payment SET method = 1')"
+    payment = "other.cursor().execute('UPDATE payments_payment SET method = 1')"
+    source = f"def both(other):\n  with transaction.atomic():\n    {ORDER}\n    {payment}"
     other = connections.create_connection("default")
     try:
-        assert ran(source.format(ORDER), other=other) == set()
+        assert ran(source, other=other) == set()
     finally:
         other.close()
 
