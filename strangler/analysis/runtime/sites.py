@@ -13,7 +13,6 @@ from strangler.domain.coupling.atlas import PLATFORM, Atlas
 
 MOST = 20_000  # code objects known by heart; more can only be made at run time
 DEEPEST = 400  # frames; deeper is a recursion
-LINES = ("django", "db", "models", "deletion.py")
 TESTS = frozenset({"tests", "test", "testing", "conftest"})
 
 
@@ -35,6 +34,12 @@ class Site:
 NOBODY = Site()
 TEST = Site(is_test=True)
 COLLECTOR = Site("Collector.delete")
+HANDLER = Site("BaseHandler._get_response")  # outside of it are middlewares, which all views have in common
+DJANGO = {
+    ("django.db.models.deletion", "delete"): COLLECTOR,
+    ("django.core.handlers.base", "_get_response"): HANDLER,
+    ("django.core.handlers.base", "_get_response_async"): HANDLER,
+}
 
 
 class Place(NamedTuple):
@@ -59,6 +64,8 @@ class Sites:
             found = known.get(id(frame.f_code)) or self._learn(frame)
             site = found[1]
             if site is not None:
+                if site is HANDLER:
+                    return Place(NOBODY, 0, origin)
                 if site is not COLLECTOR:
                     return Place(site, frame.f_lineno, origin)
                 origin = origin or _origin(frame)
@@ -70,6 +77,8 @@ class Sites:
         known, found, steps = self._known, [], DEEPEST
         while frame is not None and steps:
             site = (known.get(id(frame.f_code)) or self._learn(frame))[1]
+            if site is HANDLER:
+                break
             if site is not None and site is not COLLECTOR:
                 found.append(site)
             frame, steps = frame.f_back, steps - 1
@@ -83,8 +92,8 @@ class Sites:
         return found
 
     def _site(self, code: CodeType, module: str) -> Site | None:
-        if code.co_name == "delete" and Path(code.co_filename).parts[-4:] == LINES:
-            return COLLECTOR
+        if (module, code.co_name) in DJANGO:
+            return DJANGO[module, code.co_name]
         context = self.atlas.of_module(module)
         if not module or context == PLATFORM or module.partition(".")[0] == "strangler":
             return None
