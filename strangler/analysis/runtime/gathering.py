@@ -48,7 +48,8 @@ class Gathering:
         self._texts: dict[tuple[str, ...], set[str]] = {}
 
     def add(self, seen: Counts, lost: int) -> None:
-        self.looked_at["lost"] += lost
+        if lost:
+            self.looked_at["lost"] += lost
         atlas = self._atlas()
         for (source, one), count in seen.items():
             if one is HIT or source.home == homes.OURS:

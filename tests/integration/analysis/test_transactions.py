@@ -80,6 +80,16 @@ def test_what_was_rolled_back_did_not_happen(ledger: None) -> None:
     assert ran(source) == set()
 
 
+def test_what_failed_in_a_block_without_a_savepoint_did_not_happen(db: None) -> None:
+    """Below a test case no statement tells its end; the test case's own transaction goes on only because it is mended here."""
+    transactions.watch_blocks()
+    forget()
+    block = "with contextlib.suppress(KeyError), transaction.atomic(savepoint=False):"
+    source = f"import contextlib\ndef failing():\n  {block}\n    {ORDER}\n    {PAYMENT}\n    raise KeyError"
+    assert ran(source) == set()
+    transaction.set_rollback(False)
+
+
 def test_what_was_rolled_back_to_a_savepoint_did_not_happen(ledger: None) -> None:
     inner = f"with contextlib.suppress(KeyError), transaction.atomic():\n      {PAYMENT}\n      raise KeyError"
     assert ran(f"import contextlib\ndef undone():\n  with transaction.atomic():\n    {ORDER}\n    {inner}") == set()
