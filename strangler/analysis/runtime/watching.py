@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import sys
 from pathlib import Path
+from random import random
+from types import FrameType
 from typing import Any
 
 from django.apps import apps
@@ -14,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from strangler import conf
 from strangler.analysis import survey
 from strangler.analysis.runtime import handlers, transactions
-from strangler.analysis.runtime.sites import NOWHERE, Place, Sites
+from strangler.analysis.runtime.sites import NOWHERE, Place, Site, Sites
 from strangler.analysis.runtime.storing import Kept
 from strangler.analysis.usage import flushing, statements, units
 from strangler.analysis.usage.statements import CONTROL
@@ -22,7 +24,10 @@ from strangler.analysis.usage.tally import Seen
 from strangler.domain.coupling.atlas import Atlas
 from strangler.errors import Misconfigured
 
+SURE, AGAIN, MOST = 8, 1 / 16, 4_096
+
 _known: tuple[object, Sites] | None = None
+_stacks: dict[tuple[Any, Seen], tuple[int, tuple[Site, ...]]] = {}
 gathered = Kept(lambda: sites().atlas)
 
 
@@ -37,7 +42,24 @@ def sites() -> Sites:
             atlas = Atlas()
         root = Path(getattr(settings, "BASE_DIR", None) or Path.cwd()).resolve()
         _known = (declared, Sites(atlas, root))
+        _stacks.clear()
     return _known[1]
+
+
+def _stack(unit: units.Unit, seen: Seen, frame: FrameType) -> tuple[Site, ...]:
+    """A walk to the view is dear. Where a statement has come from the same stack a few times in the same unit, it is believed
+    to do so, and looked at now and then.
+    """
+    match = unit.request.resolver_match if unit.request is not None else None
+    key = (match.func if match is not None else unit.name, seen)
+    times, known = _stacks.get(key, (0, ()))
+    if times >= SURE and random() >= AGAIN:
+        return known
+    found = sites().stack(frame)
+    if len(_stacks) >= MOST:
+        _stacks.clear()
+    _stacks[key] = (times + 1 if found == known else 1, found)
+    return found
 
 
 class Tracer:
@@ -54,7 +76,7 @@ class Tracer:
             else:
                 place: Any = seen.place or NOWHERE
                 if not place.site.is_test:
-                    transactions.wrote(connection, unit, seen, functools.partial(sites().stack, sys._getframe(2)))
+                    transactions.wrote(connection, unit, seen, functools.partial(_stack, unit, seen, sys._getframe(2)))
         except Exception as error:
             flushing.failed(error)
 
