@@ -7,6 +7,8 @@
 ``TOKEN``     the shared secret from which service tokens are made
 ``DATABASE``  alias of the database whose tables move
 ``USAGE``     whether who uses which context is recorded (``strangler usage``); ``STRANGLER_USAGE=off`` in the environment is no
+``LEDGER``    share of requests, tasks and commands, 0 to 1, whose joins, transactions, reads and writes across contexts are noted
+              for ``strangler analyze``; ``STRANGLER_LEDGER=off`` in the environment is 0
 ``SAMPLING``  share of a core, on each side, for comparing rows all the time; 0: never
 """
 
@@ -25,6 +27,7 @@ from strangler.domain.estate import Estate
 from strangler.domain.estate_file import Problem, parse
 from strangler.errors import Misconfigured
 
+OFF = ("off", "0", "no", "false")
 DEFAULTS: dict[str, Any] = {
     "ESTATE": "strangler.toml",
     "SIDE": "monolith",
@@ -33,7 +36,8 @@ DEFAULTS: dict[str, Any] = {
     "TOKEN": "",
     "DATABASE": "default",
     "SAMPLING": 0.01,
-    "USAGE": os.environ.get("STRANGLER_USAGE", "on").lower() not in ("off", "0", "no", "false"),
+    "LEDGER": 0.0 if os.environ.get("STRANGLER_LEDGER", "on").lower() in OFF else 1.0,
+    "USAGE": os.environ.get("STRANGLER_USAGE", "on").lower() not in OFF,
 }
 
 

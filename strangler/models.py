@@ -1,5 +1,6 @@
 """Where Django looks for the models of the app ``strangler``."""
 
+from strangler.analysis.runtime.models import Crossing
 from strangler.analysis.usage.models import Usage, UsageSpan
 from strangler.control.models import Migration, Operation, RampRun, Receipt, RouteTableVersion
 from strangler.control.parity.models import ParityBucket, ParityPair, ParityProxy, ParityShape
@@ -22,6 +23,7 @@ from strangler.sync.recording.models import Effect, RecordedWrite, Recording
 __all__ = [
     "Applied",
     "Backfill",
+    "Crossing",
     "Effect",
     "LooseKey",
     "Migration",

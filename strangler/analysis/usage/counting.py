@@ -10,7 +10,7 @@ from django.apps import apps
 
 from strangler import conf
 from strangler.analysis.usage import homes, reading
-from strangler.analysis.usage.tally import HIT, Seen, Source
+from strangler.analysis.usage.tally import HIT, Seen, Source, Together
 from strangler.domain.estate import Estate
 
 LONGEST_NAME = 300
@@ -48,11 +48,11 @@ def tables() -> dict[str, frozenset[str]]:
     return _tables[1]
 
 
-def counted(seen: Mapping[tuple[Source, Seen], int]) -> Counter[Row]:
+def counted(seen: Mapping[tuple[Source, Seen | Together], int]) -> Counter[Row]:
     rows: Counter[Row] = Counter()
     known = tables()
     for (source, one), count in seen.items():
-        if source.home == homes.OURS:
+        if source.home == homes.OURS or isinstance(one, Together):
             continue
         if one is HIT:
             if source.home:

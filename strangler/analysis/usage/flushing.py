@@ -7,16 +7,18 @@ stores. While the database is away the sums wait, and what finds no room any mor
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from strangler.analysis.usage import reading, storing
 from strangler.analysis.usage.counting import Row, counted
-from strangler.analysis.usage.tally import HIT, Tally
+from strangler.analysis.usage.tally import HIT, Seen, Source, Tally, Together
 from strangler.sync.database import sqlstate
 
 if TYPE_CHECKING:
@@ -35,7 +37,25 @@ UNDEFINED_TABLE = "42P01"
 
 is_on = False  # set once, by ``install``
 is_automatic = True  # tests flush by hand
+counts_usage = True
 live: dict[int, Unit] = {}
+
+
+class Reader(Protocol):
+    """What else is made of what was seen. It is called by the thread that flushes."""
+
+    def add(self, seen: Mapping[tuple[Source, Seen | Together], int], lost: int) -> None: ...
+    def waits(self) -> bool:
+        """Whether there is something to store."""
+
+    def store(self, cursor: Any, *, prune: bool) -> None:
+        """In the transaction of the flush."""
+
+    def stored(self) -> None: ...
+    def forget(self) -> None: ...
+
+
+readers: list[Reader] = []
 
 _tally = Tally()
 _pending: Counter[Row] = Counter()
@@ -104,6 +124,8 @@ def flush(wait_s: float = -1) -> bool:
         _failures += 1
         if sqlstate(error) == UNDEFINED_TABLE:  # before `manage.py migrate` there is nothing that could be known
             _pending.clear()
+            for reader in readers:
+                reader.forget()
         elif _failures == 1:
             log.warning("usage.not_stored error=%r", error)
         return False
@@ -113,25 +135,34 @@ def flush(wait_s: float = -1) -> bool:
 
 def _flush() -> None:
     global _pruned_at
-    for unit in list(live.values()):
-        if unit.is_named:
-            gather(unit)
-    _read()
+    read()
     now = time.monotonic()
     due = {role for role in _roles if role != "command" and now - _beaten.get(role, -BEAT_S) >= BEAT_S}
     lost = _lost
     prune = bool(_roles - {"command"}) and now - _pruned_at >= PRUNE_S
-    if not (_pending or due or lost):
+    if not (_pending or due or lost or any(reader.waits() for reader in readers)):
         return
-    storing.store(_pending, roles=sorted(due) if reading.can_read() else [], lost=lost, prune=prune)
+    more = [functools.partial(reader.store, prune=prune) for reader in readers]
+    roles = sorted(due) if reading.can_read() and counts_usage else []
+    storing.store(_pending, roles=roles, lost=lost, prune=prune, more=more)
     _stored(due, lost, now)
+    for reader in readers:
+        reader.stored()
     if prune:
         _pruned_at = now
 
 
-def _read() -> None:
+def read() -> None:
+    """What was seen until now is read, and waits to be stored."""
     global _lost
+    for unit in list(live.values()):
+        if unit.is_named:
+            gather(unit)
     counts, lost = _tally.take()
+    for reader in readers:
+        reader.add(counts, lost)
+    if not counts_usage:
+        return
     _lost += lost
     for row, count in counted(counts).items():
         if row in _pending or len(_pending) < MOST_ROWS:
@@ -165,6 +196,8 @@ def _begin_anew() -> None:
     _starting, _flushing, _wanted = threading.Lock(), threading.Lock(), threading.Event()
     _roles.clear()
     _beaten.clear()
+    for reader in readers:
+        reader.forget()
     for unit in list(live.values()):
         unit.seen.clear()
 

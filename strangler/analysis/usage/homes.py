@@ -17,7 +17,7 @@ OURS = "strangler"  # the product itself
 MOST = 10_000  # views known by heart; more can only be made at run time
 
 _apps: tuple[Estate | None, dict[str, str]] = (None, {})
-_views: dict[tuple[int, Any], str] = {}
+_views: dict[tuple[int, Any], tuple[str, tuple[str, ...]]] = {}
 
 
 def apps() -> dict[str, str]:
@@ -47,13 +47,22 @@ def of_view(match: ResolverMatch) -> str:
 
     An admin page belongs to the context of its model.
     """
+    return _view(match)[0]
+
+
+def modules_of_view(match: ResolverMatch) -> tuple[str, ...]:
+    """The modules that its context is told by, the likeliest first."""
+    return _view(match)[1]
+
+
+def _view(match: ResolverMatch) -> tuple[str, tuple[str, ...]]:
     known = apps()
     key = (id(known), match.func)
     if key not in _views:
         if len(_views) >= MOST:
             _views.clear()
-        modules = chain(modules_of(match.func), _naming(get_resolver(), match.func))
-        _views[key] = next(filter(None, map(of_module, modules)), "")
+        modules = tuple(dict.fromkeys(chain(modules_of(match.func), _naming(get_resolver(), match.func))))
+        _views[key] = next(filter(None, map(of_module, modules)), ""), modules
     return _views[key]
 
 

@@ -5,7 +5,7 @@ Rows are added in one order, so that two processes never wait for each other in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,8 +64,10 @@ def _cursor() -> Iterator[Any]:
         connection.close()
 
 
-def store(counted: Mapping[Row, int], *, roles: Sequence[str], lost: int, prune: bool) -> None:
-    """Raises what the database says; then nothing of it is stored."""
+def store(
+    counted: Mapping[Row, int], *, roles: Sequence[str], lost: int, prune: bool, more: Iterable[Callable[[Any], None]] = ()
+) -> None:
+    """``more``: what else is stored with this cursor. Raises what the database says; then nothing of it is stored."""
     with _cursor() as cursor:
         cursor.execute(OWNERS)
         moved = {context for (context,) in cursor.fetchall()}
@@ -84,6 +86,8 @@ def store(counted: Mapping[Row, int], *, roles: Sequence[str], lost: int, prune:
             keep = {"keep": _keep_days() * 86_400}
             cursor.execute(PRUNE, keep)
             cursor.execute(PRUNE_SPANS, keep)
+        for further in more:
+            further(cursor)
 
 
 def _keep_days() -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FULL_UNIT = 512  # statements that a unit keeps before they are counted
 FULL = 2_000  # different ones: time to flush
@@ -13,19 +13,35 @@ MOST_BYTES = 8_000_000
 
 
 class Seen(NamedTuple):
-    """A statement as the code gave it, and the contexts that were used through their seam when it ran."""
+    """A statement as the code gave it, and the contexts that were used through their seam when it ran.
+
+    ``place``: the code that ran it, where the ledger looked (``runtime.sites.Place``).
+    """
 
     vendor: str
     sql: str
     through: frozenset[str]
+    place: Any = None
+
+
+class Together(NamedTuple):
+    """Writes that were committed by one transaction. ``site``: the code that all of them ran in (``runtime.sites.Site``)."""
+
+    writes: frozenset[Seen]
+    site: Any
+    sql: str = ""  # has no size of its own: its statements are counted too
 
 
 class Source(NamedTuple):
-    """``kind``: request, task, command or unknown. ``home``: the context that its own code belongs to; may be empty."""
+    """``kind``: request, task, command, test or unknown. ``home``: the context that its own code belongs to; may be empty.
+
+    ``modules``: of that code, the likeliest first.
+    """
 
     kind: str
     name: str
     home: str
+    modules: tuple[str, ...] = ()
 
 
 HIT = Seen("", "", frozenset())
@@ -34,11 +50,11 @@ HIT = Seen("", "", frozenset())
 class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: dict[tuple[Source, Seen], int] = {}
+        self._counts: dict[tuple[Source, Seen | Together], int] = {}
         self._bytes = 0
         self._lost = 0
 
-    def add(self, source: Source, seen: Iterable[Seen]) -> bool:
+    def add(self, source: Source, seen: Iterable[Seen | Together]) -> bool:
         """Whether it is time to flush."""
         with self._lock:
             counts = self._counts
@@ -53,7 +69,7 @@ class Tally:
                     self._bytes += len(one.sql)
             return len(counts) >= FULL
 
-    def take(self) -> tuple[dict[tuple[Source, Seen], int], int]:
+    def take(self) -> tuple[dict[tuple[Source, Seen | Together], int], int]:
         """(counts, lost) since the last time."""
         with self._lock:
             taken = self._counts, self._lost

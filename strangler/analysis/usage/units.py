@@ -10,6 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
+from random import random
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -17,20 +18,24 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from strangler.analysis.usage import flushing, homes
-from strangler.analysis.usage.tally import FULL_UNIT, Seen, Source
+from strangler.analysis.usage.tally import FULL_UNIT, Seen, Source, Together
 
 UNRESOLVED = "(no view)"
+share = 0.0  # of the units, those whose statements the ledger looks at; set by ``runtime.watching``
 _through: ContextVar[frozenset[str]] = ContextVar("strangler_through", default=frozenset())
 
 
 class Unit:
     """``seen`` is added to by any thread, and emptied by any: a deque does both without a lock."""
 
-    __slots__ = ("ended", "home", "kind", "name", "parent", "request", "seen")
+    __slots__ = ("ended", "home", "is_traced", "kind", "modules", "name", "parent", "request", "seen")
 
-    def __init__(self, kind: str, name: str = "", home: str = "", request: HttpRequest | None = None) -> None:
-        self.kind, self.name, self.home, self.request = kind, name, home, request
-        self.seen: deque[Seen] = deque()
+    def __init__(
+        self, kind: str, name: str = "", home: str = "", request: HttpRequest | None = None, modules: tuple[str, ...] = ()
+    ) -> None:
+        self.kind, self.name, self.home, self.request, self.modules = kind, name, home, request, modules
+        self.is_traced = share >= 1 or random() < share
+        self.seen: deque[Seen | Together] = deque()
         self.parent: Unit | None = None
         self.ended = False
 
@@ -48,11 +53,11 @@ class Unit:
             method = self.request.method or ""
             if match is None:
                 return Source(self.kind, f"{method} {UNRESOLVED}", "")
-            self.home = homes.of_view(match)
+            self.home, self.modules = homes.of_view(match), homes.modules_of_view(match)
             self.name = f"{method} /{match.route.replace('^', '').rstrip('$')}"  # of a regular expression, too
-        return Source(self.kind, self.name, self.home)
+        return Source(self.kind, self.name, self.home, self.modules)
 
-    def note(self, seen: Seen) -> None:
+    def note(self, seen: Seen | Together) -> None:
         """After its end, too: a thread or a task that a request began may outlive it."""
         self.seen.append(seen)
         if self.ended or len(self.seen) >= FULL_UNIT:
@@ -112,7 +117,9 @@ def task_begun(task: Any, **_: Any) -> None:
     """Celery's ``task_prerun``."""
     flushing.start("worker")
     home = getattr(task, "context", "") or homes.of_module(task.__module__ or "")
-    task.request.strangler_unit = begin(Unit("task", task.name, homes.OURS if task.name.startswith("strangler.") else home))
+    task.request.strangler_unit = begin(
+        Unit("task", task.name, homes.OURS if task.name.startswith("strangler.") else home, modules=(task.__module__ or "",))
+    )
 
 
 def task_ended(task: Any, **_: Any) -> None:
@@ -125,10 +132,10 @@ def task_ended(task: Any, **_: Any) -> None:
 @contextlib.contextmanager
 def command(called: BaseCommand) -> Iterator[None]:
     module = type(called).__module__
-    if _current.get() is not UNKNOWN:
+    if _current.get().kind not in ("unknown", "test"):
         yield
         return
-    unit = begin(Unit("command", module.rpartition(".")[2], homes.of_module(module)))
+    unit = begin(Unit("command", module.rpartition(".")[2], homes.of_module(module), modules=(module,)))
     if not unit.is_ours:
         flushing.start("command")
     try:

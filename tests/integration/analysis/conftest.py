@@ -31,6 +31,7 @@ def forget() -> None:
         cursor.execute("SET LOCAL lock_timeout = '5s'")  # a test that changes these rows itself has to commit
         cursor.execute("DELETE FROM strangler_usage")
         cursor.execute("DELETE FROM strangler_usage_span")
+        cursor.execute("DELETE FROM strangler_crossing")
 
 
 @pytest.fixture

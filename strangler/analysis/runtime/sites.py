@@ -1,0 +1,119 @@
+"""The project's own code that a statement comes from: the innermost frame of the stack that is neither a library's nor ours.
+
+A frame is known by its code object, so a stack is a walk of dictionary look-ups.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+from strangler.domain.coupling.atlas import PLATFORM, Atlas
+
+MOST = 20_000  # code objects known by heart; more can only be made at run time
+DEEPEST = 400  # frames; deeper is a recursion
+TESTS = frozenset({"tests", "test", "testing", "conftest"})
+
+
+class Site:
+    """One for each piece of code, so it is compared by identity. ``where``: ``FILE:QUALNAME``; empty where none of the project's
+    own is on the stack. ``is_test``: code that only tests run is not what couples the project.
+    """
+
+    __slots__ = ("context", "file", "is_test", "where")
+
+    def __init__(self, where: str = "", context: str = "", *, is_test: bool = False) -> None:
+        self.where, self.context, self.is_test = where, context, is_test
+        self.file = where.rpartition(":")[0]
+
+    def __repr__(self) -> str:
+        return f"Site({self.where!r}, {self.context!r})"
+
+
+NOBODY = Site()
+TEST = Site(is_test=True)
+COLLECTOR = Site("Collector.delete")
+HANDLER = Site("BaseHandler._get_response")  # outside of it are middlewares, which all views have in common
+DJANGO = {
+    ("django.db.models.deletion", "delete"): COLLECTOR,
+    ("django.core.handlers.base", "_get_response"): HANDLER,
+    ("django.core.handlers.base", "_get_response_async"): HANDLER,
+}
+
+
+class Place(NamedTuple):
+    """``origin``: the label of the model whose delete the statement is a part of."""
+
+    site: Site
+    line: int = 0
+    origin: str = ""
+
+
+NOWHERE = Place(NOBODY)
+
+
+class Sites:
+    def __init__(self, atlas: Atlas, root: Path) -> None:
+        self.atlas, self._root = atlas, root
+        self._known: dict[int, tuple[CodeType, Site | None]] = {}  # by id: the hash of a code object is of all its bytes
+
+    def innermost(self, frame: FrameType | None) -> Place:
+        known, origin, steps = self._known, "", DEEPEST
+        while frame is not None and steps:
+            found = known.get(id(frame.f_code)) or self._learn(frame)
+            site = found[1]
+            if site is not None:
+                if site is HANDLER:
+                    return Place(NOBODY, 0, origin)
+                if site is not COLLECTOR:
+                    return Place(site, frame.f_lineno, origin)
+                origin = origin or _origin(frame)
+            frame, steps = frame.f_back, steps - 1
+        return NOWHERE
+
+    def stack(self, frame: FrameType | None) -> tuple[Site, ...]:
+        """All code of the project's own, the outermost first."""
+        known, found, steps = self._known, [], DEEPEST
+        while frame is not None and steps:
+            site = (known.get(id(frame.f_code)) or self._learn(frame))[1]
+            if site is HANDLER:
+                break
+            if site is not None and site is not COLLECTOR:
+                found.append(site)
+            frame, steps = frame.f_back, steps - 1
+        return tuple(reversed(found))
+
+    def _learn(self, frame: FrameType) -> tuple[CodeType, Site | None]:
+        code = frame.f_code
+        if len(self._known) >= MOST:
+            self._known.clear()
+        self._known[id(code)] = found = (code, self._site(code, str(frame.f_globals.get("__name__", ""))))
+        return found
+
+    def _site(self, code: CodeType, module: str) -> Site | None:
+        if (module, code.co_name) in DJANGO:
+            return DJANGO[module, code.co_name]
+        context = self.atlas.of_module(module)
+        if not module or context == PLATFORM or module.partition(".")[0] == "strangler":
+            return None
+        parts = module.split(".")
+        if TESTS & set(parts) or parts[-1].startswith(("test_", "tests_")) or parts[-1].endswith(("_test", "_tests")):
+            return TEST
+        return Site(f"{self._file(code.co_filename)}:{qualname(code)}", context)
+
+    def _file(self, name: str) -> str:
+        path = Path(name).resolve()
+        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.as_posix()
+
+
+def qualname(code: CodeType) -> str:
+    """Of the innermost def or class, as the source has it: neither ``<locals>`` nor ``<lambda>``."""
+    return ".".join(part for part in code.co_qualname.split(".") if not part.startswith("<")) or "*"
+
+
+def _origin(frame: FrameType) -> str:
+    """What was to be deleted, by Django's ``Collector.origin``: an instance or a queryset."""
+    origin = getattr(frame.f_locals.get("self"), "origin", None)
+    model: Any = getattr(origin, "model", origin)
+    return str(model._meta.label) if hasattr(model, "_meta") else ""
