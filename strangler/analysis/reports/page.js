@@ -95,7 +95,7 @@
       visible += here > 0;
     }
     if (words.length) for (const section of sections) if (section.dataset.source === undefined) section.classList.remove("open");
-    const narrowed = hits < total;
+    const narrowed = hits < total || words.length > 0;
     found.textContent = narrowed ? `${hits.toLocaleString("en")} of ${total.toLocaleString("en")} crossings, between ${visible} pairs${words.length && hits > LIMIT ? `; the first ${LIMIT} are shown` : ""}` : "";
     if (!words.length) show(false);
     else for (const disc of discs.values()) disc.classList.remove("faint");
