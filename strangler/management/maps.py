@@ -1,0 +1,124 @@
+"""The ledger on a terminal: short, the weightiest first, and never silently less: what is left out is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.markup import escape
+
+from strangler.analysis.reports import words
+from strangler.analysis.reports.crossings import Crossing, crossings
+from strangler.analysis.reports.judging import Judged, costs, cut, told
+from strangler.domain.coupling.edges import Edge, Skipped
+from strangler.domain.coupling.ledger import Ledger
+from strangler.domain.coupling.quote import Quote
+from strangler.domain.coupling.whatif import difference
+from strangler.management.answer import Whole
+from strangler.management.screen import grid, heading
+
+PAIRS, EDGES, RANKS, REASONS = 12, 8, 8, 6
+Shown = list[RenderableType]
+
+
+def overview(judged: Judged, *, every: bool) -> Shown:
+    ledger = judged.ledger
+    listed = crossings(ledger)
+    shown = [_head(ledger, listed), _declared(ledger)]
+    shown += _section("who knows whom", [_pair(one) for one in listed], PAIRS, every, "pairs")
+    rings = [(", ".join(one.contexts), cut(one)) for one in judged.cycles]
+    shown += _section("cycles", rings, PAIRS, every, "cycles")
+    ranks = [(str(one.place), one.context, f"{one.points:g}", one.reason) for one in judged.ranking]
+    shown += _section("which to take out first", ranks, RANKS, every, "contexts")
+    shown += _skipped(ledger.skipped, every)
+    first = judged.ranking[0].context if judged.ranking else ""
+    if first:
+        shown.append(
+            Whole(escape(f"one of them: strangler analyze {first}   to click through: strangler analyze --html map.html"))
+        )
+    return [each for each in shown if each != ""]
+
+
+def context(judged: Judged, one: Quote, *, every: bool) -> Shown:
+    shown: Shown = [heading(one.context) + ("" if one.declared else "  (declared by nobody: its app stands for it)")]
+    shown.append(grid([*costs(one), ("looked at", words.looked_at(judged.ledger))]))
+    listed = judged.weighed(one.context)
+    shown.append(heading("crossings, the dearest first" if listed else "nothing crosses"))
+    for edge in listed if every else listed[:EDGES]:
+        shown += _edge(edge, told(judged.advice(edge, one.context)))
+    if not every and len(listed) > EDGES:
+        shown.append(Whole(escape(f"  and {len(listed) - EDGES} more: strangler analyze {one.context} --all")))
+    return [*shown, *_skipped(judged.ledger.skipped, every)]
+
+
+def what_if(pairs: Sequence[tuple[Quote, Quote]], *, every: bool) -> Shown:
+    shown: Shown = []
+    for before, after in pairs:
+        changes = difference(before, after)
+        if changes:
+            shown.append(heading(before.context if before.context == after.context else f"{before.context} → {after.context}"))
+            shown.append(grid([(each.what, _figure(each.before), "→", _figure(each.after)) for each in changes]))
+        elif every or len(pairs) == 1:
+            shown.append(f"{heading(before.context)} nothing changes")
+    return shown or ["nothing changes"]
+
+
+def written(path: Path) -> str:
+    return Whole(escape(f"written: {path}"))
+
+
+def _figure(value: float | None) -> str:
+    return "not known" if value is None else f"{value:,g}" if isinstance(value, float) else f"{value:,}"
+
+
+def _head(ledger: Ledger, listed: Sequence[Crossing]) -> str:
+    count = sum(len(one.edges) for one in listed)
+    wiring = sum(len(one.edges) for one in listed if one.composition)
+    said = f"{words.counted(count, 'crossings')} between {words.counted(len(listed), 'pairs')} of contexts"
+    more = f", {wiring} of them the project's own wiring" if wiring else ""
+    return f"{heading(said)}{more}\n" + escape(words.looked_at(ledger))
+
+
+def _declared(ledger: Ledger) -> str:
+    implicit = [one.name for one in ledger.contexts.values() if not one.declared and one.apps]
+    if not any(one.declared for one in ledger.contexts.values()):
+        return "no context is declared, so each app is one; to group them: strangler analyze --propose"
+    return escape(f"declared by nobody, each a context by itself: {', '.join(implicit)}") if implicit else ""
+
+
+def _pair(one: Crossing) -> tuple[str, ...]:
+    return (
+        f"{one.source} → {one.target}",
+        str(len(one.edges)),
+        ", ".join(f"{kind.value} {count}" for kind, count in one.kinds.items()),
+    )
+
+
+def _section(title: str, rows: Sequence[tuple[str, ...]], most: int, every: bool, what: str) -> Shown:
+    if not rows:
+        return []
+    kept = rows if every else rows[:most]
+    more = [f"  and {words.counted(len(rows) - len(kept), what)} more: --all"] if len(rows) > len(kept) else []
+    return [heading(title), grid(kept), *more]
+
+
+def _edge(edge: Edge, advice: str) -> Shown:
+    """What it is, where it stands with the source line, and what to do about it."""
+    note = f"  ({edge.note})" if edge.note else ""
+    lines = [f"  [bold]{edge.kind.value}[/] {escape(f'{edge.source} → {edge.target}  {edge.what}{note}')}"]
+    for proof in edge.evidence[:2]:
+        seen = words.ran(proof)
+        lines.append(escape(f"    {words.place(proof) or edge.where}  {proof.text}" + (f"  [{seen}]" if seen else "")))
+    if not edge.evidence:
+        lines.append(escape(f"    {edge.where}"))
+    if len(edge.evidence) > 2:
+        lines.append(f"    and {words.counted(len(edge.evidence) - 2, 'places')} more")
+    return [*lines, escape(f"    → {advice}")]
+
+
+def _skipped(listed: tuple[Skipped, ...], every: bool) -> Shown:
+    if not listed:
+        return []
+    rows = [(one.what, one.where, one.why) for one in listed] if every else list(words.skipped(listed))
+    return _section(f"not looked at: {len(listed)}", rows, REASONS, every, "reasons")

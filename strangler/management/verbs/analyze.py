@@ -1,0 +1,153 @@
+"""``strangler analyze``: what crosses between contexts, what a cut would cost, and what to do about each crossing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from strangler.analysis.collect import PARTS, Progress, collect, silent
+from strangler.analysis.reports import document, mermaid
+from strangler.analysis.reports.judging import Judged
+from strangler.analysis.reports.page import page
+from strangler.domain.coupling.ledger import Ledger
+from strangler.domain.coupling.quote import Quote, quote
+from strangler.domain.coupling.whatif import merged
+from strangler.errors import Misuse
+from strangler.management import maps
+from strangler.management.answer import FAILED, PASS, Answer, Line, Subparsers, verb
+from strangler.management.progress import Telling
+
+
+def add(subparsers: Subparsers) -> None:
+    parser = verb(
+        subparsers,
+        "analyze",
+        analyze,
+        help="What crosses between contexts, what taking one out would cost, and what to do about each crossing.",
+        more="Works on any project; without a strangler.toml each app is a context. With --strict it ends with 1 where something "
+        "could not be looked at.",
+        example="strangler analyze payments --html map.html",
+        anywhere=True,
+    )
+    parser.add_argument("context", nargs="?", metavar="CONTEXT", help="its extraction quote, and its crossings with remedies")
+    parser.add_argument("--all", action="store_true", help="every pair, crossing and skipped thing, not the weightiest alone")
+    parser.add_argument("--only", metavar="PARTS", help=f"of {', '.join(PARTS)}: ask nothing else")
+    parser.add_argument("--ledger", type=Path, metavar="FILE", help="what a test run recorded: pytest --strangler-ledger=FILE")
+    parser.add_argument("--strict", action="store_true", help="end with 1 where something was skipped")
+    what_if = parser.add_argument_group("what if")
+    what_if.add_argument("--move", action="append", default=[], metavar="APP.MODEL=CONTEXT", help="the model were another's")
+    what_if.add_argument("--merge", action="append", default=[], metavar="A,B", help="these contexts were one")
+    parser.add_argument("--propose", action="store_true", help="contexts for a monolith that has none, from who knows whom")
+    parser.add_argument("--write", action="store_true", help="with --propose: append them to strangler.toml")
+    parser.add_argument("--mermaid", nargs="?", const="-", metavar="FILE", help="the map for Markdown, to a file or printed")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="one page that needs nothing else: the map, down to each line")
+
+
+def analyze(options: argparse.Namespace) -> Answer:
+    only = _only(options)
+    moves, merges = _moves(options.move), [_names(each) for each in options.merge]
+    if options.write and not options.propose:
+        raise Misuse("--write goes with --propose: strangler analyze --propose --write")
+    with Telling(sys.stderr, quiet=options.json) as telling:
+        ledger = _collected(options, only, telling.told)
+        judged = Judged(ledger)
+        answer = _what_if(options, only, judged, moves, merges, telling.told) if moves or merges else _answer(options, judged)
+    shown = [*_files(options, judged), *answer.shown]
+    if options.mermaid == "-" and not options.json:
+        return Answer(answer.data, [Line(mermaid.chart(ledger).rstrip("\n"))], _code(options, ledger))
+    return Answer(answer.data, shown, _code(options, ledger))
+
+
+def _code(options: argparse.Namespace, ledger: Ledger) -> int:
+    return FAILED if options.strict and ledger.skipped else PASS
+
+
+def _only(options: argparse.Namespace) -> Sequence[str]:
+    asked = _names(options.only) if options.only else PARTS
+    unknown = [part for part in asked if part not in PARTS]
+    if unknown or not asked:
+        raise Misuse(f"--only takes {', '.join(PARTS)}, not {options.only!r}; for example: strangler analyze --only static")
+    if options.ledger and "runtime" not in asked:
+        raise Misuse("--ledger is of the runtime part, which --only leaves out")
+    if options.ledger and not options.ledger.is_file():
+        raise Misuse(f"there is no file {options.ledger}; make it: pytest --strangler-ledger={options.ledger}")
+    return asked
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _moves(given: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for each in given:
+        label, sign, context = each.partition("=")
+        if not sign or label.count(".") != 1 or not context:
+            raise Misuse(f"--move takes APP.MODEL=CONTEXT, not {each!r}; for example: --move shop.Invoice=billing")
+        found[label] = context
+    return found
+
+
+def _collected(options: argparse.Namespace, only: Sequence[str], told: Progress, moves: dict[str, str] | None = None) -> Ledger:
+    return collect(only=only, recorded=options.ledger, moves=moves, progress=told if not options.json else silent)
+
+
+def _answer(options: argparse.Namespace, judged: Judged) -> Answer:
+    if options.propose:
+        return _proposal(options, judged)
+    if not options.context:
+        return Answer(document.whole(judged), maps.overview(judged, every=options.all))
+    one = _quoted(judged.ledger, options.context)
+    return Answer(document.of_context(judged, one), maps.context(judged, one, every=options.all))
+
+
+def _quoted(ledger: Ledger, name: str) -> Quote:
+    if name not in ledger.contexts:
+        raise Misuse(f"there is no context {name!r}; there are {', '.join(ledger.contexts)}")
+    return quote(ledger, name)
+
+
+def _what_if(
+    options: argparse.Namespace,
+    only: Sequence[str],
+    judged: Judged,
+    moves: dict[str, str],
+    merges: Sequence[Sequence[str]],
+    told: Progress,
+) -> Answer:
+    """Merging relabels the ledger. A model that moves lays bare what was within one context, so all is collected anew."""
+    after = _collected(options, only, told, moves) if moves else judged.ledger
+    try:
+        for names in merges:
+            after = merged(after, names)
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    names = [options.context] if options.context else [one.context for one in Judged(after).quotes]
+    gone = {name: each[0] for each in merges for name in each[1:]}
+    pairs = [
+        (_quoted(judged.ledger, name), _quoted(after, gone.get(name, name))) for name in names if name in judged.ledger.contexts
+    ]
+    asked = {"move": moves, "merge": [list(each) for each in merges]}
+    return Answer(document.what_if(judged, asked, pairs), maps.what_if(pairs, every=options.all))
+
+
+def _files(options: argparse.Namespace, judged: Judged) -> list[RenderableType]:
+    written: list[tuple[Path, str]] = []
+    if options.html:
+        written.append((options.html, page(judged.ledger, judged.words, Path.cwd().name)))
+    if options.mermaid and options.mermaid != "-":
+        written.append((Path(options.mermaid), mermaid.chart(judged.ledger)))
+    for path, text in written:
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise Misuse(f"{path} can not be written: {error.strerror}") from error
+    return [maps.written(path) for path, _ in written]
+
+
+def _proposal(options: argparse.Namespace, judged: Judged) -> Answer:
+    raise NotImplementedError
