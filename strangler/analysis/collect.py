@@ -34,11 +34,11 @@ def collect(
     database: bool = True,
     progress: Progress = silent,
 ) -> Ledger:
-    """Of the project that ``loading.setup`` has set up as far as it goes. ``moves``: what if ``{"shop.Invoice": "billing"}``. ``recorded``: a file
-    of what a test run recorded, besides what the database has. ``database`` false: it is not asked. ``progress`` is told the
-    part, how much of it is done, and how much there is.
+    """Of the project that ``loading.setup`` has set up as far as it goes: where the apps can't be loaded, their source is read.
 
-    Raises ``Misconfigured`` for a wrong ``strangler.toml``. Where the apps could not be loaded, their source is read all the same.
+    ``moves``: what if ``{"shop.Invoice": "billing"}``. ``recorded``: a file of what a test run recorded, besides what the database
+    has. ``database`` false: it is not asked. ``progress`` is told the part, how much of it is done, and how much there is.
+    Raises ``Misconfigured`` for a wrong ``strangler.toml``.
     """
     project = wired(survey.project(moves=moves))
     found: dict[str, Found] = {}

@@ -11,7 +11,8 @@ from rich.markup import escape
 from strangler.analysis.reports import words
 from strangler.analysis.reports.crossings import Crossing, crossings
 from strangler.analysis.reports.judging import Judged, costs, cut, told
-from strangler.domain.coupling.edges import Edge, Skipped
+from strangler.domain.coupling.atlas import PLATFORM
+from strangler.domain.coupling.edges import Edge, Kind, Skipped
 from strangler.domain.coupling.ledger import Ledger
 from strangler.domain.coupling.quote import Quote
 from strangler.domain.coupling.whatif import difference
@@ -29,7 +30,7 @@ def overview(judged: Judged, *, every: bool) -> Shown:
     shown += _section("who knows whom", [_pair(one) for one in listed], PAIRS, every, "pairs")
     rings = [(", ".join(one.contexts), cut(one)) for one in judged.cycles]
     shown += _section("cycles", rings, PAIRS, every, "cycles")
-    ranks = [(str(one.place), one.context, f"{one.points:g}", one.reason) for one in judged.ranking]
+    ranks = [(str(one.place), one.reason) for one in judged.ranking]
     shown += _section("which to take out first", ranks, RANKS, every, "contexts")
     shown += _skipped(ledger.skipped, every)
     first = judged.ranking[0].context if judged.ranking else ""
@@ -74,14 +75,16 @@ def _figure(value: float | None) -> str:
 
 def _head(ledger: Ledger, listed: Sequence[Crossing]) -> str:
     count = sum(len(one.edges) for one in listed)
-    wiring = sum(len(one.edges) for one in listed if one.composition)
     said = f"{words.counted(count, 'crossings')} between {words.counted(len(listed), 'pairs')} of contexts"
-    more = f", {wiring} of them the project's own wiring" if wiring else ""
-    return f"{heading(said)}{more}\n" + escape(words.looked_at(ledger))
+    agreed = sum(edge.kind is Kind.SEAM for one in listed for edge in one.edges if not one.composition)
+    wiring = sum(len(one.edges) for one in listed if one.composition)
+    parts = [f"{agreed} of them through a contract"] if agreed else []
+    parts += [f"{wiring} the project's own wiring"] if wiring else []
+    return f"{heading(said)}{''.join(f', {part}' for part in parts)}\n{escape(words.looked_at(ledger))}"
 
 
 def _declared(ledger: Ledger) -> str:
-    implicit = [one.name for one in ledger.contexts.values() if not one.declared and one.apps]
+    implicit = [one.name for one in ledger.contexts.values() if not one.declared and one.apps and one.name != PLATFORM]
     if not any(one.declared for one in ledger.contexts.values()):
         return "no context is declared, so each app is one; to group them: strangler analyze --propose"
     return escape(f"declared by nobody, each a context by itself: {', '.join(implicit)}") if implicit else ""

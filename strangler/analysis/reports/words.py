@@ -39,7 +39,8 @@ def looked_at(ledger: Ledger) -> str:
     said = []
     for source, nothing in SOURCES.items():
         seen = ledger.looked_at.get(source)
-        said.append(f"{source}: " + (", ".join(counted(number, what) for what, number in seen.items()) if seen else nothing))
+        parts = [counted(number, what.replace("_", " ")) for what, number in (seen or {}).items() if number]
+        said.append(f"{source}: {', '.join(parts) or nothing}")
     return "; ".join(said)
 
 
