@@ -36,8 +36,8 @@ def collect(
 ) -> Ledger:
     """Of the project that ``loading.setup`` has set up as far as it goes: where the apps can't be loaded, their source is read.
 
-    ``moves``: what if ``{"shop.Invoice": "billing"}``. ``recorded``: a file of what a test run recorded, besides what the database
-    has. ``database`` false: it is not asked. ``progress`` is told the part, how much of it is done, and how much there is.
+    ``moves``: what if ``{"shop.Invoice": "billing"}``. ``recorded``: a file of what a test run recorded, besides what the
+    database has. ``database`` false: it is not asked. ``progress`` is told the part, how much of it is done, how much there is.
     Raises ``Misconfigured`` for a wrong ``strangler.toml``.
     """
     project = wired(survey.project(moves=moves))

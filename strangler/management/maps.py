@@ -10,13 +10,15 @@ from rich.markup import escape
 
 from strangler.analysis.reports import words
 from strangler.analysis.reports.crossings import Crossing, crossings
-from strangler.analysis.reports.judging import Judged, costs, cut, told
+from strangler.analysis.reports.judging import Judged, told
 from strangler.domain.coupling.atlas import PLATFORM
 from strangler.domain.coupling.edges import Edge, Kind, Skipped
 from strangler.domain.coupling.ledger import Ledger
+from strangler.domain.coupling.proposal import Proposal
 from strangler.domain.coupling.quote import Quote
 from strangler.domain.coupling.whatif import difference
-from strangler.management.answer import Whole
+from strangler.domain.coupling.wording import cycle, rows
+from strangler.management.answer import Line, Whole
 from strangler.management.screen import grid, heading
 
 PAIRS, EDGES, RANKS, REASONS = 12, 8, 8, 6
@@ -28,7 +30,7 @@ def overview(judged: Judged, *, every: bool) -> Shown:
     listed = crossings(ledger)
     shown = [_head(ledger, listed), _declared(ledger)]
     shown += _section("who knows whom", [_pair(one) for one in listed], PAIRS, every, "pairs")
-    rings = [(", ".join(one.contexts), cut(one)) for one in judged.cycles]
+    rings = [cycle(one) for one in judged.cycles]
     shown += _section("cycles", rings, PAIRS, every, "cycles")
     ranks = [(str(one.place), one.reason) for one in judged.ranking]
     shown += _section("which to take out first", ranks, RANKS, every, "contexts")
@@ -43,7 +45,7 @@ def overview(judged: Judged, *, every: bool) -> Shown:
 
 def context(judged: Judged, one: Quote, *, every: bool) -> Shown:
     shown: Shown = [heading(one.context) + ("" if one.declared else "  (declared by nobody: its app stands for it)")]
-    shown.append(grid([*costs(one), ("looked at", words.looked_at(judged.ledger))]))
+    shown.append(grid([*rows(one), ("looked at", words.looked_at(judged.ledger))]))
     listed = judged.weighed(one.context)
     shown.append(heading("crossings, the dearest first" if listed else "nothing crosses"))
     for edge in listed if every else listed[:EDGES]:
@@ -63,6 +65,24 @@ def what_if(pairs: Sequence[tuple[Quote, Quote]], *, every: bool) -> Shown:
         elif every or len(pairs) == 1:
             shown.append(f"{heading(before.context)} nothing changes")
     return shown or ["nothing changes"]
+
+
+def proposed(found: Proposal, lines: str, file: Path, *, written: bool) -> Shown:
+    """``lines``: what the file would be given, or was."""
+    if not found.clusters:
+        return ["nothing to group: there are no apps of the project's own"]
+    shown: Shown = [heading(f"{words.counted(len(found.clusters), 'contexts')} proposed") + f", modularity {found.modularity:g}"]
+    shown += [Line(lines.strip("\n"))] if lines else [escape(f"{file} declares all of these apps already")]
+    if found.loose:
+        shown.append(escape(f"nothing ties these to anybody, leave them where they are: {', '.join(found.loose)}"))
+    if lines:
+        how = (
+            f"written: {file}; edit it as you like"
+            if written
+            else f"nothing was written; to append it to {file}: --propose --write"
+        )
+        shown.append(Whole(escape(how)))
+    return shown
 
 
 def written(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from strangler.analysis.reports.judging import Judged
 from strangler.domain.coupling.edges import Edge
 from strangler.domain.coupling.plain import plain
+from strangler.domain.coupling.proposal import Proposal
 from strangler.domain.coupling.quote import Quote
 from strangler.domain.coupling.whatif import difference
 
@@ -42,6 +43,10 @@ def what_if(judged: Judged, asked: dict[str, Any], pairs: Iterable[tuple[Quote, 
     """``asked``: the moves and merges. ``pairs``: quotes before and after."""
     changed = {after.context: [plain(each) for each in difference(before, after)] for before, after in pairs}
     return {"version": VERSION, "what_if": asked, "changes": changed, **_basis(judged)}
+
+
+def proposed(judged: Judged, found: Proposal, lines: str) -> dict[str, Any]:
+    return {"version": VERSION, "proposal": found.to_json(), "toml": lines, **_basis(judged)}
 
 
 def edge(judged: Judged, one: Edge, leaving: str = "") -> dict[str, Any]:

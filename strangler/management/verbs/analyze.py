@@ -7,19 +7,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from django.apps import apps
 from rich.console import RenderableType
 
+from strangler import conf
 from strangler.analysis.collect import PARTS, Progress, collect, silent
 from strangler.analysis.reports import document, mermaid
 from strangler.analysis.reports.judging import Judged
 from strangler.analysis.reports.page import page
+from strangler.domain.coupling.atlas import PLATFORM
 from strangler.domain.coupling.ledger import Ledger
+from strangler.domain.coupling.proposal import proposal
+from strangler.domain.coupling.proposed_file import additions
 from strangler.domain.coupling.quote import Quote, quote
 from strangler.domain.coupling.whatif import merged
 from strangler.errors import Misuse
 from strangler.management import maps
 from strangler.management.answer import FAILED, PASS, Answer, Line, Subparsers, verb
 from strangler.management.progress import Telling
+
+MANY = 8  # tables, from which on an app may hold what belongs apart
 
 
 def add(subparsers: Subparsers) -> None:
@@ -55,7 +62,12 @@ def analyze(options: argparse.Namespace) -> Answer:
     with Telling(sys.stderr, quiet=options.json) as telling:
         ledger = _collected(options, only, telling.told)
         judged = Judged(ledger)
-        answer = _what_if(options, only, judged, moves, merges, telling.told) if moves or merges else _answer(options, judged)
+        if moves or merges:
+            answer = _what_if(options, only, judged, moves, merges, telling.told)
+        elif options.propose:
+            answer = _proposal(options, only, judged, telling.told)
+        else:
+            answer = _answer(options, judged)
     shown = [*_files(options, judged), *answer.shown]
     if options.mermaid == "-" and not options.json:
         return Answer(answer.data, [Line(mermaid.chart(ledger).rstrip("\n"))], _code(options, ledger))
@@ -97,8 +109,6 @@ def _collected(options: argparse.Namespace, only: Sequence[str], told: Progress,
 
 
 def _answer(options: argparse.Namespace, judged: Judged) -> Answer:
-    if options.propose:
-        return _proposal(options, judged)
     if not options.context:
         return Answer(document.whole(judged), maps.overview(judged, every=options.all))
     one = _quoted(judged.ledger, options.context)
@@ -149,5 +159,27 @@ def _files(options: argparse.Namespace, judged: Judged) -> list[RenderableType]:
     return [maps.written(path) for path, _ in written]
 
 
-def _proposal(options: argparse.Namespace, judged: Judged) -> Answer:
-    raise NotImplementedError
+def _proposal(options: argparse.Namespace, only: Sequence[str], judged: Judged, told: Progress) -> Answer:
+    """Of an app that holds everything each model stands for itself, and all is collected anew."""
+    models = apart(judged.ledger)
+    judged = Judged(_collected(options, only, told, models)) if models else judged
+    found = proposal(judged.ledger)
+    file = Path(conf.setting("ESTATE") if apps.ready else conf.DEFAULTS["ESTATE"])
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    try:
+        lines = additions(text, found)
+    except ValueError as error:
+        raise Misuse(str(error)) from error
+    if options.write and lines:
+        file.write_text(text + lines, encoding="utf-8")
+    return Answer(document.proposed(judged, found, lines), maps.proposed(found, lines, file, written=options.write))
+
+
+def apart(ledger: Ledger) -> dict[str, str]:
+    """The models of an app that has more than half of all tables, and many: each as a context of its own, by its label."""
+    own = {name: facts for name, facts in ledger.contexts.items() if name != PLATFORM}
+    whole = sum(len(facts.tables) for facts in own.values())
+    large = [
+        facts for facts in own.values() if not facts.declared and len(facts.tables) >= MANY and 2 * len(facts.tables) > whole
+    ]
+    return {table.label: table.label for facts in large for table in facts.tables}
