@@ -12,6 +12,9 @@ from pathlib import Path
 from django.apps import apps
 
 from strangler.analysis import live, static, survey
+from strangler.analysis.static.relations_in_templates import relations_in_templates
+from strangler.analysis.static.source import Project
+from strangler.analysis.static.template_tags import wires_in_templates
 from strangler.analysis.survey.facts import facts
 from strangler.analysis.wiring import wired
 from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
@@ -53,7 +56,7 @@ def collect(
         progress("runtime", 0, 0)
         found["runtime"] = runtime.read([recorded] if recorded else [], database=database)
     if "static" in only:
-        found["static"] = static.scan(project, lambda done, whole: progress("static", done, whole))
+        found["static"] = _source(project, progress)
     contexts, untold = facts(project, sizes)
     parts = [found[part] for part in PARTS if part in found]
     return Ledger(
@@ -61,6 +64,17 @@ def collect(
         edges=joined(edge for part in parts for edge in part.edges),
         skipped=named_once((*project.skipped, *untold, *(one for part in parts for one in part.skipped))),
         looked_at={part: dict(found[part].looked_at) for part in PARTS if part in found and found[part].looked_at},
+    )
+
+
+def _source(project: Project, progress: Progress) -> Found:
+    """Python and templates."""
+    read = static.scan(project, lambda done, whole: progress("static", done, whole))
+    parts = [read, wires_in_templates(project), relations_in_templates(project)]
+    return Found(
+        tuple(edge for part in parts for edge in part.edges),
+        tuple(one for part in parts for one in part.skipped),
+        {what: count for part in parts for what, count in part.looked_at.items()},
     )
 
 

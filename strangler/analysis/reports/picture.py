@@ -58,13 +58,13 @@ def shown(ledger: Ledger) -> tuple[list[ContextFacts], tuple[Crossing, ...]]:
     return [*drawn, *(ContextFacts(name, declared=False) for name in sorted(ends - known))], listed
 
 
-def drawing(ledger: Ledger, title: str = "The coupling map", *, standalone: bool = False, composition: bool = True) -> str:
+def drawing(ledger: Ledger, title: str = "The coupling map", *, standalone: bool = False, project: bool = True) -> str:
     """One ``<svg>`` element. ``standalone``: a file of its own, with style and legend; else each part is a link to ``#pair-N``
-    (N: its place among ``crossings``) or ``#context-N`` (its place among ``shown``)."""
+    (N: its place among ``crossings``) or ``#context-N`` (its place among ``shown``). ``project`` false: without what is no app's."""
     contexts, listed = shown(ledger)
-    listed = tuple(one for one in listed if composition or not one.composition)
-    if not composition:
+    if not project:
         contexts = [facts for facts in contexts if facts.name != PROJECT]
+        listed = tuple(one for one in listed if PROJECT not in (one.source, one.target))
     at = places([facts.name for facts in contexts], {(one.source, one.target): len(one.edges) for one in listed})
     radius = {facts.name: _radius(facts, len(contexts)) for facts in contexts}
     thin = min(1.0, math.sqrt(CLEAR / max(len(listed), 1)))

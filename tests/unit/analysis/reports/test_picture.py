@@ -62,6 +62,13 @@ def test_nothing_stands_outside_of_the_picture() -> None:
         assert r <= y <= HEIGHT - r
 
 
+def test_it_can_be_drawn_without_what_is_no_apps() -> None:
+    edges = (ledgers.edge(Kind.IMPORT, "a", "project"), ledgers.edge(Kind.SETTING, "project", "a"), ledgers.edge(Kind.TASK, "a", "b"))
+    made = Ledger({name: ledgers.facts(name) for name in ("a", "b", "project")}, edges)
+    assert "project" in drawing(made, standalone=True)
+    assert "project" not in drawing(made, standalone=True, project=False)
+
+
 def test_those_who_know_each_other_much_stand_side_by_side() -> None:
     weights = {("a", "d"): 9, ("b", "e"): 9, ("c", "f"): 9, ("a", "b"): 1}
     names = ["a", "b", "c", "d", "e", "f"]
