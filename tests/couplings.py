@@ -281,7 +281,9 @@ def in_templates() -> Seen:
         for page in sorted((SHOP / unit).rglob("*.html")):
             for first, *parts in _variables(page.read_text(encoding="utf-8")):
                 reached = _followed(own[first], parts, True) if first in own else set()
-                found |= {("template", page.relative_to(SHOP.parent).as_posix(), to) for to in reached & set(CONTEXTS) - {unit}}
+                found |= {
+                    ("template_relation", page.relative_to(SHOP.parent).as_posix(), to) for to in reached & set(CONTEXTS) - {unit}
+                }
     return found
 
 

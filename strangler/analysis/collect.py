@@ -43,7 +43,8 @@ def collect(
     database has. ``database`` false: it is not asked. ``progress`` is told the part, how much of it is done, how much there is.
     Raises ``Misconfigured`` for a wrong ``strangler.toml``.
     """
-    project = wired(survey.project(moves=moves))
+    project = survey.project(moves=moves)
+    project = wired(project) if apps.ready else project
     found: dict[str, Found] = {}
     sizes: Mapping[str, tuple[int | None, int | None]] = {}
     if "live" in only and apps.ready:

@@ -21,14 +21,14 @@ from strangler.domain.coupling.wording import cycle, rows
 from strangler.management.answer import Line, Whole
 from strangler.management.screen import grid, heading
 
-PAIRS, EDGES, RANKS, REASONS = 12, 8, 8, 6
+PAIRS, EDGES, RANKS, REASONS, TERMS = 12, 8, 8, 6, 6
 Shown = list[RenderableType]
 
 
 def overview(judged: Judged, *, every: bool) -> Shown:
     ledger = judged.ledger
     listed = crossings(ledger)
-    shown = [_head(ledger, listed), _declared(ledger)]
+    shown = [_head(listed), Whole(escape(words.looked_at(ledger))), _declared(ledger)]
     shown += _section("who knows whom", [_pair(one) for one in listed], PAIRS, every, "pairs")
     rings = [cycle(one) for one in judged.cycles]
     shown += _section("cycles", rings, PAIRS, every, "cycles")
@@ -45,7 +45,7 @@ def overview(judged: Judged, *, every: bool) -> Shown:
 
 def context(judged: Judged, one: Quote, *, every: bool) -> Shown:
     shown: Shown = [heading(one.context) + ("" if one.declared else "  (declared by nobody: its app stands for it)")]
-    shown.append(grid([*rows(one), ("looked at", words.looked_at(judged.ledger))]))
+    shown.append(grid([*_costs(one, every), ("looked at", words.looked_at(judged.ledger))]))
     listed = judged.weighed(one.context)
     shown.append(heading("crossings, the dearest first" if listed else "nothing crosses"))
     for edge in listed if every else listed[:EDGES]:
@@ -53,6 +53,18 @@ def context(judged: Judged, one: Quote, *, every: bool) -> Shown:
     if not every and len(listed) > EDGES:
         shown.append(Whole(escape(f"  and {len(listed) - EDGES} more: strangler analyze {one.context} --all")))
     return [*shown, *_skipped(judged.ledger.skipped, every)]
+
+
+def _costs(one: Quote, every: bool) -> list[tuple[str, str]]:
+    """The rows of a quote; of the difficulty's terms, which are indented, the dearest."""
+    listed = list(rows(one))
+    terms = [row for row in listed if row[0].startswith("  ")]
+    if every or len(terms) <= TERMS:
+        return listed
+    last = listed.index(terms[TERMS - 1])
+    rest = sum(term.points for term in one.difficulty.terms[TERMS:])
+    smaller = ("", f"{rest:.3g}  {words.counted(len(terms) - TERMS, 'smaller terms')}: --all")
+    return [*listed[: last + 1], smaller, *(row for row in listed[last + 1 :] if row not in terms)]
 
 
 def what_if(pairs: Sequence[tuple[Quote, Quote]], *, every: bool) -> Shown:
@@ -93,14 +105,14 @@ def _figure(value: float | None) -> str:
     return "not known" if value is None else f"{value:,g}" if isinstance(value, float) else f"{value:,}"
 
 
-def _head(ledger: Ledger, listed: Sequence[Crossing]) -> str:
+def _head(listed: Sequence[Crossing]) -> str:
     count = sum(len(one.edges) for one in listed)
     said = f"{words.counted(count, 'crossings')} between {words.counted(len(listed), 'pairs')} of contexts"
     agreed = sum(edge.kind is Kind.SEAM for one in listed for edge in one.edges if not one.composition)
     wiring = sum(len(one.edges) for one in listed if one.composition)
     parts = [f"{agreed} of them through a contract"] if agreed else []
     parts += [f"{wiring} the project's own wiring"] if wiring else []
-    return f"{heading(said)}{''.join(f', {part}' for part in parts)}\n{escape(words.looked_at(ledger))}"
+    return ", ".join([heading(said), *parts])
 
 
 def _declared(ledger: Ledger) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,6 +131,7 @@ def _what_if(
     told: Progress,
 ) -> Answer:
     """Merging relabels the ledger. A model that moves lays bare what was within one context, so all is collected anew."""
+    _check(moves, judged.ledger)
     after = _collected(options, only, told, moves) if moves else judged.ledger
     try:
         for names in merges:
@@ -143,6 +145,16 @@ def _what_if(
     ]
     asked = {"move": moves, "merge": [list(each) for each in merges]}
     return Answer(document.what_if(judged, asked, pairs), maps.what_if(pairs, every=options.all))
+
+
+def _check(moves: dict[str, str], ledger: Ledger) -> None:
+    known = {table.label.lower(): table.label for facts in ledger.contexts.values() for table in facts.tables}
+    for label in moves:
+        if label.lower() not in known:
+            near = difflib.get_close_matches(label.lower(), known, 1)
+            raise Misuse(
+                f"there is no model {label} of the project's own" + (f"; did you mean {known[near[0]]}?" if near else "")
+            )
 
 
 def _files(options: argparse.Namespace, judged: Judged) -> list[RenderableType]:

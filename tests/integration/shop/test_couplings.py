@@ -59,6 +59,7 @@ def test_every_view_and_trigger_of_the_database_is_listed(db: None) -> None:
 def test_what_the_source_shows_is_listed_and_what_is_listed_the_source_shows(kind: str) -> None:
     seen = {found for found in couplings.in_source() if found[0] == kind}
     inside = {found for found in listed(kind) if EVIDENCE.get(kind) and found[2] == found[1].split("/")[1]}
+    inside |= {found for found in listed(kind) if "/migrations/" in found[1]}  # the ledger sees those, and this finder doesn't
     assert seen == listed(kind) - inside  # what stays within a context is no crossing, and is listed for the tables' sake
 
 
@@ -78,7 +79,7 @@ def test_what_does_not_show_whereto_it_leads_is_listed_all_the_same(kind: str) -
 
 
 def test_every_template_that_follows_relations_is_listed() -> None:
-    assert couplings.in_templates() == listed("template", named=False)
+    assert couplings.in_templates() == listed("template_relation")
 
 
 def test_every_command_that_writes_other_contexts_is_listed() -> None:

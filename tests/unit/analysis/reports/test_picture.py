@@ -63,7 +63,11 @@ def test_nothing_stands_outside_of_the_picture() -> None:
 
 
 def test_it_can_be_drawn_without_what_is_no_apps() -> None:
-    edges = (ledgers.edge(Kind.IMPORT, "a", "project"), ledgers.edge(Kind.SETTING, "project", "a"), ledgers.edge(Kind.TASK, "a", "b"))
+    edges = (
+        ledgers.edge(Kind.IMPORT, "a", "project"),
+        ledgers.edge(Kind.SETTING, "project", "a"),
+        ledgers.edge(Kind.TASK, "a", "b"),
+    )
     made = Ledger({name: ledgers.facts(name) for name in ("a", "b", "project")}, edges)
     assert "project" in drawing(made, standalone=True)
     assert "project" not in drawing(made, standalone=True, project=False)
