@@ -151,7 +151,8 @@ def _facts(caption: str, rows: Rows) -> str:
 def _pair(index: int, one: Crossing, words: Words, numbers: dict[str, int]) -> str:
     ends = f'data-source="{numbers[one.source]}" data-target="{numbers[one.target]}"'
     heading = f"{_to_context(one.source, numbers)} → {_to_context(one.target, numbers)}"
-    ordered = sorted(one.edges, key=lambda edge: list(one.kinds).index(edge.kind))
+    kinds = sorted(one.kinds, key=lambda kind: kind is Kind.SEAM)  # what needs no mending comes last
+    ordered = sorted(one.edges, key=lambda edge: kinds.index(edge.kind))
     groups = "".join(_group(kind, list(same), words) for kind, same in groupby(ordered, key=lambda edge: edge.kind))
     said = counted(len(one.edges), "crossings")
     more = "; this is how the project is put together, and is no seam to mend" if one.composition else ""
