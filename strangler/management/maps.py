@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
-from rich.markup import escape
+from rich import markup
 
 from strangler.analysis.reports import words
 from strangler.analysis.reports.crossings import Crossing, crossings
 from strangler.analysis.reports.judging import Judged, told
+from strangler.analysis.reports.picture import CONTROL
 from strangler.domain.coupling.atlas import PLATFORM
 from strangler.domain.coupling.edges import Edge, Kind, Skipped
 from strangler.domain.coupling.ledger import Ledger
@@ -18,11 +19,22 @@ from strangler.domain.coupling.proposal import Proposal
 from strangler.domain.coupling.quote import Quote
 from strangler.domain.coupling.whatif import difference
 from strangler.domain.coupling.wording import cycle, rows
+from strangler.domain.durations import about
 from strangler.management.answer import Line, Whole
 from strangler.management.screen import grid, heading
 
 PAIRS, EDGES, RANKS, REASONS, TERMS = 12, 8, 8, 6, 6
+LONGEST = 160  # letters of a source line or a statement
 Shown = list[RenderableType]
+
+
+def escape(text: str) -> str:
+    """Neither rich's markup nor the terminal's own sequences: code and names of files are others' words."""
+    return markup.escape(_plain(text))
+
+
+def _plain(text: str) -> str:
+    return CONTROL.sub("\ufffd", text)
 
 
 def overview(judged: Judged, *, every: bool) -> Shown:
@@ -45,7 +57,8 @@ def overview(judged: Judged, *, every: bool) -> Shown:
 
 def context(judged: Judged, one: Quote, *, every: bool) -> Shown:
     shown: Shown = [heading(one.context) + ("" if one.declared else "  (declared by nobody: its app stands for it)")]
-    shown.append(grid([*_costs(one, every), ("looked at", words.looked_at(judged.ledger))]))
+    costs = [*_costs(one, every), ("looked at", words.looked_at(judged.ledger))]
+    shown.append(grid([(what, _plain(said)) for what, said in costs]))
     listed = judged.weighed(one.context)
     shown.append(heading("crossings, the dearest first" if listed else "nothing crosses"))
     for edge in listed if every else listed[:EDGES]:
@@ -97,6 +110,10 @@ def proposed(found: Proposal, lines: str, file: Path, *, written: bool) -> Shown
     return shown
 
 
+def recorded(path: Path, age_s: float) -> str:
+    return Whole(escape(f"recorded: {path}, {about(age_s)} old"))
+
+
 def written(path: Path) -> str:
     return Whole(escape(f"written: {path}"))
 
@@ -135,7 +152,7 @@ def _section(title: str, rows: Sequence[tuple[str, ...]], most: int, every: bool
         return []
     kept = rows if every else rows[:most]
     more = [f"  and {words.counted(len(rows) - len(kept), what)} more: --all"] if len(rows) > len(kept) else []
-    return [heading(title), grid(kept), *more]
+    return [heading(title), grid([tuple(map(_plain, row)) for row in kept]), *more]
 
 
 def _edge(edge: Edge, advice: str) -> Shown:
@@ -144,12 +161,18 @@ def _edge(edge: Edge, advice: str) -> Shown:
     lines = [f"  [bold]{edge.kind.value}[/] {escape(f'{edge.source} → {edge.target}  {edge.what}{note}')}"]
     for proof in edge.evidence[:2]:
         seen = words.ran(proof)
-        lines.append(escape(f"    {words.place(proof) or edge.where}  {proof.text}" + (f"  [{seen}]" if seen else "")))
+        place = words.place(proof) or edge.where
+        lines.append(escape(f"    {place}  {_short(proof.text)}" + (f"  [{seen}]" if seen else "")))
     if not edge.evidence:
         lines.append(escape(f"    {edge.where}"))
     if len(edge.evidence) > 2:
         lines.append(f"    and {words.counted(len(edge.evidence) - 2, 'places')} more")
     return [*lines, escape(f"    → {advice}")]
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def _skipped(listed: tuple[Skipped, ...], every: bool) -> Shown:

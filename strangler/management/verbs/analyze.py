@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from strangler.management import maps
 from strangler.management.answer import FAILED, PASS, Answer, Line, Subparsers, verb
 from strangler.management.progress import Telling
 
+RECORDED = Path(".strangler/ledger.json")  # as pytest --strangler-ledger has it without a path
 MANY = 8  # tables, from which on an app may hold what belongs apart
 
 
@@ -44,7 +46,12 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("context", nargs="?", metavar="CONTEXT", help="its extraction quote, and its crossings with remedies")
     parser.add_argument("--all", action="store_true", help="every pair, crossing and skipped thing, not the weightiest alone")
     parser.add_argument("--only", metavar="PARTS", help=f"of {', '.join(PARTS)}: ask nothing else")
-    parser.add_argument("--ledger", type=Path, metavar="FILE", help="what a test run recorded: pytest --strangler-ledger=FILE")
+    parser.add_argument(
+        "--ledger",
+        type=Path,
+        metavar="FILE",
+        help=f"what a test run recorded by pytest --strangler-ledger (default {RECORDED}, if there)",
+    )
     parser.add_argument("--strict", action="store_true", help="end with 1 where something was skipped")
     what_if = parser.add_argument_group("what if")
     what_if.add_argument("--move", action="append", default=[], metavar="APP.MODEL=CONTEXT", help="the model were another's")
@@ -60,6 +67,9 @@ def analyze(options: argparse.Namespace) -> Answer:
     moves, merges = _moves(options.move), [_names(each) for each in options.merge]
     if options.write and not options.propose:
         raise Misuse("--write goes with --propose: strangler analyze --propose --write")
+    if options.propose and (moves or merges or options.context):
+        raise Misuse("--propose looks at the whole project as it is: leave out CONTEXT, --move and --merge")
+    options.ledger = options.ledger or _recorded(only)
     with Telling(sys.stderr, quiet=options.json) as telling:
         ledger = _collected(options, only, telling.told)
         judged = Judged(ledger)
@@ -69,7 +79,7 @@ def analyze(options: argparse.Namespace) -> Answer:
             answer = _proposal(options, only, judged, telling.told)
         else:
             answer = _answer(options, judged)
-    shown = [*_files(options, judged), *answer.shown]
+    shown = [*answer.shown, *_recording(options), *_files(options, judged)]
     if options.mermaid == "-" and not options.json:
         return Answer(answer.data, [Line(mermaid.chart(ledger).rstrip("\n"))], _code(options, ledger))
     return Answer(answer.data, shown, _code(options, ledger))
@@ -89,6 +99,15 @@ def _only(options: argparse.Namespace) -> Sequence[str]:
     if options.ledger and not options.ledger.is_file():
         raise Misuse(f"there is no file {options.ledger}; make it: pytest --strangler-ledger={options.ledger}")
     return asked
+
+
+def _recorded(only: Sequence[str]) -> Path | None:
+    """What the last test run left where it does so by default."""
+    return RECORDED if "runtime" in only and RECORDED.is_file() else None
+
+
+def _recording(options: argparse.Namespace) -> list[RenderableType]:
+    return [maps.recorded(options.ledger, time.time() - options.ledger.stat().st_mtime)] if options.ledger else []
 
 
 def _names(text: str) -> list[str]:
