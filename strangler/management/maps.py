@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import RenderableType
 from rich import markup
+from rich.console import RenderableType
 
 from strangler.analysis.reports import words
 from strangler.analysis.reports.crossings import Crossing, crossings

@@ -60,7 +60,7 @@ def shown(ledger: Ledger) -> tuple[list[ContextFacts], tuple[Crossing, ...]]:
 
 def drawing(ledger: Ledger, title: str = "The coupling map", *, standalone: bool = False, project: bool = True) -> str:
     """One ``<svg>`` element. ``standalone``: a file of its own, with style and legend; else each part is a link to ``#pair-N``
-    (N: its place among ``crossings``) or ``#context-N`` (its place among ``shown``). ``project`` false: without what is no app's."""
+    (N: its place among ``crossings``) or ``#context-N`` (its place among ``shown``). ``project`` false: without it."""
     contexts, listed = shown(ledger)
     if not project:
         contexts = [facts for facts in contexts if facts.name != PROJECT]

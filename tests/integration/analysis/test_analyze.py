@@ -126,6 +126,7 @@ def test_what_was_skipped_ends_with_one_only_when_asked_to_be_strict(say: Any, m
         (["--move", "shop.Nothing=orders"], "there is no model shop.Nothing"),
         (["--merge", "orders"], "a merge takes two contexts"),
         (["--merge", "orders,nowhere"], "there is no context 'nowhere'"),
+        (["--propose", "--merge", "orders,payments"], "--propose looks at the whole project as it is"),
         (["--write"], "--write goes with --propose"),
         (["--ledger", "nothing.json"], "there is no file nothing.json"),
         (["--html", "no/such/directory/map.html"], "can not be written"),
