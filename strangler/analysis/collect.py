@@ -43,8 +43,7 @@ def collect(
     database has. ``database`` false: it is not asked. ``progress`` is told the part, how much of it is done, how much there is.
     Raises ``Misconfigured`` for a wrong ``strangler.toml``.
     """
-    project = survey.project(moves=moves)
-    project = wired(project) if apps.ready else project
+    project = wired(survey.project(moves=moves))
     found: dict[str, Found] = {}
     sizes: Mapping[str, tuple[int | None, int | None]] = {}
     if "live" in only and apps.ready:
