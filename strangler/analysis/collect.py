@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from django.apps import apps
@@ -19,6 +20,7 @@ from strangler.analysis.survey.facts import facts
 from strangler.analysis.wiring import wired
 from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
 from strangler.domain.coupling.ledger import Ledger
+from strangler.errors import StranglerError
 
 PARTS = ("static", "live", "runtime")
 ORDER = {kind: place for place, kind in enumerate(Kind)}
@@ -45,16 +47,13 @@ def collect(
     """
     project = wired(survey.project(moves=moves))
     found: dict[str, Found] = {}
-    sizes: Mapping[str, tuple[int | None, int | None]] = {}
+    sizes: dict[str, tuple[int | None, int | None]] = {}
     if "live" in only and apps.ready:
         progress("live", 0, 0)
-        asked = live.look(project, database=database)
-        found["live"], sizes = asked.found, asked.sizes
+        found["live"] = _tried("live", lambda: _live(project, database, sizes))
     if "runtime" in only and apps.ready:
-        from strangler.analysis import runtime  # it has models
-
         progress("runtime", 0, 0)
-        found["runtime"] = runtime.read([recorded] if recorded else [], database=database)
+        found["runtime"] = _tried("runtime", lambda: _runtime(recorded, database))
     if "static" in only:
         found["static"] = _source(project, progress)
     contexts, untold = facts(project, sizes)
@@ -67,10 +66,33 @@ def collect(
     )
 
 
+def _tried(part: str, ask: Callable[[], Found]) -> Found:
+    """What a project's own code raises when it is asked takes one part along, not the others."""
+    try:
+        return ask()
+    except StranglerError:
+        raise
+    except Exception as error:
+        return Found((), (Skipped("part", part, f"{type(error).__name__}: {error}"),))
+
+
+def _live(project: Project, database: bool, sizes: dict[str, tuple[int | None, int | None]]) -> Found:
+    asked = live.look(project, database=database)
+    sizes.update(asked.sizes)
+    return asked.found
+
+
+def _runtime(recorded: Path | None, database: bool) -> Found:
+    from strangler.analysis import runtime  # it has models, which can be imported now
+
+    return runtime.read([recorded] if recorded else [], database=database)
+
+
 def _source(project: Project, progress: Progress) -> Found:
     """Python and templates."""
     read = static.scan(project, lambda done, whole: progress("static", done, whole))
-    parts = [read, wires_in_templates(project), relations_in_templates(project)]
+    in_templates = [_tried("templates", partial(look, project)) for look in (wires_in_templates, relations_in_templates)]
+    parts = [read, *in_templates]
     return Found(
         tuple(edge for part in parts for edge in part.edges),
         tuple(one for part in parts for one in part.skipped),
