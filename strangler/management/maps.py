@@ -12,7 +12,7 @@ from strangler.analysis.reports import words
 from strangler.analysis.reports.crossings import Crossing, crossings
 from strangler.analysis.reports.judging import Judged, told
 from strangler.analysis.reports.picture import CONTROL
-from strangler.domain.coupling.atlas import PLATFORM
+from strangler.domain.coupling.atlas import PLATFORM, PROJECT
 from strangler.domain.coupling.edges import Edge, Kind, Skipped
 from strangler.domain.coupling.ledger import Ledger
 from strangler.domain.coupling.proposal import Proposal
@@ -56,7 +56,7 @@ def overview(judged: Judged, *, every: bool) -> Shown:
 
 
 def context(judged: Judged, one: Quote, *, every: bool) -> Shown:
-    shown: Shown = [heading(one.context) + ("" if one.declared else "  (declared by nobody: its app stands for it)")]
+    shown: Shown = [heading(_plain(one.context)) + ("" if one.declared else "  (declared by nobody: its app stands for it)")]
     costs = [*_costs(one, every), ("looked at", words.looked_at(judged.ledger))]
     shown.append(grid([(what, _plain(said)) for what, said in costs]))
     listed = judged.weighed(one.context)
@@ -85,10 +85,12 @@ def what_if(pairs: Sequence[tuple[Quote, Quote]], *, every: bool) -> Shown:
     for before, after in pairs:
         changes = difference(before, after)
         if changes:
-            shown.append(heading(before.context if before.context == after.context else f"{before.context} → {after.context}"))
+            shown.append(
+                heading(_plain(before.context if before.context == after.context else f"{before.context} → {after.context}"))
+            )
             shown.append(grid([(each.what, _figure(each.before), "→", _figure(each.after)) for each in changes]))
         elif every or len(pairs) == 1:
-            shown.append(f"{heading(before.context)} nothing changes")
+            shown.append(f"{heading(_plain(before.context))} nothing changes")
     return shown or ["nothing changes"]
 
 
@@ -133,7 +135,9 @@ def _head(listed: Sequence[Crossing]) -> str:
 
 
 def _declared(ledger: Ledger) -> str:
-    implicit = [one.name for one in ledger.contexts.values() if not one.declared and one.apps and one.name != PLATFORM]
+    implicit = [
+        one.name for one in ledger.contexts.values() if not one.declared and one.apps and one.name not in (PROJECT, PLATFORM)
+    ]
     if not any(one.declared for one in ledger.contexts.values()):
         return "no context is declared, so each app is one; to group them: strangler analyze --propose"
     return escape(f"declared by nobody, each a context by itself: {', '.join(implicit)}") if implicit else ""
