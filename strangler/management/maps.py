@@ -40,7 +40,7 @@ def _plain(text: str) -> str:
 def overview(judged: Judged, *, every: bool) -> Shown:
     ledger = judged.ledger
     listed = crossings(ledger)
-    shown = [_head(listed), Whole(escape(words.looked_at(ledger))), _declared(ledger)]
+    shown: Shown = [_head(listed), Whole(escape(words.looked_at(ledger))), _declared(ledger)]
     shown += _section("who knows whom", [_pair(one) for one in listed], PAIRS, every, "pairs")
     rings = [cycle(one) for one in judged.cycles]
     shown += _section("cycles", rings, PAIRS, every, "cycles")
