@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def _overview(ledger: Ledger, listed: tuple[Crossing, ...], contexts: list[Conte
     )
 
 
-def _table(caption: str, head: Iterable[str], rows: list[tuple[str, ...]]) -> str:
+def _table(caption: str, head: Iterable[str], rows: Sequence[tuple[str, ...]]) -> str:
     """Cells are HTML already."""
     if not rows:
         return ""
