@@ -1,7 +1,7 @@
 """What the list of the shop's couplings knows besides the ledger, seen from outside: writes in bulk, triggers, tasks of nobody's.
 
-Each gives ``{(kind, where, to)}`` as ``monolith/couplings.toml`` has them: ``where`` is ``FILE:NAME``, ``to`` a context. Where a name
-shows that something crosses and not whereto, ``to`` is ``?``.
+Each gives ``{(kind, where, to)}`` as ``monolith/couplings.toml`` has them: ``where`` is ``FILE:NAME``, ``to`` a context. Where a
+name shows that something crosses and not whereto, ``to`` is ``?``.
 """
 
 from __future__ import annotations

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from strangler.analysis.collect import collect
+from strangler.analysis.reports import document
+from strangler.analysis.reports.judging import Judged
+from strangler.domain.coupling.edges import Skipped
+from strangler.domain.coupling.ledger import Ledger
 from strangler.management import cli
+from strangler.management.verbs import analyze
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "reference" / "ledger.schema.json"
 CHECK = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected_once() -> Iterator[None]:
+    """The shop is the same for all that is asked of it here; each way of asking is collected once."""
+    known: dict[Any, Ledger] = {}
+
+    def once(*, only: Sequence[str], recorded: Path | None, moves: dict[str, str] | None, progress: Any) -> Ledger:
+        key = tuple(only), recorded, tuple((moves or {}).items())
+        if key not in known:
+            known[key] = collect(only=only, recorded=recorded, moves=moves, progress=progress)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analyze, "collect", once)
+        yield
 
 
 @pytest.fixture
@@ -70,7 +93,7 @@ def test_a_context_has_its_quote_and_its_crossings_with_line_and_remedy(say: Any
 
 def test_json_has_the_whole_ledger_and_the_same_each_time(ask: Any) -> None:
     whole = ask()
-    assert whole == ask()
+    assert whole == json.loads(json.dumps(document.whole(Judged(collect()))))
     found = {(edge["kind"], edge["source"], edge["where"], edge["target"]) for edge in whole["edges"]}
     assert ("foreign_key", "payments", "monolith/payments/models.py:Payment.order", "orders") in found
     assert {one["context"] for one in whole["quotes"]} == {"users", "customers", "products", "orders", "payments"}
@@ -105,11 +128,8 @@ def test_files_are_written_and_the_page_holds_what_was_found(ask: Any, say: Any,
 
 
 def test_what_was_skipped_ends_with_one_only_when_asked_to_be_strict(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from strangler.analysis import collect
-    from strangler.domain.coupling.edges import Found, Skipped
-
     broken = Skipped("file", "monolith/broken.py", "line 3: invalid syntax")
-    monkeypatch.setattr(collect.static, "scan", lambda *_: Found((), (broken,), {"files": 1}))
+    monkeypatch.setattr(analyze, "collect", lambda **_: Ledger(skipped=(broken,), looked_at={"static": {"files": 1}}))
     code, text = say("--only", "static")
     assert code == 0
     assert "not looked at: 1" in text

@@ -1,7 +1,7 @@
 """The list of planted couplings holds against the code, both ways: what it lists is there, and what can be seen is listed.
 
-What crosses from one context to another is held against the ledger (``test_couplings_by_ledger``), and what only shows while it runs
-by ``tests/integration/analysis/test_shop_while_running.py``.
+What crosses from one context to another is held against the ledger (``test_couplings_by_ledger``), and what only shows while it
+runs by ``tests/integration/analysis/test_shop_while_running.py``.
 """
 
 from __future__ import annotations
