@@ -10,7 +10,7 @@ PICTURE = ROOT / "docs" / "images" / "shop.svg"
 
 
 def drawn() -> str:
-    """From source and registries alone, so that it is the same without servers. Needs Django to be set up with the shop's settings."""
+    """From source and registries alone: the same without servers. Needs Django to be set up with the shop's settings."""
     from strangler.analysis.collect import collect
     from strangler.analysis.reports.picture import drawing
 
