@@ -6,6 +6,14 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+NOBODY = {  # no server is asked, so none has to be there
+    "DJANGO_SETTINGS_MODULE": "monolith.settings",
+    "SECRET_KEY": "to-draw-a-picture",
+    "STRANGLER_SERVICE_TOKEN": "to-draw-a-picture",
+    "DATABASE_URL": "postgres://nobody@127.0.0.1:9/nothing",
+    "REDIS_URL": "redis://127.0.0.1:9/0",
+    "CELERY_BROKER_URL": "memory://",
+}
 PICTURE = ROOT / "docs" / "images" / "shop.svg"
 
 
@@ -21,7 +29,8 @@ def drawn() -> str:
 def main() -> None:
     import django
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monolith.settings")
+    for name, value in NOBODY.items():
+        os.environ.setdefault(name, value)
     django.setup()
     PICTURE.write_text(drawn(), encoding="utf-8")
     print(f"written: {PICTURE.relative_to(ROOT)}")
