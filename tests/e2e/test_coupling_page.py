@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,7 +124,6 @@ def test_what_a_project_is_called_does_nothing(opened: Opener) -> None:
 def test_it_stays_usable_with_thirty_contexts_and_five_thousand_crossings(opened: Opener) -> None:
     page = opened(ledgers.large())
     shoot(page, "large")
-    began = time.monotonic()
     page.get_by_role("searchbox").fill("model12")
     expect(page.get_by_role("status")).to_contain_text("of 5,000 crossings")
     page.get_by_role("searchbox").fill("context")
@@ -135,7 +133,6 @@ def test_it_stays_usable_with_thirty_contexts_and_five_thousand_crossings(opened
     page.locator(".map .disc circle").nth(4).click()
     expect(page.locator("section.open[data-context]")).to_be_visible()
     shoot(page, "large-context")
-    assert time.monotonic() - began < 20, "and it takes a second where nobody else works"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
