@@ -44,6 +44,7 @@ TARGETS = (
     ("faults-model", "two relays step by step: thousands of examples of what `make test` tries a few of"),
     ("soak", "ten minutes (MINUTES=…) of mixed traffic against the proxy while tables flip and processes are killed"),
     ("lock", "pins all packages anew, by version and hash; ARGS=--upgrade takes newer ones"),
+    ("picture", "draws docs/images/shop.svg anew, the shop's couplings, from its ledger"),
     ("containers", "writes docker-compose.yml anew from the table of processes"),
     ("help", "this"),
 )
@@ -123,6 +124,8 @@ def main(words):
         return replace(["-m", "deploy.locks"] + extra)
     if target == "containers":
         return replace(["-m", "deploy.containers"] + extra)
+    if target == "picture":
+        return replace(["-m", "deploy.picture"] + extra)
     if target == "guide":
         return replace(GUIDE + extra)
     if target == "differential":

@@ -28,13 +28,24 @@ SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']"
 
 
 def build_parser(prog: str = "strangler") -> argparse.ArgumentParser:
-    from strangler.management.verbs import look, move, override, parity, ramp, receipts, rehearsal, sync, uses
-
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=EPILOG)
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for module in (look, receipts, move, ramp, override, parity, rehearsal, sync, uses):
+    for module in _verbs():
         module.add(subparsers)
     return parser
+
+
+def _verbs() -> Sequence[Any]:
+    """Where the project's apps could not be loaded, the one that needs none of them."""
+    from django.apps import apps
+
+    from strangler.management.verbs import analyze
+
+    if not apps.ready:
+        return (analyze,)
+    from strangler.management.verbs import look, move, override, parity, ramp, receipts, rehearsal, sync, uses
+
+    return look, receipts, move, ramp, override, parity, rehearsal, sync, uses, analyze
 
 
 def spelled_out(argv: Sequence[str]) -> list[str]:
@@ -87,7 +98,7 @@ def _on_the_right_side(options: argparse.Namespace) -> None:
     from strangler import conf
     from strangler.errors import Misuse
 
-    if conf.side() != "monolith" and not options.anywhere:
+    if not options.anywhere and conf.side() != "monolith":
         service = conf.setting("CONTEXT") or "a"
         raise Misuse(
             f"these are the settings of the {service} service; the engine lives on the monolith: run it with its settings"
@@ -135,9 +146,9 @@ def _show(answer: Answer, as_json: bool) -> None:
     if as_json:
         print(json.dumps(answer.data, indent=2, default=str))
         return
-    from strangler.management import render
+    from strangler.management import screen
 
-    console = render.console()
+    console = screen.console()
     for part in answer.shown:
         if isinstance(part, Line):
             print(part)

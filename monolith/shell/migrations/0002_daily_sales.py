@@ -2,6 +2,7 @@
 
 from django.db import migrations
 
+# planted: SQL over two contexts
 VIEW = """
 CREATE VIEW shell_daily_sales AS
 SELECT to_char(o.placed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ' ' || o.currency AS id,

@@ -15,7 +15,7 @@ from strangler.control.drain import carry
 from strangler.domain.estate import Context
 from strangler.domain.stages import Side
 from strangler.errors import Misuse, StranglerError
-from strangler.management import render
+from strangler.management import render, screen
 from strangler.management import streams as looks
 from strangler.management.answer import FAILED, PASS, Answer, Whole
 from strangler.sync import backfill, backfill_pace, broken, reverse_backfill, status, streams, wake
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, context: Context, names: Sequence[str]) -> 
 
 
 def _teller(silent: bool) -> Callable[[str], None]:
-    console = render.console(stderr=True)
+    console = screen.console(stderr=True)
 
     def tell(text: str) -> None:
         if not silent:
@@ -155,7 +155,7 @@ class _Show:
     _around: Around = field(default_factory=Around)
 
     def __enter__(self) -> _Show:
-        self._console = render.console(stderr=True)
+        self._console = screen.console(stderr=True)
         if not self.silent and self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()

@@ -12,7 +12,7 @@ from strangler.control.breakglass import TO, Emergency
 from strangler.control.saga import Progress
 from strangler.control.status import operator
 from strangler.errors import Misuse
-from strangler.management import render
+from strangler.management import render, screen
 from strangler.management.answer import FAILED, PASS, Answer, Whole
 
 
@@ -60,7 +60,7 @@ def _asked(seen: Emergency, *, silent: bool) -> str:
     """What a person types at a terminal. Raises ``Misuse`` where nobody can be asked."""
     if silent or not sys.stdin.isatty():
         raise Misuse(f'break-glass may lose writes: {seen.loss.sentence}. To go on say: --confirm "{seen.phrase}"')
-    console = render.console(stderr=True)
+    console = screen.console(stderr=True)
     for part in _shown(seen):
         console.print(part, soft_wrap=isinstance(part, Whole))
     return console.input(f"type [bold]{seen.phrase}[/] to go on: ")

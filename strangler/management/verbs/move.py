@@ -15,7 +15,7 @@ from strangler.domain.durations import seconds
 from strangler.domain.plan import SOFT, Plan
 from strangler.domain.stages import Stage
 from strangler.errors import Misuse
-from strangler.management import render
+from strangler.management import render, screen
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, verb
 from strangler.management.verbs import breakglass
 
@@ -132,7 +132,7 @@ def _pause(text: str | None) -> float | None:
 
 def tell() -> Progress:
     """Each step as it happens, on the error stream: the answer stays alone on the other."""
-    console = render.console(stderr=True)
+    console = screen.console(stderr=True)
 
     def told(event: Event) -> None:
         at = f"{event.running.context} {event.running.to}"

@@ -15,7 +15,7 @@ from strangler.control import forgetting, publish
 from strangler.control.positions import context_named, position_of
 from strangler.domain.stages import Side, Stage
 from strangler.errors import Misuse, StranglerError
-from strangler.management import render
+from strangler.management import render, screen
 from strangler.management import streams as looks
 from strangler.management.answer import FAILED, PASS, Answer, Subparsers, Verb, verb
 from strangler.management.verbs import backfill as backfills
@@ -106,7 +106,7 @@ def _look() -> tuple[list[stream_status.StreamStatus], list[RenderableType]]:
 
 
 def _watch(options: argparse.Namespace) -> Answer:
-    console = render.console()
+    console = screen.console()
     if options.json or not console.is_terminal:
         raise Misuse("--watch is for a terminal; for programs: strangler sync status --json")
     try:

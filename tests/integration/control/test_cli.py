@@ -54,6 +54,7 @@ VERBS = (
     "sync stranded",
     "sync verify",
     "uninstall",
+    "analyze",
 )
 
 

@@ -34,7 +34,7 @@ from strangler.domain.parity.seen import ParitySeen
 from strangler.domain.stages import Position, Side, Stage
 from strangler.domain.usage import Recording, Span, Use
 from strangler.errors import Misuse, StranglerError
-from strangler.management import render
+from strangler.management import render, screen
 from strangler.sync import ownership
 from tests.unit.control import ramp_story
 
@@ -290,7 +290,7 @@ def status() -> Status:
 
 
 def shown(*parts: Any) -> Iterator[str]:
-    console = render.console()
+    console = screen.console()
     with console.capture() as capture:
         for part in parts:
             console.print(part)
