@@ -41,7 +41,7 @@ def main(names: list[str]) -> int:
 
 def apart(project: Labelled) -> dict[str, Any]:
     """In a process of its own, with a folder and a database of its own."""
-    with tempfile.TemporaryDirectory(prefix="strangler-corpus-") as name, _database(project) as url:
+    with tempfile.TemporaryDirectory(prefix="strangler-corpus-") as name, _database(project, Path(name)) as url:
         root = Path(name, project.name).resolve()
         project.write(root)
         answer = Path(name, "answer.json")
@@ -108,9 +108,9 @@ def _recorded(root: Path) -> Path | None:
 
 
 @contextmanager
-def _database(project: Labelled) -> Iterator[str]:
+def _database(project: Labelled, folder: Path) -> Iterator[str]:
     if project.database != "postgres":
-        yield "sqlite://:memory:"
+        yield "sqlite://:memory:" if project.database == "none" else f"sqlite:///{folder}/project.sqlite3"
         return
     server, name = os.environ["DATABASE_URL"], f"corpus_{project.name}_{os.getpid()}"
     with psycopg.connect(server, autocommit=True) as connection:
