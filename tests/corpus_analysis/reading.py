@@ -109,7 +109,11 @@ class Labelled:
 
 def projects(names: tuple[str, ...] = ()) -> list[Labelled]:
     """All, or those named, in the order of their names."""
-    return [read(path.stem, path.read_text(encoding="utf-8")) for path in sorted(PROJECTS.glob("*.txt")) if not names or path.stem in names]
+    return [
+        read(path.stem, path.read_text(encoding="utf-8"))
+        for path in sorted(PROJECTS.glob("*.txt"))
+        if not names or path.stem in names
+    ]
 
 
 def read(name: str, text: str) -> Labelled:
