@@ -1,8 +1,8 @@
 """Asks the detectors about projects of the corpus: ``python -m tests.corpus_analysis.looking [NAME …]`` prints one JSON object,
 project → {"edges": [[kind, source, target, where, what], …], "skipped": [[what, where, why], …], "error": "", "seconds": …}.
 
-Each project gets a process of its own, forked after the heavy imports: Django can be set up once a process. ``DATABASE_URL`` names a
-PostgreSQL server, on which projects that ask for one get a database each.
+Each project gets a process of its own, forked after the heavy imports: Django can be set up once a process. ``DATABASE_URL``
+names a PostgreSQL server, on which projects that ask for one get a database each.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class LookAlike:
 
 @dataclass(frozen=True)
 class Labelled:
-    """``files``: path → text. ``edges``: every one that there is, but for those of its base, ``known``. ``database``: see above."""
+    """``files``: path → text. ``edges``: all that there are, but for those of its base, ``known``. ``database``: see above."""
 
     name: str
     about: str

@@ -1,6 +1,7 @@
 """import-linter (its graph, by grimp) and tach (with its plugin for Django) on a project of the corpus or a generated one.
 
-What they know is a file and whom it knows; so ours is brought to the same: (file, context). They have an environment of their own.
+What they know is a file and whom it knows; so ours is brought to the same: (file, context). They have an environment
+of their own.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ PATIENCE_S = 600
 GRIMP = """
 import json, sys
 import grimp
-packages, cache = json.loads(sys.argv[1]), None
-graph = grimp.build_graph(*packages, cache_dir=cache)
-print(json.dumps([[one, other] for one in sorted(graph.modules) for other in sorted(graph.find_modules_directly_imported_by(one))]))
+graph = grimp.build_graph(*json.loads(sys.argv[1]), cache_dir=None)
+known = graph.find_modules_directly_imported_by
+print(json.dumps([[one, other] for one in sorted(graph.modules) for other in sorted(known(one))]))
 """
 Known = set[tuple[str, str]]  # file, context
 

@@ -12,149 +12,18 @@ from random import Random
 
 from tests.corpus_analysis.reading import Labelled
 
-NOUNS = [
-    "order",
-    "line",
-    "account",
-    "invoice",
-    "payment",
-    "refund",
-    "parcel",
-    "carrier",
-    "region",
-    "shelf",
-    "product",
-    "variant",
-    "price",
-    "voucher",
-    "coupon",
-    "campaign",
-    "ticket",
-    "message",
-    "thread",
-    "address",
-    "contact",
-    "lead",
-    "quote",
-    "contract",
-    "policy",
-    "claim",
-    "device",
-    "sensor",
-    "reading",
-    "meter",
-    "tariff",
-    "booking",
-    "room",
-    "guest",
-    "visit",
-    "course",
-    "lesson",
-    "exam",
-    "grade",
-    "badge",
-    "team",
-    "project",
-    "task",
-    "sprint",
-    "board",
-    "card",
-    "note",
-    "tag",
-    "file",
-    "folder",
-    "share",
-    "review",
-    "rating",
-    "answer",
-]
-ADJECTIVES = [
-    "open",
-    "late",
-    "paid",
-    "new",
-    "old",
-    "local",
-    "main",
-    "spare",
-    "draft",
-    "final",
-    "daily",
-    "yearly",
-    "partial",
-    "public",
-    "hidden",
-    "frozen",
-    "active",
-    "stale",
-]
-VERBS = [
-    "settle",
-    "check",
-    "close",
-    "count",
-    "merge",
-    "split",
-    "notify",
-    "refresh",
-    "archive",
-    "restore",
-    "export",
-    "import",
-    "assign",
-    "publish",
-    "cancel",
-    "approve",
-]
-WORDS = [
-    "the",
-    "a",
-    "of",
-    "for",
-    "each",
-    "when",
-    "because",
-    "before",
-    "after",
-    "only",
-    "rows",
-    "that",
-    "were",
-    "not",
-    "yet",
-    "seen",
-    "by",
-    "their",
-    "owner",
-    "so",
-    "we",
-    "keep",
-    "them",
-    "until",
-    "night",
-    "and",
-    "then",
-    "compare",
-    "with",
-    "what",
-    "was",
-    "agreed",
-    "which",
-    "may",
-    "differ",
-    "if",
-    "somebody",
-    "changed",
-    "it",
-    "by",
-    "hand",
-    "in",
-    "the",
-    "meantime",
-    "as",
-    "it",
-    "happens",
-]
+_NOUNS = (
+    "order line account invoice payment refund parcel carrier region shelf product variant price voucher coupon campaign ticket "
+    "message thread address contact lead quote contract policy claim device sensor reading meter tariff booking room guest visit "
+    "course lesson exam grade badge team project task sprint board card note tag file folder share review rating answer"
+)
+_ADJECTIVES = "open late paid new old local main spare draft final daily yearly partial public hidden frozen active stale"
+_VERBS = "settle check close count merge split notify refresh archive restore export import assign publish cancel approve"
+_WORDS = (
+    "the a of for each when because before after only rows that were not yet seen by their owner so we keep them until night "
+    "and then compare with what was agreed which may differ if somebody changed it by hand in the meantime as it happens"
+)
+NOUNS, ADJECTIVES, VERBS, WORDS = (text.split() for text in (_NOUNS, _ADJECTIVES, _VERBS, _WORDS))
 COLUMNS = ("name", "status", "number", "total", "created", "note")
 LINES_A_MODULE = 350
 MODELS_AN_APP = 5
@@ -350,7 +219,8 @@ def _report(code: Random, model: Model, number: int) -> str:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT status, count(*), sum(total) FROM {table} WHERE number > {code.randrange(99)} AND status = %s GROUP BY status",
+            "SELECT status, count(*), sum(total) FROM {table} "
+            "WHERE number > {code.randrange(99)} AND status = %s GROUP BY status",
             [status],
         )
         rows = cursor.fetchall()
@@ -382,7 +252,8 @@ def _view(code: Random, model: Model, number: int) -> str:
     if request.method == "POST" and row is not None:
         row.name = request.POST.get("name", "{code.choice(ADJECTIVES)}")
         row.save()
-    return JsonResponse({{"name": getattr(row, "name", None), "next": reverse("{model.app[5:]}:index"), "n": {code.randrange(99)}}})'''
+    there = reverse("{model.app[5:]}:index")
+    return JsonResponse({{"name": getattr(row, "name", None), "next": there, "n": {code.randrange(99)}}})'''
 
 
 def _serializer(code: Random, model: Model, number: int) -> str:

@@ -1,4 +1,4 @@
-"""The ledger against the labelled corpus: every kind of coupling is found where it is, and not where something only looks like it."""
+"""The ledger against the labelled corpus: every kind is found where it is, and not where something only looks like it."""
 
 from __future__ import annotations
 
