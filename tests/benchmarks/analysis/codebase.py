@@ -14,7 +14,7 @@ from tests.corpus_analysis.reading import Labelled
 
 _NOUNS = (
     "order line account invoice payment refund parcel carrier region shelf product variant price voucher coupon campaign ticket "
-    "message thread address contact lead quote contract policy claim device sensor reading meter tariff booking room guest visit "
+    "memo thread address contact lead quote contract policy claim device sensor reading meter tariff booking room guest visit "
     "course lesson exam grade badge team project task sprint board card note tag file folder share review rating answer"
 )
 _ADJECTIVES = "open late paid new old local main spare draft final daily yearly partial public hidden frozen active stale"
