@@ -9,8 +9,10 @@
     --- labels ---
     import  payments > orders  shop/payments/views.py:*  shop.orders.models
     not import  shop/payments/forms.py:*  a comment names the module, no code does
+    skipped  shop/payments/python2.py
 
 Each label is one edge of the ledger: kind, source > target, where, what. ``not`` is a look-alike: kind, where, why it is none.
+``skipped`` is what can't be read, and has to be named.
 ``apps`` go to INSTALLED_APPS behind Django's own. ``config/settings.py`` is added to the usual settings, and every folder with
 Python in it becomes a package. ``base: NAME``: the files and labels of that project come first. ``database``: "none" (in memory,
 without tables), "sqlite" or "postgres", with all migrations applied.
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strangler.domain.coupling.edges import Kind
@@ -29,6 +31,7 @@ PROJECTS = Path(__file__).resolve().parent / "projects"
 SECTION = re.compile(r"^--- (\S+) ---\n", re.M)
 HEADER = re.compile(r"^(apps|database|base): (.+)\n", re.M)
 LABEL = re.compile(r"(?P<kind>\w+)\s+(?P<source>\w+) > (?P<target>\w+)\s+(?P<where>\S+)\s+(?P<what>\S.*)")
+SKIPPED = re.compile(r"skipped\s+(?P<where>\S+)")
 LOOK_ALIKE = re.compile(r"not (?P<kind>\w+)\s+(?P<where>\S+)\s+(?P<why>\S.*)")
 Key = tuple[str, str, str, str, str]
 
@@ -86,6 +89,7 @@ class Labelled:
     edges: frozenset[Key]
     look_alikes: tuple[LookAlike, ...] = ()
     known: frozenset[Key] = frozenset()
+    skipped: frozenset[str] = frozenset()
 
     @property
     def scenario(self) -> bool:
@@ -122,32 +126,38 @@ def read(name: str, text: str) -> Labelled:
     if len(files) != len(rest) // 2:
         raise Misread(f"{name}: a section stands twice")
     said = dict(HEADER.findall(head))
-    edges, look_alikes = _labels(name, files.pop("labels", ""))
-    about, apps, database = HEADER.sub("", head).strip(), said.get("apps", "").split(), said.get("database", "none")
+    own = _labelled(Labelled(name, HEADER.sub("", head).strip(), tuple(said.get("apps", "").split()), "", files, frozenset()))
     if "base" not in said:
-        return Labelled(name, about, tuple(apps), database, files, edges, look_alikes)
+        return replace(own, database=said.get("database", "none"))
     base = read(said["base"], (PROJECTS / f"{said['base']}.txt").read_text(encoding="utf-8"))
-    return Labelled(
-        name, about, (*base.apps, *apps), database, base.files | files, edges - base.edges, look_alikes, base.edges | base.known
+    return replace(
+        own,
+        apps=(*base.apps, *own.apps),
+        database=said.get("database", base.database),
+        files=base.files | own.files,
+        edges=own.edges - base.edges,
+        known=base.edges | base.known,
     )
 
 
-def _labels(name: str, text: str) -> tuple[frozenset[Key], tuple[LookAlike, ...]]:
+def _labelled(project: Labelled) -> Labelled:
     edges: list[Key] = []
     look_alikes: list[LookAlike] = []
-    for line in text.splitlines():
-        if not line.strip() or line.startswith("#"):
+    skipped: set[str] = set()
+    for line in project.files.pop("labels", "").splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
             continue
-        label, other = LABEL.fullmatch(line.strip()), LOOK_ALIKE.fullmatch(line.strip())
-        if not (label or other):
-            raise Misread(f"{name}: no label: {line}")
-        if (label or other)["kind"] not in set(Kind):  # type: ignore[index]
-            raise Misread(f"{name}: no kind: {line}")
-        if label:
-            edges.append((label["kind"], label["source"], label["target"], label["where"], label["what"]))
-        elif other:
-            look_alikes.append(LookAlike(**other.groupdict()))
-    twice = {edge for edge in edges if edges.count(edge) > 1}
+        if found := LOOK_ALIKE.fullmatch(line):
+            look_alikes.append(LookAlike(**found.groupdict()))
+        elif found := LABEL.fullmatch(line):
+            edges.append((found["kind"], found["source"], found["target"], found["where"], found["what"]))
+        elif found := SKIPPED.fullmatch(line):
+            skipped.add(found["where"])
+            continue
+        if not found or found["kind"] not in set(Kind):
+            raise Misread(f"{project.name}: no label: {line}")
+    twice = sorted({edge for edge in edges if edges.count(edge) > 1})
     if twice:
-        raise Misread(f"{name}: labelled twice: {sorted(twice)}")
-    return frozenset(edges), tuple(look_alikes)
+        raise Misread(f"{project.name}: labelled twice: {twice}")
+    return replace(project, edges=frozenset(edges), look_alikes=tuple(look_alikes), skipped=frozenset(skipped))

@@ -34,6 +34,12 @@ def test_every_project_can_be_analysed(answers: dict[str, Any]) -> None:
     assert {name: answer["error"] for name, answer in answers.items() if answer["error"]} == {}
 
 
+def test_what_cannot_be_read_is_named_and_nothing_else_of_the_code(answers: dict[str, Any]) -> None:
+    for project in projects():
+        files = {where for what, where, _ in answers[project.name]["skipped"] if what == "file"}
+        assert files == project.skipped, project.name
+
+
 @pytest.mark.parametrize("kind", [kind.value for kind in Kind])
 def test_the_kind_is_found_where_it_is_and_not_elsewhere(table: dict[str, Score], kind: str) -> None:
     assert table[kind].met, told(table[kind])
