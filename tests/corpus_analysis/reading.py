@@ -64,6 +64,13 @@ TEMPLATES = [{{
 DATABASES = {{"default": environ.Env.db_url_config(os.environ.get("DATABASE_URL", "sqlite://:memory:"))}}
 STRANGLER = {{"ESTATE": str(BASE_DIR / "strangler.toml"), "USAGE": False}}
 """
+ESTATE = """\
+[estate]
+monolith = ["http://127.0.0.1:8001"]
+
+[analysis]
+tests = true
+"""
 
 
 class Misread(Exception):
@@ -106,7 +113,7 @@ class Labelled:
         for package in sorted({*packages, "config"} - {"."}):
             yield f"{package}/__init__.py", ""
         yield "config/urls.py", "urlpatterns = []\n"
-        yield "strangler.toml", '[estate]\nmonolith = ["http://127.0.0.1:8001"]\n'
+        yield "strangler.toml", ESTATE
         yield from self.files.items()
         yield "config/settings.py", SETTINGS.format(apps=list(self.apps)) + self.files.get("config/settings.py", "")
 
