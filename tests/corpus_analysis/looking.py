@@ -76,7 +76,7 @@ def look(project: Labelled, root: Path, url: str) -> dict[str, Any]:
 
 def _ledger(project: Labelled, root: Path, url: str) -> Any:
     os.chdir(root)
-    sys.path.insert(0, str(root))
+    sys.path[:0] = [str(root), str(root.parent / "beside")]
     os.environ.update(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="config.settings")
     import django
 

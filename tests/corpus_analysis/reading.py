@@ -13,6 +13,8 @@
 
 Each label is one edge of the ledger: kind, source > target, where, what. ``not`` is a look-alike: kind, where, why it is none.
 ``skipped`` is what can't be read, and has to be named.
+What is below ``beside/`` lies outside of the project, as what is installed does: ``beside/scenario.py`` has a ``prepare()`` that fills
+the tables, and may have a ``run()`` that is recorded.
 ``apps`` go to INSTALLED_APPS behind Django's own. ``config/settings.py`` is added to the usual settings, and every folder with
 Python in it becomes a package. ``base: NAME``: the files and labels of that project come first. ``database``: "none" (in memory,
 without tables), "sqlite" or "postgres", with all migrations applied.
@@ -100,16 +102,18 @@ class Labelled:
 
     @property
     def scenario(self) -> bool:
-        return "scenario.py" in self.files
+        return "beside/scenario.py" in self.files
 
     def write(self, root: Path) -> None:
+        """What is ``beside`` goes to the folder of that name that ``root`` lies in."""
         for path, text in self._files():
-            target = root / path
+            target = root.parent / path if path.startswith("beside/") else root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8", newline="")
 
     def _files(self) -> Iterator[tuple[str, str]]:
         packages = {parent.as_posix() for path in self.files if path.endswith(".py") for parent in Path(path).parents}
+        packages -= {"beside"}
         for package in sorted({*packages, "config"} - {"."}):
             yield f"{package}/__init__.py", ""
         yield "config/urls.py", "urlpatterns = []\n"
