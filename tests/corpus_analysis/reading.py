@@ -13,8 +13,8 @@
 
 Each label is one edge of the ledger: kind, source > target, where, what. ``not`` is a look-alike: kind, where, why it is none.
 ``skipped`` is what can't be read, and has to be named.
-What is below ``beside/`` lies outside of the project, as what is installed does: ``beside/scenario.py`` has a ``prepare()`` that fills
-the tables, and may have a ``run()`` that is recorded.
+What is below ``beside/`` lies outside of the project, as what is installed does: ``beside/scenario.py`` has a ``prepare()`` that
+fills the tables, and may have a ``run()`` that is recorded.
 ``apps`` go to INSTALLED_APPS behind Django's own. ``config/settings.py`` is added to the usual settings, and every folder with
 Python in it becomes a package. ``base: NAME``: the files and labels of that project come first. ``database``: "none" (in memory,
 without tables), "sqlite" or "postgres", with all migrations applied.
