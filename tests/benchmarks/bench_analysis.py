@@ -61,7 +61,11 @@ def _beside(asked: list[Labelled], ours: dict[str, set[Key]], folder: Path) -> I
         project.write(root)
         seen["ours"][project.name] = analysers.brought_down(ours[project.name], (*IMPORTS, *RELATIONS))
         for name, run in PEERS.items():
-            seen[name][project.name] = run(root, _contexts(project))
+            try:
+                seen[name][project.name] = run(root, _contexts(project))
+            except subprocess.CalledProcessError as error:  # import-linter reads nothing where one file can't be parsed
+                print(f"{name} gives up on {project.name}: {(error.stderr or error.stdout).strip().splitlines()[-1]}")
+                seen[name][project.name] = set()
     found = {name: {(project, *one) for project, known in each.items() for one in known} for name, each in seen.items()}
     imported = _truth(asked, IMPORTS)
     for what, truth in (("imports", imported), ("relations that no import tells", _truth(asked, RELATIONS) - imported)):
