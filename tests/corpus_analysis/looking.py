@@ -26,7 +26,22 @@ import psycopg
 from tests.corpus_analysis.reading import Labelled, projects
 
 AT_ONCE = 2
-HEAVY = ("django.core.management", "django.template.loader", "environ", "sqlglot", "celery", "strangler.analysis.static")
+HEAVY = (  # what can be imported without settings, once for all
+    "django.contrib.admin",
+    "django.core.management.commands.migrate",
+    "django.db.backends.postgresql.base",
+    "django.db.backends.sqlite3.base",
+    "django.template.loader",
+    "django.test.client",
+    "django.views.generic",
+    "celery.app.base",
+    "celery.fixups.django",
+    "environ",
+    "sqlglot.dialects.postgres",
+    "sqlglot.dialects.sqlite",
+    "strangler.analysis.collect",
+    "strangler.analysis.runtime.sessions",
+)
 
 
 def main(names: list[str]) -> int:
