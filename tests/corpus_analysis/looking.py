@@ -47,7 +47,7 @@ HEAVY = (  # what can be imported without settings, once for all
 def main(names: list[str]) -> int:
     for module in HEAVY:
         importlib.import_module(module)
-    asked = projects(tuple(names))
+    asked = sorted(projects(tuple(names)), key=lambda project: project.database == "none")  # those that take longest first
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = dict(zip((project.name for project in asked), pool.map(apart, asked), strict=True))
     print(json.dumps(answers))
