@@ -146,22 +146,6 @@ def _template(code: Random, own: list[Model]) -> str:
 
 
 def _module(code: Random, app: str, own: list[Model], made: list[Model], kind: Callable[..., str], tests: bool) -> str:
-    others = [model for model in code.sample(made, 2) if model.app != app]
-    imports = [
-        "from __future__ import annotations\n",
-        "import logging",
-        "from datetime import timedelta\n",
-        "from celery import shared_task",
-        "from django.db import connection, transaction",
-        "from django.db.models import Count, F, Q, Sum",
-        "from django.http import JsonResponse",
-        "from django.urls import reverse",
-        "from django.utils import timezone",
-        "from rest_framework import serializers, viewsets\n",
-        _own(app, own),
-        *sorted(f"from {model.app}.models import {model.name}" for model in others if code.random() < 0.3),
-        "\nlogger = logging.getLogger(__name__)",
-    ]
     parts: list[str] = []
     lines = 0
     while lines < LINES_A_MODULE * code.uniform(0.5, 1.5):
@@ -173,7 +157,12 @@ def _module(code: Random, app: str, own: list[Model], made: list[Model], kind: C
         text = text.replace("def ", "def test_", 1) if tests and text.startswith("def ") else text
         parts.append(text)
         lines += text.count("\n") + 3
-    return _file(code, app, imports, parts)
+    others = [model for model in code.sample(made, 2) if model.app != app and code.random() < 0.3]
+    parts += [f"OTHERS = [{', '.join(model.name for model in others)}]"] if others else []
+    body = "\n".join(parts)
+    used = [line for name, line in IMPORTS.items() if name in body]
+    known = sorted(f"from {model.app}.models import {model.name}" for model in others)
+    return _file(code, app, [*used, _own(app, own), *known, "\nlogger = logging.getLogger(__name__)"], parts)
 
 
 def _function(code: Random, model: Model, number: int) -> str:
@@ -304,6 +293,20 @@ def _test(code: Random, model: Model, number: int) -> str:
     assert {model.name}.objects.filter(name=row.name).count() == 0'''
 
 
+IMPORTS = {  # by what a module's body has of it: nobody imports what he does not use
+    "": "from __future__ import annotations\n\nimport logging",
+    "timedelta(": "from datetime import timedelta",
+    "shared_task(": "from celery import shared_task",
+    "connection.": "from django.db import connection",
+    "transaction.": "from django.db import transaction",
+    "F(": "from django.db.models import F",
+    "Q(": "from django.db.models import Q",
+    "Count(": "from django.db.models import Count, Sum",
+    "JsonResponse(": "from django.http import JsonResponse",
+    "reverse(": "from django.urls import reverse",
+    "timezone.": "from django.utils import timezone",
+    "serializers.": "from rest_framework import serializers, viewsets",
+}
 PLAIN = (_function, _arithmetic)
 KINDS: tuple[tuple[str, Callable[[Random, Model, int], str]], ...] = (
     ("services", _service), ("selectors", _function), ("views", _view), ("serializers", _serializer), ("tests", _test),
