@@ -10,7 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV = str(Path(sys.executable).with_name("uv"))
 WHOLE = "requirements.lock"
-APART = ("tests/benchmarks/requirements.lock", "tests/benchmarks/sync/requirements.lock", "tests/fuzz/requirements.lock")
+APART = (
+    "tests/benchmarks/requirements.lock",
+    "tests/benchmarks/sync/requirements.lock",
+    "tests/benchmarks/analysis/requirements.lock",
+    "tests/fuzz/requirements.lock",
+)
 COMMAND = (
     UV, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url",
     "--custom-compile-command", "make lock",
@@ -28,7 +33,8 @@ def direct() -> dict[str, list[str]]:
         "proxy/requirements.lock": proxy,
         APART[0]: _members(groups, "peers"),
         APART[1]: _members(groups, "mirrors"),
-        APART[2]: [*proxy, *_members(groups, "fuzzing")],
+        APART[2]: _members(groups, "analysers"),
+        APART[3]: [*proxy, *_members(groups, "fuzzing")],
     }
 
 
