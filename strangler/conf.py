@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "TOKEN": "",
     "DATABASE": "default",
     "SAMPLING": 0.01,
-    "LEDGER": 0.0 if os.environ.get("STRANGLER_LEDGER", "on").lower() in OFF else 1.0,
+    "LEDGER": 0.0 if os.environ.get("STRANGLER_LEDGER", "on").lower() in OFF else 0.25,
     "USAGE": os.environ.get("STRANGLER_USAGE", "on").lower() not in OFF,
 }
 

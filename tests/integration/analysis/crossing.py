@@ -46,5 +46,7 @@ def keys(*kinds: Kind) -> set[tuple[str, str, str]]:
 
 
 def forget() -> None:
+    """From here on all units are traced."""
+    units.share = 1.0
     sessions.drained()
     watching.gathered.clear()
