@@ -43,7 +43,8 @@ def _querying(manager: Any) -> list[str]:
 def _ended(facts: FieldFacts, field: Any, concrete: Any) -> FieldFacts:
     """With what a path through the field needs to know of its ends."""
     through: Any = getattr(getattr(field, "remote_field", None), "through", None) or getattr(field, "through", None)
-    keys: Any = getattr(field, "foreign_related_fields", ()) if field.concrete and field.is_relation else ()
+    is_whole = field.concrete and hasattr(field.related_model, "_meta")  # not towards a model that could not be loaded
+    keys: Any = getattr(field, "foreign_related_fields", ()) if is_whole else ()
     owner: Any = field.model._meta.concrete_model
     return replace(
         facts,

@@ -20,7 +20,7 @@ def test_the_reason_is_one_sentence_with_figures() -> None:
     ranks = {rank.context: rank for rank in ranking(quotes(shop()))}
     assert ranks["users"].reason == (
         "users first: 1 transaction, 3 imports from outside past a contract, 3 MB, "
-        "difficulty 44, most of it 1 transaction from others to here"
+        "difficulty 45, most of it 1 transaction from others to here"
     )
     assert ranks["orders"].reason.startswith("orders last: 5 transactions, ")
 
