@@ -130,9 +130,10 @@ class Bindings:
         """What the name was made of, where it is part of what it becomes: ``asked = asked | Q(…)``."""
         if not isinstance(target, ast.Name) or not isinstance(value, (ast.BinOp, ast.Call)):
             return ()
-        named = any(isinstance(one, ast.Name) and one.id == target.id for one in ast.walk(value))
-        known = self.flow.scopes.find(self.flow.scope, target.id) if named else None
-        return known.nodes if known is not None else ()
+        known = self.flow.scopes.find(self.flow.scope, target.id)
+        if known is None or not known.nodes:
+            return ()
+        return known.nodes if any(isinstance(one, ast.Name) and one.id == target.id for one in ast.walk(value)) else ()
 
     def _valued(self, target: ast.expr, value: ast.expr) -> Value | None:
         """A function that is given what the name stood for, and says nothing, gives more of the same: ``found = page(found)``."""

@@ -139,13 +139,14 @@ class Crossings:
         self.atlas = project.atlas
         self.paths = Paths(project.models)
         self._contexts = {label: self.atlas.of_model(label) for label in project.models}
-        self._names: dict[str, frozenset[str]] = {}
+        self._names: dict[str, Words] = {}
+        self._tables: dict[str, Words] = {}
 
     def contexts(self, labels: Iterable[str]) -> list[str]:
         """Each once, in order."""
         return list(dict.fromkeys(context for label in labels if (context := self._contexts.get(label, ""))))
 
-    def names(self, context: str) -> frozenset[str]:
+    def names(self, context: str) -> Words:
         """Of the relations that lead to a model of another context: a file that has none of these words crosses by none."""
         if context not in self._names:
             found: set[str] = set()
@@ -154,5 +155,28 @@ class Crossings:
                     for end in (field.related, field.through, field.owner):
                         if end and self.atlas.crosses(context, self._contexts.get(end, "")):
                             found |= {field.name, field.accessor or field.name}
-            self._names[context] = frozenset(found)
+            self._names[context] = Words(found)
         return self._names[context]
+
+    def tables(self, context: str) -> Words:
+        """Of other contexts."""
+        if context not in self._tables:
+            owners = self.atlas.tables.items()
+            self._tables[context] = Words(table for table, owner in owners if self.atlas.crosses(context, owner))
+        return self._tables[context]
+
+
+class Words:
+    """``all``; and whether a text has one of them, in which nobody looks for ``order_line`` where no ``order`` is."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.all = frozenset(words)
+        self._groups: dict[str, list[str]] = {}
+        last = ""
+        for word in sorted(self.all):
+            if not last or not word.startswith(last):  # else whatever has it has the other
+                self._groups.setdefault(word.partition("_")[0], []).append(word)
+                last = word
+
+    def in_text(self, text: str) -> bool:
+        return any(start in text and any(word in text for word in group) for start, group in self._groups.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from strangler.analysis.static.source import Finding, Project, Source
 from strangler.domain.coupling.edges import Kind
 
 NOTHING: Iterator[Finding] = iter(())
+STARTER = re.compile(rf"\b(?:{'|'.join(sorted(lookups.STARTERS))})\b")
 CALLED = lookups.METHODS | set(fetching.METHODS)
 _ground: tuple[Project, Crossings, Classes] | None = None
 
@@ -35,8 +37,10 @@ class Queries:
 
     def __init__(self, project: Project, source: Source) -> None:
         self.crossings, classes = ground(project)
-        self.leading = self.crossings.names(source.context)
-        if not self._concerned(source):
+        leading = self.crossings.names(source.context)
+        self.leading = leading.all
+        text = "\n".join(source.lines)
+        if not leading.in_text(text):
             self.nodes = ()  # type: ignore[misc]  # so the walk shows it none
             return
         self.source = source
@@ -46,13 +50,10 @@ class Queries:
         self.registered = Registered(source.tree)
         self.local = managers_of(source, classes)
         self.held: dict[int, ast.Call] = {}  # Q and F that a name stands for, until it is known what it is used for
+        self.may_hold = STARTER.search(text) is not None
         for node in source.tree.body:
             if isinstance(node, (ast.Assign, ast.AnnAssign)):
                 self.bindings.foresee(node)
-
-    def _concerned(self, source: Source) -> bool:
-        text = "\n".join(source.lines)
-        return any(word in text for word in self.leading)
 
     def look(self, node: ast.AST) -> Iterator[Finding]:
         if type(node) is ast.Attribute and node.attr not in self.leading:
@@ -190,7 +191,7 @@ class Queries:
             around = self.flow.holders.get(holder)
             if around is not None and around.labels:
                 yield from self._declared(node.value, target.id, around.labels)
-        elif self.flow.scope:
+        elif self.flow.scope and self.may_hold:
             self._hold(node.value)
 
     def _declared(self, value: ast.expr, name: str, labels: tuple[str, ...]) -> Iterator[Finding]:

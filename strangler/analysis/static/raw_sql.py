@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from strangler.analysis.static import sql
-from strangler.analysis.static.queries import NOTHING
+from strangler.analysis.static.paths import Words
+from strangler.analysis.static.queries import NOTHING, ground
 from strangler.analysis.static.scopes import words
 from strangler.analysis.static.source import Finding, Project, Source
 from strangler.analysis.static.strings import Strings
@@ -37,9 +38,11 @@ class RawSql:
 
     def __init__(self, project: Project, source: Source) -> None:
         self.atlas = project.atlas
-        self.known = foreign(project, source.context)
-        if not _concerned("\n".join(source.lines).lower(), self.known):
+        tables = ground(project)[0].tables(source.context)
+        self.known = tables.all
+        if not _concerned("\n".join(source.lines).lower(), tables):
             self.nodes = ()  # type: ignore[misc]  # so the walk shows it none
+            return
         self.strings = Strings(source, project)
         self.seen: set[int] = set()
         self.growing: dict[tuple[str, str], str] = {}  # scope and name → the text that is put together there
@@ -121,14 +124,10 @@ class RawSql:
                 self.seen.add(id(part))
 
 
-def foreign(project: Project, context: str) -> frozenset[str]:
-    return frozenset(table for table, owner in project.atlas.tables.items() if project.atlas.crosses(context, owner))
-
-
-def _concerned(text: str, tables: frozenset[str]) -> bool:
+def _concerned(text: str, tables: Words) -> bool:
     """Cheap: whether a table can be named in a file, and in SQL."""
     spoken = sql.looks_like(text) or ".extra(" in text or "rawsql" in text
-    return spoken and ("db_table" in text or any(table in text for table in tables))
+    return spoken and ("db_table" in text or tables.in_text(text))
 
 
 def _line(text: str, table: str, node: ast.AST) -> int:

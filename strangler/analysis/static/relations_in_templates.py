@@ -57,8 +57,7 @@ def relations_in_templates(project: Project) -> Found:
 
 def in_template(project: Project, views: Views, name: str, context: str, file: str, text: str) -> Iterator[Edge]:
     crossings = ground(project)[0]
-    words = crossings.names(context)
-    if not any(word in text for word in words):
+    if not crossings.names(context).in_text(text):
         return
     lines = text.splitlines()
     roots = Roots(crossings, context, views.model(name, context))

@@ -15,7 +15,8 @@ from strangler.analysis.wiring.failures import REACHED, skip
 from strangler.domain.coupling.atlas import PLATFORM
 from strangler.domain.coupling.edges import Skipped
 
-MARKED = re.compile(rb"task\b|\bTask\b")
+MARKED = re.compile(rb"@[^\n]*task\b|task\s*\(|Task\b")
+"""What a file has that makes a task: a decorator, a call such as ``app.task(settle)``, a class of Celery's. Only those are parsed."""
 
 
 def names(project: Project, skipped: list[Skipped]) -> dict[str, str]:
