@@ -68,7 +68,7 @@ def _batches(files: Files, sizes: list[int], processes: int) -> Iterator[Files]:
 
 def _alone(project: Project, detectors: Detectors, batches: list[Files], progress: Progress) -> dict[int, Part]:
     exports, parts = Exports(project.files), {}
-    with _without_collector():
+    with without_collector():
         for at, batch in enumerate(batches):
             parts[at] = look_at(project, batch, detectors, exports)
             progress(sum(part.files for part in parts.values()), len(project.files))
@@ -76,7 +76,7 @@ def _alone(project: Project, detectors: Detectors, batches: list[Files], progres
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """A tree holds no cycles, so looking for them in each that grows is for nothing."""
     was = gc.isenabled()
     gc.disable()

@@ -15,6 +15,8 @@ from strangler.analysis.static.walk import Detectors, Files, Part, look_at
 
 # Isolated: no file of the project can take the place of one of Python's own.
 START = "import sys; sys.path += sys.argv[1:]; from strangler.analysis.static.reader import serve; serve()"
+# Memory of one tree is kept for the next: glibc would give it back to the system and ask for it again, page by page.
+KEPT = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_TOP_PAD_": "16777216"}
 BROKEN = (OSError, EOFError, ValueError, pickle.UnpicklingError)
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 
@@ -59,7 +61,9 @@ class Reader:
             raise Died("the reading was stopped")
         command = [sys.executable, "-I", "-c", START, *(path for path in sys.path if path)]
         try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command, env=KEPT | os.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
         except OSError as error:
             raise Unstartable(str(error)) from error
         self._process = process

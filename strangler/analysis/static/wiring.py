@@ -52,7 +52,7 @@ class Wiring:
         looks = CALLS.get(name, ())
         if id(call) in self.marks or (looks is USER_MODEL and id(call) in self.related):
             return NOTHING
-        if call.keywords:
+        if any(keyword.arg == "template_name" for keyword in call.keywords):
             looks = (*looks, pages.told)
         return _both(look(self.meanings, call) for look in looks) if looks else NOTHING
 

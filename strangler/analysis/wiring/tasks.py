@@ -6,17 +6,19 @@ import re
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 from django.apps import apps
 
 from strangler.analysis.static import definitions
+from strangler.analysis.static.crew import without_collector
 from strangler.analysis.static.source import Project
 from strangler.analysis.wiring.failures import REACHED, skip
 from strangler.domain.coupling.atlas import PLATFORM
 from strangler.domain.coupling.edges import Skipped
 
 MARKED = re.compile(rb"@[^\n]*task\b|task\s*\(|Task\b")
-"""What a file has that makes a task: a decorator, a call such as ``app.task(settle)``, a class of Celery's. Only those are parsed."""
+"""What a file has that makes a task: a decorator, a call such as ``app.task(settle)``, a class of Celery's."""
 
 
 def names(project: Project, skipped: list[Skipped]) -> dict[str, str]:
@@ -27,15 +29,20 @@ def names(project: Project, skipped: list[Skipped]) -> dict[str, str]:
 
 def _marked(project: Project) -> dict[str, str]:
     found: dict[str, str] = {}
-    for module, path in sorted(project.files.items()):
-        try:
-            marked = MARKED.search(path.read_bytes())
-        except OSError:  # the walk names it
-            continue
-        for each in definitions.of_file(module, path).values() if marked else ():
-            if definitions.is_task(each, partial(definitions.definition, project)):
-                found[each.what or each.dotted] = project.atlas.of_module(module)
+    with without_collector():
+        for module, path in sorted(project.files.items()):
+            for each in definitions.of_file(module, path).values() if _may_mark(path) else ():
+                if definitions.is_task(each, partial(definitions.definition, project)):
+                    found[each.what or each.dotted] = project.atlas.of_module(module)
     return found
+
+
+def _may_mark(path: Path) -> bool:
+    try:
+        text = path.read_bytes()
+    except OSError:  # the walk names it
+        return False
+    return (b"task" in text or b"Task" in text) and MARKED.search(text) is not None
 
 
 def _registered(project: Project, skipped: list[Skipped]) -> dict[str, str]:
