@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
+from strangler.analysis.survey.contexts import NEVER, installed
 from strangler.analysis.survey.modules import places
 
 NAME = "INSTALLED_APPS"
@@ -15,14 +17,23 @@ Known = dict[str, list[str]]
 
 def read(root: Path, module: str) -> list[str]:
     """All that any branch adds. Empty when there is no list that can be read."""
-    return list(dict.fromkeys(_names(root, module, DEEPEST).get(NAME, ())))
+    return list(dict.fromkeys(_names(root, module, DEEPEST, {}).get(NAME, ())))
 
 
-def _names(root: Path, module: str, left: int) -> Known:
-    """Every list of texts at module level, also through ``from .base import *``."""
-    path = next(iter(places(root, module)), None) if module and left else None
+def _names(root: Path, module: str, left: int, asked: dict[str, Known], *, named: bool = True) -> Known:
+    """Every list of texts at module level, also through ``from .base import *``.
+
+    ``asked``: modules that were read, or are being read; one is read once, also where they import each other. ``named``: a
+    setting is wanted of it; else an installed package is not opened.
+    """
+    if module in asked or not module or not left:
+        return asked.get(module, {})
+    if module.partition(".")[0] in NEVER | sys.stdlib_module_names:
+        return {}
+    path = next((one for one in places(root, module) if named or not installed(one)), None)
     if path is None:
         return {}
+    asked[module] = {}
     file = path / "__init__.py" if path.is_dir() else path
     try:
         tree = ast.parse(file.read_bytes())
@@ -32,17 +43,19 @@ def _names(root: Path, module: str, left: int) -> Known:
     package = module if path.is_dir() else module.rpartition(".")[0]
     for node in _statements(tree):
         if isinstance(node, ast.ImportFrom):
-            known.update(_imported(root, package, node, left))
+            known.update(_imported(root, package, node, left, asked))
         else:
             _run(node, known)
+    asked[module] = known
     return known
 
 
-def _imported(root: Path, package: str, node: ast.ImportFrom, left: int) -> Known:
+def _imported(root: Path, package: str, node: ast.ImportFrom, left: int, asked: dict[str, Known]) -> Known:
     above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-    found = _names(root, ".".join([*above, *([node.module] if node.module else [])]), left - 1)
     wanted = {one.name: one.asname or one.name for one in node.names}
-    return found if "*" in wanted else {wanted[name]: texts for name, texts in found.items() if name in wanted}
+    named = "*" in wanted or any(map(str.isupper, wanted))
+    found = _names(root, ".".join([*above, *([node.module] if node.module else [])]), left - 1, asked, named=named)
+    return {wanted.get(name, name): list(texts) for name, texts in found.items() if "*" in wanted or name in wanted}
 
 
 def _statements(tree: ast.Module | ast.stmt) -> list[ast.stmt]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -67,11 +68,11 @@ def _texts(value: Any, depth: int, left: list[int]) -> Iterator[str]:
     if isinstance(value, str):
         yield value.strip()
     elif isinstance(value, Mapping):
-        for key, each in value.items():
+        for key, each in islice(value.items(), left[0]):
             yield from _texts(key, depth - 1, left)
             yield from _texts(each, depth - 1, left)
     elif isinstance(value, (list, tuple, set, frozenset)):
-        for each in value:
+        for each in islice(value, left[0]):
             yield from _texts(each, depth - 1, left)
     elif hasattr(value, "__qualname__") and hasattr(value, "__module__"):
         yield f"{value.__module__}.{value.__qualname__}"

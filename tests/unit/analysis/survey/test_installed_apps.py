@@ -38,3 +38,19 @@ def test_settings_without_a_list_that_can_be_read_have_none(tmp_path: Path, text
     (tmp_path / "config" / "settings.py").write_text(text)
     assert installed_apps.read(tmp_path, "config.settings") == []
     assert installed_apps.read(tmp_path, "nowhere.settings") == []
+
+
+def test_modules_that_all_import_each_other_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"part{number}" for number in range(12)]
+    (tmp_path / "config").mkdir()
+    for name in names:
+        stars = "".join(f"from .{other} import *\n" for other in names)
+        (tmp_path / "config" / f"{name}.py").write_text(
+            f"from celery.schedules import crontab\n{stars}INSTALLED_APPS = ['{name}']\n"
+        )
+    parsed: list[bytes] = []
+    monkeypatch.setattr(
+        installed_apps.ast, "parse", lambda text, parse=installed_apps.ast.parse: parsed.append(text) or parse(text)
+    )
+    assert installed_apps.read(tmp_path, "config.part3") == ["part3"]
+    assert len(parsed) == len(names)
