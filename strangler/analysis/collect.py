@@ -105,18 +105,9 @@ def joined(edges: Iterable[Edge]) -> tuple[Edge, ...]:
     known: dict[tuple[str, ...], Edge] = {}
     for edge in edges:
         same = known.get(edge.key)
-        known[edge.key] = edge if same is None else _both(same, edge)
+        known[edge.key] = edge if same is None else same.joined(edge)
     ordered = sorted(known.values(), key=lambda edge: (ORDER[edge.kind], edge.key))
     return tuple(replace(edge, evidence=tuple(sorted(edge.evidence, key=_place))) for edge in ordered)
-
-
-def _both(one: Edge, other: Edge) -> Edge:
-    return replace(
-        one,
-        note=one.note or other.note,
-        evidence=tuple(dict.fromkeys(one.evidence + other.evidence)),
-        models=tuple(dict.fromkeys(one.models + other.models)),
-    )
 
 
 def _place(evidence: Evidence) -> tuple[int, str, int, str]:

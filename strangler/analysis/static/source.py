@@ -140,6 +140,7 @@ class Finding(NamedTuple):
     """What a detector saw at a node: the walk adds source, place and line, and leaves out what stays within the context.
 
     ``scope``: the qualname that is meant instead of where the walk is, such as of the decorated function; ``*``: the module.
+    ``models``: as of an edge.
     """
 
     kind: Kind
@@ -148,6 +149,7 @@ class Finding(NamedTuple):
     note: str = ""
     line: int = 0  # of the node, unless told
     scope: str = ""
+    models: tuple[str, ...] = ()
 
 
 class Detector(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from strangler.analysis.static.names import Exports
@@ -111,7 +111,7 @@ def _edge(source: Source, finding: Finding, line: int) -> Edge:
     text = source.lines[line - 1].strip() if 0 < line <= len(source.lines) else ""
     where = f"{source.file}:{finding.scope or source.scope or '*'}"
     seen = (Evidence(source.file, line, text),)
-    return Edge(finding.kind, source.context, finding.target, where, finding.what, finding.note, seen)
+    return Edge(finding.kind, source.context, finding.target, where, finding.what, finding.note, seen, finding.models)
 
 
 def _joined(edges: Iterable[Edge]) -> list[Edge]:
@@ -119,8 +119,5 @@ def _joined(edges: Iterable[Edge]) -> list[Edge]:
     known: dict[tuple[str, ...], Edge] = {}
     for edge in edges:
         same = known.get(edge.key)
-        if same is not None:
-            note, evidence = same.note or edge.note, tuple(dict.fromkeys(same.evidence + edge.evidence))
-            edge = replace(same, note=note, evidence=evidence)
-        known[edge.key] = edge
+        known[edge.key] = edge if same is None else same.joined(edge)
     return list(known.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -96,6 +96,15 @@ class Edge:
     @property
     def key(self) -> tuple[str, str, str, str, str]:
         return self.kind.value, self.source, self.target, self.where, self.what
+
+    def joined(self, other: Edge) -> Edge:
+        """With what another of the same key adds."""
+        return replace(
+            self,
+            note=self.note or other.note,
+            evidence=tuple(dict.fromkeys(self.evidence + other.evidence)),
+            models=tuple(dict.fromkeys(self.models + other.models)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def _relabelled(ledger: Ledger, whole: str, parts: frozenset[str]) -> tuple[Edge
             continue
         made = replace(edge, source=source, target=target)
         known = found.get(made.key)
-        found[made.key] = made if known is None else _both(known, made)
+        found[made.key] = made if known is None else known.joined(made)
     return tuple(found.values())
 
 
@@ -71,12 +71,6 @@ def _within(reach: Reach, edge: Edge, parts: frozenset[str]) -> bool:
     """A join or a transaction of somebody else over tables of the parts alone: it crosses nothing any more."""
     homes = {reach.tables[table][0] if table in reach.tables else "" for table in named_tables(edge)}
     return homes <= parts
-
-
-def _both(one: Edge, other: Edge) -> Edge:
-    evidence = tuple(dict.fromkeys(one.evidence + other.evidence))
-    models = tuple(dict.fromkeys(one.models + other.models))
-    return replace(one, note=one.note or other.note, evidence=evidence, models=models)
 
 
 @dataclass(frozen=True, slots=True)
