@@ -126,8 +126,12 @@ def test_a_generic_key_points_where_its_rows_do_and_no_row_is_said(plain: live.L
     assert [one.where for one in plain.found.skipped if one.what == "generic_foreign_key"] == [where]
     assert plain.found.looked_at["generic_foreign_keys_unresolved"] == 1
     assert more(rich, Kind.GENERIC_FOREIGN_KEY) == {
-        ("shell", "orders", where, "orders.Order", "orders.Order in rows"),
-        ("shell", "products", where, "products.Price, products.Product", "products.Price in rows, products.Product in rows"),
+        ("shell", "orders", where, "shell.Note.about", "orders.Order in rows"),
+        ("shell", "products", where, "shell.Note.about", "products.Price in rows, products.Product in rows"),
+    }
+    assert {edge.models for edge in rich.found.edges if edge.kind is Kind.GENERIC_FOREIGN_KEY} == {
+        ("orders.Order",),
+        ("products.Price", "products.Product"),
     }
     (gone,) = (one.why for one in rich.found.skipped if one.what == "generic_foreign_key")
     assert "2000000" in gone
