@@ -56,12 +56,11 @@ def collect(
         found["runtime"] = _tried("runtime", lambda: _runtime(recorded, database))
     if "static" in only:
         found["static"] = _source(project, progress)
-    contexts, untold = facts(project, sizes)
     parts = [found[part] for part in PARTS if part in found]
     return Ledger(
-        contexts=contexts,
+        contexts=facts(project, sizes),
         edges=joined(edge for part in parts for edge in part.edges),
-        skipped=named_once((*project.skipped, *untold, *(one for part in parts for one in part.skipped))),
+        skipped=named_once((*project.skipped, *(one for part in parts for one in part.skipped))),
         looked_at={part: dict(found[part].looked_at) for part in PARTS if part in found and found[part].looked_at},
     )
 

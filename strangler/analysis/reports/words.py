@@ -29,6 +29,12 @@ class Words:
     cycles: Rows = ()
 
 
+SEEN = {
+    "unsampled": "statements of units that were not sampled",
+    "generic_foreign_keys_unresolved": "unresolved generic foreign keys",
+}
+
+
 def counted(number: int, what: str) -> str:
     """``1 table``, ``12 tables``; ``what`` is in the plural."""
     return f"{number:,} {what.removesuffix('s') if number == 1 else what}"
@@ -39,7 +45,7 @@ def looked_at(ledger: Ledger) -> str:
     said = []
     for source, nothing in SOURCES.items():
         seen = ledger.looked_at.get(source)
-        parts = [counted(number, what.replace("_", " ")) for what, number in (seen or {}).items() if number]
+        parts = [counted(number, SEEN.get(what, what.replace("_", " "))) for what, number in (seen or {}).items() if number]
         said.append(f"{source}: {', '.join(parts) or nothing}")
     return "; ".join(said)
 

@@ -37,6 +37,8 @@ class Project:
     app_of: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     tests: int = 0
+    endpoints: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """``GET /api/orders/`` → (context, ``FILE:QUALNAME`` of its view, if that is the project's own)."""
     shadowed: Mapping[str, tuple[tuple[str, Path], ...]] = field(default_factory=dict)
     """Templates behind the first of their name, as Django finds them."""
 

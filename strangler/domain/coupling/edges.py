@@ -79,7 +79,7 @@ class Edge:
 
     ``where``: ``FILE:QUALNAME`` of what knows (``*``: the module itself; a template's path alone); for what only ran, the
     first of ``by``. ``what``: that which is known, as one would search for it: a model's label, a module, a table, a path of
-    lookups, a template's, URL's, task's or setting's name, a generic foreign key's own. ``note``: what a remedy asks for, such as "on_delete=CASCADE",
+    lookups, a template's, URL's, task's, setting's or key's name. ``note``: what a remedy asks for, such as "on_delete=CASCADE",
     "through=shop.Line", "writes". ``models``: labels of the target's models that a path leads to or through, for those who ask
     which of its tables are read; where it is empty, the relations in the ledger tell what they can.
     """

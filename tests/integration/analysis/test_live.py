@@ -14,6 +14,7 @@ from strangler.analysis import live, survey
 from strangler.analysis.live import generic
 from strangler.analysis.live.session import opened
 from strangler.analysis.survey.facts import facts
+from strangler.analysis.wiring import wired
 from strangler.domain.coupling.edges import Edge, Kind
 
 pytestmark = pytest.mark.django_db
@@ -179,10 +180,10 @@ def test_a_triggers_body_is_read_without_comments_texts_and_variables(rich: live
 
 
 def test_contexts_know_their_tables_endpoints_and_lines(plain: live.Live, django_db_blocker: Any) -> None:
-    of, skipped = facts(survey.project(), plain.sizes)
+    of = facts(wired(survey.project()), plain.sizes)
     payments = of["payments"]
-    assert skipped == ()
     assert "POST /api/payments/<int:payment_id>/capture/" in payments.endpoints
+    assert payments.views["POST /api/payments/<int:payment_id>/capture/"] == "monolith/payments/api.py:CaptureView"
     assert all(one.size for one in payments.tables)
     assert payments.lines > 500
 
