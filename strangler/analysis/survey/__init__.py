@@ -29,4 +29,6 @@ def project(*, moves: Mapping[str, str] | None = None, merges: Iterable[tuple[st
     root = base()
     known = atlas(moves=moves, merges=merges)
     found = modules(root, known, tests=declared().tests)
-    return Project(root=root, atlas=known, models=models(), files=found.read, skipped=tuple(loading.skipped()), tests=found.tests)
+    return Project(
+        root=root, atlas=known, models=models(), files=found.read, skipped=(*loading.skipped(), *found.skipped), tests=found.tests
+    )
