@@ -12,7 +12,6 @@ from strangler import conf
 from strangler.domain.estate import Context
 from strangler.seams import retirement
 
-
 NOT_YET = "`strangler analyze` needs none; `strangler analyze --propose --write` makes a strangler.toml."
 
 

@@ -18,7 +18,7 @@ from strangler.analysis.static.source import Project
 from strangler.analysis.static.template_tags import wires_in_templates
 from strangler.analysis.survey.facts import facts
 from strangler.analysis.wiring import wired
-from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
+from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped, joined
 from strangler.domain.coupling.ledger import Ledger
 from strangler.errors import StranglerError
 
@@ -59,7 +59,7 @@ def collect(
     parts = [found[part] for part in PARTS if part in found]
     return Ledger(
         contexts=facts(project, sizes),
-        edges=joined(edge for part in parts for edge in part.edges),
+        edges=ordered(edge for part in parts for edge in part.edges),
         skipped=named_once((*project.skipped, *(one for part in parts for one in part.skipped))),
         looked_at={part: dict(found[part].looked_at) for part in PARTS if part in found and found[part].looked_at},
     )
@@ -99,14 +99,10 @@ def _source(project: Project, progress: Progress) -> Found:
     )
 
 
-def joined(edges: Iterable[Edge]) -> tuple[Edge, ...]:
-    """One edge for each key, with the evidence of all, in an order that does not depend on who came first."""
-    known: dict[tuple[str, ...], Edge] = {}
-    for edge in edges:
-        same = known.get(edge.key)
-        known[edge.key] = edge if same is None else same.joined(edge)
-    ordered = sorted(known.values(), key=lambda edge: (ORDER[edge.kind], edge.key))
-    return tuple(replace(edge, evidence=tuple(sorted(edge.evidence, key=_place))) for edge in ordered)
+def ordered(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """One edge for each key, in an order that does not depend on who came first."""
+    listed = sorted(joined(edges), key=lambda edge: (ORDER[edge.kind], edge.key))
+    return tuple(replace(edge, evidence=tuple(sorted(edge.evidence, key=_place))) for edge in listed)
 
 
 def _place(evidence: Evidence) -> tuple[int, str, int, str]:

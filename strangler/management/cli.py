@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from strangler.management.answer import FAILED, MISUSE, PASS, Answer, Line, Whole
+from strangler.management.answer import FAILED, MISUSE, Answer, Line, Whole
 
 DESCRIPTION = "Take a Django monolith apart, one bounded context at a time, with a way back at every step."
 EPILOG = (

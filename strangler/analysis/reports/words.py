@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -51,10 +50,13 @@ def looked_at(ledger: Ledger) -> str:
 
 
 def skipped(listed: tuple[Skipped, ...]) -> Rows:
-    """What was skipped and why, with how often: a reason that names a line is another one for each."""
-    reasons = Counter((one.what, one.why) for one in listed)
+    """What was skipped and why, with how often: a reason that names a line is another one for each. One alone is named."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for one in listed:
+        reasons.setdefault((one.what, one.why), []).append(one.where)
+    ranked = sorted(reasons.items(), key=lambda one: (-len(one[1]), one[0]))
     return tuple(
-        (counted(number, f"{what}s"), why) for (what, why), number in sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+        (counted(len(places), f"{what}s"), f"{places[0]}: {why}" if places[1:] == [] else why) for (what, why), places in ranked
     )
 
 

@@ -20,7 +20,7 @@ from strangler.analysis.static.paths import Path as Followed
 from strangler.analysis.static.queries import ground
 from strangler.analysis.static.source import Project
 from strangler.analysis.static.templates import Template, templates
-from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
+from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped, joined
 
 TAG = re.compile(r"{%-?\s*(?P<tag>.*?)\s*-?%}|{{-?\s*(?P<variable>.*?)\s*-?}}|{#.*?#}", re.DOTALL)
 QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
@@ -37,16 +37,14 @@ Scopes = list[tuple[str, dict[str, str]]]  # the tag that ends it, and the model
 
 
 def relations_in_templates(project: Project) -> Found:
-    edges: dict[tuple[str, ...], Edge] = {}
+    edges: list[Edge] = []
     skipped: list[Skipped] = []
     views = Views(project)
     looked = 0
     for template in templates(project, skipped):
         looked += 1
-        for edge in in_template(project, views, template):
-            known = edges.get(edge.key)
-            edges[edge.key] = edge if known is None else known.joined(edge)
-    return Found(tuple(edges.values()), tuple(skipped), {"templates": looked + len(skipped)})
+        edges += in_template(project, views, template)
+    return Found(joined(edges), tuple(skipped), {"templates": looked + len(skipped)})
 
 
 def in_template(project: Project, views: Views, template: Template) -> Iterator[Edge]:

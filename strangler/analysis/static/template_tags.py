@@ -11,7 +11,7 @@ from typing import NamedTuple
 from strangler.analysis.static.source import Finding, Project
 from strangler.analysis.static.templates import templates
 from strangler.analysis.static.urls import by_name
-from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
+from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped, joined
 
 MARKS = re.compile(r"({%.*?%}|{{.*?}}|{#.*?#})")  # Django's tags end on their line
 JINJAS = re.compile(MARKS.pattern, re.DOTALL)
@@ -33,7 +33,7 @@ class Tag(NamedTuple):
 
 def wires_in_templates(project: Project) -> Found:
     """``extends``, ``include`` and ``url`` with a literal name, in the project's own templates."""
-    edges: dict[tuple[str, ...], Edge] = {}
+    edges: list[Edge] = []
     skipped: list[Skipped] = []
     looked = 0
     for name, context, path, file, text in templates(project, skipped):
@@ -42,10 +42,8 @@ def wires_in_templates(project: Project) -> Found:
             for finding in _named(project, context, name, path, tag):
                 if project.atlas.crosses(context, finding.target):
                     proof = Evidence(file, tag.line, tag.text)
-                    edge = Edge(finding.kind, context, finding.target, file, finding.what, "", (proof,))
-                    known = edges.get(edge.key)
-                    edges[edge.key] = edge if known is None else known.joined(edge)
-    return Found(tuple(edges.values()), tuple(skipped), {"templates": looked + len(skipped)})
+                    edges.append(Edge(finding.kind, context, finding.target, file, finding.what, "", (proof,)))
+    return Found(joined(edges), tuple(skipped), {"templates": looked + len(skipped)})
 
 
 def tags(text: str, *, jinja: bool = False) -> Iterator[Tag]:

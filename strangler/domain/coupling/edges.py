@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -97,14 +98,22 @@ class Edge:
     def key(self) -> tuple[str, str, str, str, str]:
         return self.kind.value, self.source, self.target, self.where, self.what
 
-    def joined(self, other: Edge) -> Edge:
-        """With what another of the same key adds."""
-        return replace(
-            self,
-            note=self.note or other.note,
-            evidence=tuple(dict.fromkeys(self.evidence + other.evidence)),
-            models=tuple(dict.fromkeys(self.models + other.models)),
-        )
+
+def joined(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """One for each key, in the order of the first of each, with the evidence of all."""
+    alike: dict[tuple[str, ...], list[Edge]] = {}
+    for edge in edges:
+        alike.setdefault(edge.key, []).append(edge)
+    return tuple(those[0] if len(those) == 1 else _one(those) for those in alike.values())
+
+
+def _one(those: Sequence[Edge]) -> Edge:
+    return replace(
+        those[0],
+        note=next((edge.note for edge in those if edge.note), ""),
+        evidence=tuple(dict.fromkeys(proof for edge in those for proof in edge.evidence)),
+        models=tuple(dict.fromkeys(label for edge in those for label in edge.models)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
