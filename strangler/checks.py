@@ -6,16 +6,20 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from strangler import conf
 from strangler.domain.estate import Context
 from strangler.seams import retirement
 
+NOT_YET = "`strangler analyze` needs none; `strangler analyze --propose --write` makes a strangler.toml."
+
 
 @register("strangler")
 def check_estate_file(**_: Any) -> list[CheckMessage]:
     declared, problems = conf.load()
+    if not conf.is_begun():
+        return [Warning("no context is declared yet, so nothing can move", hint=NOT_YET, id="strangler.W001")]
     messages: list[CheckMessage] = [
         Error(f"{problem.key}: {problem.message}", hint=problem.hint, id=problem.id) for problem in problems
     ]

@@ -60,6 +60,11 @@ def load() -> tuple[Estate, list[Problem]]:
     return Estate(), [problem]
 
 
+def is_begun() -> bool:
+    """Whether there is an estate file, or should be. A project that has but installed the app has none, and no mistake."""
+    return "ESTATE" in getattr(settings, "STRANGLER", {}) or Path(setting("ESTATE")).exists()
+
+
 def estate() -> Estate:
     """The estate, for code that can't go on with a wrong file. Raises ``Misconfigured``."""
     declared, problems = load()

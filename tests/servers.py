@@ -29,7 +29,7 @@ PREFIX = "strangler-tests-"
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _private_key() -> str:
+def private_key() -> str:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
@@ -39,7 +39,7 @@ def _settings_environment() -> None:
     os.environ.setdefault("SECRET_KEY", "for-tests-only-and-nowhere-else-0123456789abcdef")
     os.environ.setdefault("STRANGLER_SERVICE_TOKEN", "for-tests-only-service-token-0123456789abcdef")
     if "JWT_PRIVATE_KEY" not in os.environ:
-        os.environ["JWT_PRIVATE_KEY"] = _private_key()
+        os.environ["JWT_PRIVATE_KEY"] = private_key()
     os.environ.setdefault("CELERY_BROKER_URL", "memory://")  # no test leaves a message for a worker that isn't there
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "monolith.settings")
     (ROOT / ".run" / "static").mkdir(parents=True, exist_ok=True)  # WhiteNoise warns without it, and warnings are errors

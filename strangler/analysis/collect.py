@@ -18,7 +18,7 @@ from strangler.analysis.static.source import Project
 from strangler.analysis.static.template_tags import wires_in_templates
 from strangler.analysis.survey.facts import facts
 from strangler.analysis.wiring import wired
-from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
+from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped, joined
 from strangler.domain.coupling.ledger import Ledger
 from strangler.errors import StranglerError
 
@@ -56,12 +56,11 @@ def collect(
         found["runtime"] = _tried("runtime", lambda: _runtime(recorded, database))
     if "static" in only:
         found["static"] = _source(project, progress)
-    contexts, untold = facts(project, sizes)
     parts = [found[part] for part in PARTS if part in found]
     return Ledger(
-        contexts=contexts,
-        edges=joined(edge for part in parts for edge in part.edges),
-        skipped=named_once((*project.skipped, *untold, *(one for part in parts for one in part.skipped))),
+        contexts=facts(project, sizes),
+        edges=ordered(edge for part in parts for edge in part.edges),
+        skipped=named_once((*project.skipped, *(one for part in parts for one in part.skipped))),
         looked_at={part: dict(found[part].looked_at) for part in PARTS if part in found and found[part].looked_at},
     )
 
@@ -100,23 +99,10 @@ def _source(project: Project, progress: Progress) -> Found:
     )
 
 
-def joined(edges: Iterable[Edge]) -> tuple[Edge, ...]:
-    """One edge for each key, with the evidence of all, in an order that does not depend on who came first."""
-    known: dict[tuple[str, ...], Edge] = {}
-    for edge in edges:
-        same = known.get(edge.key)
-        known[edge.key] = edge if same is None else _both(same, edge)
-    ordered = sorted(known.values(), key=lambda edge: (ORDER[edge.kind], edge.key))
-    return tuple(replace(edge, evidence=tuple(sorted(edge.evidence, key=_place))) for edge in ordered)
-
-
-def _both(one: Edge, other: Edge) -> Edge:
-    return replace(
-        one,
-        note=one.note or other.note,
-        evidence=tuple(dict.fromkeys(one.evidence + other.evidence)),
-        models=tuple(dict.fromkeys(one.models + other.models)),
-    )
+def ordered(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """One edge for each key, in an order that does not depend on who came first."""
+    listed = sorted(joined(edges), key=lambda edge: (ORDER[edge.kind], edge.key))
+    return tuple(replace(edge, evidence=tuple(sorted(edge.evidence, key=_place))) for edge in listed)
 
 
 def _place(evidence: Evidence) -> tuple[int, str, int, str]:

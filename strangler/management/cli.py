@@ -17,12 +17,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from strangler.management.answer import FAILED, MISUSE, PASS, Answer, Line, Whole
+from strangler.management.answer import FAILED, MISUSE, Answer, Line, Whole
 
 DESCRIPTION = "Take a Django monolith apart, one bounded context at a time, with a way back at every step."
 EPILOG = (
     "Every verb ends with 0 when all is well, 1 when a check failed or the estate refused, 2 when the command or the"
-    " configuration is wrong. example: strangler status"
+    " configuration is wrong. The project is that of the manage.py here or above. example: strangler status"
 )
 SETTINGS = re.compile(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
 
@@ -169,13 +169,14 @@ def _find_settings() -> str | None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console script: finds the project's settings, then does what ``manage.py strangler`` does."""
+    """The console script: finds the project's settings, then does what ``manage.py strangler`` does. Help needs no project."""
     words = list(sys.argv[1:] if argv is None else argv)
+    own = words[: words.index("--")] if "--" in words else words
+    if not own or {"-h", "--help"} & set(own):
+        return _help(words)
     if "DJANGO_SETTINGS_MODULE" not in os.environ:
         found = _find_settings()
         if found is None:
-            if not words or {"-h", "--help"} & set(words):
-                return _help(words)
             print("strangler: no manage.py here or above; go to your project, or set DJANGO_SETTINGS_MODULE", file=sys.stderr)
             return MISUSE
         os.environ["DJANGO_SETTINGS_MODULE"] = found
@@ -203,8 +204,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _help(words: list[str]) -> int:
-    print(f"usage: strangler VERB …\n\n{DESCRIPTION}\nGo to the directory of your manage.py to use it.")
-    return PASS if words else MISUSE
+    """What there is, whether there is a project here or not."""
+    import django
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "strangler"])
+        django.setup()
+    return run(words) if words else run(["--help"]) or MISUSE
 
 
 if __name__ == "__main__":

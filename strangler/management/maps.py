@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich import markup
 from rich.console import RenderableType
+from rich.padding import Padding
 
 from strangler.analysis.reports import words
 from strangler.analysis.reports.crossings import Crossing, crossings
@@ -25,6 +26,7 @@ from strangler.management.screen import grid, heading
 
 PAIRS, EDGES, RANKS, REASONS, TERMS = 12, 8, 8, 6, 6
 LONGEST = 160  # letters of a source line or a statement
+BESIDE, BELOW = (0, 0, 0, 2), (0, 0, 0, 4)
 Shown = list[RenderableType]
 
 
@@ -34,7 +36,7 @@ def escape(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return CONTROL.sub("\ufffd", text)
+    return CONTROL.sub("\ufffd", text.replace("\n", "\ufffd").replace("\r", "\ufffd"))
 
 
 def overview(judged: Judged, *, every: bool) -> Shown:
@@ -162,16 +164,17 @@ def _section(title: str, rows: Sequence[tuple[str, ...]], most: int, every: bool
 def _edge(edge: Edge, advice: str) -> Shown:
     """What it is, where it stands with the source line, and what to do about it."""
     note = f"  ({edge.note})" if edge.note else ""
-    lines = [f"  [bold]{edge.kind.value}[/] {escape(f'{edge.source} → {edge.target}  {edge.what}{note}')}"]
+    head = f"[bold]{edge.kind.value}[/] {escape(f'{edge.source} → {edge.target}  {edge.what}{note}')}"
+    lines = []
     for proof in edge.evidence[:2]:
         seen = words.ran(proof)
         place = words.place(proof) or edge.where
-        lines.append(escape(f"    {place}  {_short(proof.text)}" + (f"  [{seen}]" if seen else "")))
+        lines.append(escape(f"{place}  {_short(proof.text)}" + (f"  [{seen}]" if seen else "")))
     if not edge.evidence:
-        lines.append(escape(f"    {edge.where}"))
+        lines.append(escape(edge.where))
     if len(edge.evidence) > 2:
-        lines.append(f"    and {words.counted(len(edge.evidence) - 2, 'places')} more")
-    return [*lines, escape(f"    → {advice}")]
+        lines.append(f"and {words.counted(len(edge.evidence) - 2, 'places')} more")
+    return [Padding(head, BESIDE), *(Padding(line, BELOW) for line in (*lines, escape(f"→ {advice}")))]
 
 
 def _short(text: str) -> str:

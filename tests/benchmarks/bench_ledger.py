@@ -53,9 +53,9 @@ def _set_up(database: str, redis: str) -> None:
     servers = {"DATABASE_URL": database, "REDIS_URL": redis, "CELERY_BROKER_URL": "memory://"}
     secrets = {"SECRET_KEY": "x" * 50, "STRANGLER_SERVICE_TOKEN": "x" * 40}
     os.environ.update(servers | secrets | {"DJANGO_SETTINGS_MODULE": "monolith.settings", "DEBUG": "0"})
-    from tests.servers import _private_key
+    from tests.servers import private_key
 
-    os.environ["JWT_PRIVATE_KEY"] = _private_key()
+    os.environ["JWT_PRIVATE_KEY"] = private_key()
     for command in (["migrate", "-v0"], ["seed", "--scale", "1", "-v0"]):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     os.chdir(ROOT)

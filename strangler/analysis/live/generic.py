@@ -81,7 +81,7 @@ def _of_relation(atlas: Atlas, places: Places, model: Any, field: Any) -> Iterat
     source, target = atlas.of_model(model._meta.label), atlas.of_model(label)
     if atlas.crosses(source, target):
         where, evidence = places.where(model, field.name), places.evidence(model, field.name)
-        yield Edge(Kind.GENERIC_FOREIGN_KEY, source, target, where, label, "GenericRelation", evidence)
+        yield Edge(Kind.GENERIC_FOREIGN_KEY, source, target, where, label, "GenericRelation", evidence, (label,))
 
 
 def _of_key(
@@ -112,10 +112,10 @@ def _of_key(
         targets.setdefault(atlas.of_model(label), []).append(label)
     for target, those in targets.items():
         if atlas.crosses(source, target):
+            what = f"{model._meta.label}.{field.name}"  # its models come and go with the rows
             note = ", ".join(f"{label} {labels[label]}" for label in those)
-            yield Edge(
-                Kind.GENERIC_FOREIGN_KEY, source, target, where, ", ".join(those), note, places.evidence(model, field.name)
-            )
+            evidence = places.evidence(model, field.name)
+            yield Edge(Kind.GENERIC_FOREIGN_KEY, source, target, where, what, note, evidence, tuple(those))
 
 
 def _values(asked: Session, model: Any, field: Any) -> tuple[list[int], str]:

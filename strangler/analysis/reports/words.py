@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +28,12 @@ class Words:
     cycles: Rows = ()
 
 
+SEEN = {
+    "unsampled": "statements of units that were not sampled",
+    "generic_foreign_keys_unresolved": "unresolved generic foreign keys",
+}
+
+
 def counted(number: int, what: str) -> str:
     """``1 table``, ``12 tables``; ``what`` is in the plural."""
     return f"{number:,} {what.removesuffix('s') if number == 1 else what}"
@@ -39,16 +44,19 @@ def looked_at(ledger: Ledger) -> str:
     said = []
     for source, nothing in SOURCES.items():
         seen = ledger.looked_at.get(source)
-        parts = [counted(number, what.replace("_", " ")) for what, number in (seen or {}).items() if number]
+        parts = [counted(number, SEEN.get(what, what.replace("_", " "))) for what, number in (seen or {}).items() if number]
         said.append(f"{source}: {', '.join(parts) or nothing}")
     return "; ".join(said)
 
 
 def skipped(listed: tuple[Skipped, ...]) -> Rows:
-    """What was skipped and why, with how often: a reason that names a line is another one for each."""
-    reasons = Counter((one.what, one.why) for one in listed)
+    """What was skipped and why, with how often: a reason that names a line is another one for each. One alone is named."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for one in listed:
+        reasons.setdefault((one.what, one.why), []).append(one.where)
+    ranked = sorted(reasons.items(), key=lambda one: (-len(one[1]), one[0]))
     return tuple(
-        (counted(number, f"{what}s"), why) for (what, why), number in sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+        (counted(len(places), f"{what}s"), f"{places[0]}: {why}" if places[1:] == [] else why) for (what, why), places in ranked
     )
 
 

@@ -14,10 +14,11 @@ BY_NAME = frozenset(("getattr", "hasattr"))
 
 
 class Used(NamedTuple):
-    """``what``: the model that the relation points to, with the accessor: ``orders.Order.payments``."""
+    """``what``: the model that the relation points to, with the accessor: ``orders.Order.payments``. ``through``: of an M2M."""
 
     related: str
     what: str
+    through: str
 
 
 def used(flow: Flow, node: ast.AST) -> Iterator[Used]:
@@ -33,7 +34,7 @@ def used(flow: Flow, node: ast.AST) -> Iterator[Used]:
         for label in base.labels:
             field = flow.paths.attribute(label, name)
             if field is not None and field.kind.startswith("reverse_") and field.kind != "reverse_generic":
-                yield Used(field.related, f"{declared(flow.paths, label, field)}.{name}")
+                yield Used(field.related, f"{declared(flow.paths, label, field)}.{name}", field.through)
 
 
 def declared(paths: Paths, label: str, field: FieldFacts) -> str:

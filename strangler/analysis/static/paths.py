@@ -144,7 +144,15 @@ class Crossings:
 
     def contexts(self, labels: Iterable[str]) -> list[str]:
         """Each once, in order."""
-        return list(dict.fromkeys(context for label in labels if (context := self._contexts.get(label, ""))))
+        return list(self.reached(labels))
+
+    def reached(self, labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Context → those of the labels that are its own, in order."""
+        found: dict[str, tuple[str, ...]] = {}
+        for label in dict.fromkeys(labels):
+            if context := self._contexts.get(label, ""):
+                found[context] = (*found.get(context, ()), label)
+        return found
 
     def names(self, context: str) -> Words:
         """Of the relations that lead to a model of another context: a file that has none of these words crosses by none."""

@@ -109,15 +109,15 @@ class Queries:
         for labels, text, node in asked:
             for label in labels:
                 path = self.crossings.paths.joined(label, text.lstrip("-"))
-                for context in self.crossings.contexts(path.models):
-                    yield Finding(Kind.LOOKUP, context, path.text, line=getattr(node, "lineno", 0))
+                for context, models in self.crossings.reached(path.models).items():
+                    yield Finding(Kind.LOOKUP, context, path.text, line=getattr(node, "lineno", 0), models=models)
 
     def _fetched(self, kind: Kind, asked: Iterable[Asked]) -> Iterator[Finding]:
         for labels, text, node in asked:
             for label in labels:
                 path = self.crossings.paths.fetched(label, text)
-                for context in self.crossings.contexts(path.models):
-                    yield Finding(kind, context, path.text, line=getattr(node, "lineno", 0))
+                for context, models in self.crossings.reached(path.models).items():
+                    yield Finding(kind, context, path.text, line=getattr(node, "lineno", 0), models=models)
 
     def _sourced(self, node: ast.Call) -> Iterator[Finding]:
         around = self.flow.holders.get(self.flow.holder()[0])
@@ -129,8 +129,8 @@ class Queries:
                 continue
             for label in asked.labels:
                 path = self.crossings.paths.fetched(label, asked.text, separator)
-                for context in self.crossings.contexts(path.models):
-                    yield Finding(Kind.LOOKUP, context, asked.text, line=getattr(asked.node, "lineno", 0))
+                for context, models in self.crossings.reached(path.models).items():
+                    yield Finding(Kind.LOOKUP, context, asked.text, line=getattr(asked.node, "lineno", 0), models=models)
 
     # ---- Q and F without a queryset -------------------------------------------------------------------------------------
 
@@ -140,9 +140,10 @@ class Queries:
             return
         for asked in list(self.lookups.expression(node, ("",))):
             fitting = self._fitting(asked.text)
-            reached = {tuple(self.crossings.contexts(path.models)) for path in fitting}
-            for context in reached.pop() if len(reached) == 1 else ():
-                yield Finding(Kind.LOOKUP, context, fitting[0].text, line=getattr(asked.node, "lineno", 0))
+            if len({tuple(self.crossings.contexts(path.models)) for path in fitting}) == 1:
+                reached = self.crossings.reached(label for path in fitting for label in path.models)
+                for context, models in reached.items():
+                    yield Finding(Kind.LOOKUP, context, fitting[0].text, line=getattr(asked.node, "lineno", 0), models=models)
 
     def _fitting(self, text: str) -> list[Path]:
         paths, name = self.crossings.paths, text.lstrip("-")
@@ -202,12 +203,13 @@ class Queries:
 
     def _accessors(self, node: ast.AST) -> Iterator[Finding]:
         for one in accessors.used(self.flow, node):
+            reached = self.crossings.reached((one.related, one.through))
             for context in self.crossings.contexts([one.related]):
-                yield Finding(Kind.REVERSE_ACCESSOR, context, one.what)
+                yield Finding(Kind.REVERSE_ACCESSOR, context, one.what, models=reached[context])
 
     def _by_registry(self, node: ast.Attribute) -> Iterator[Finding]:
         """``Customer.favourites.field.related_model``: another context's model, which no import names."""
         found = self.flow.value(node)
         if found is not None and found.shape == "class":
-            for context in self.crossings.contexts(found.labels):
-                yield Finding(Kind.LOOKUP, context, found.text)
+            for context, models in self.crossings.reached(found.labels).items():
+                yield Finding(Kind.LOOKUP, context, found.text, models=models)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from strangler.analysis.static import classes as about
@@ -19,7 +19,8 @@ from strangler.analysis.static.paths import Crossings
 from strangler.analysis.static.paths import Path as Followed
 from strangler.analysis.static.queries import ground
 from strangler.analysis.static.source import Project
-from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
+from strangler.analysis.static.templates import Template, templates
+from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped, joined
 
 TAG = re.compile(r"{%-?\s*(?P<tag>.*?)\s*-?%}|{{-?\s*(?P<variable>.*?)\s*-?}}|{#.*?#}", re.DOTALL)
 QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
@@ -33,39 +34,31 @@ OPENS = {"for": "endfor", "with": "endwith"}
 SKIPPED = {"comment": "endcomment", "verbatim": "endverbatim", "raw": "endraw"}
 GENERIC = re.compile(r"(?P<app>\w+)/(?P<model>[a-z0-9]+)_(?:detail|list|form|confirm_delete|archive\w*)\.html$")
 Scopes = list[tuple[str, dict[str, str]]]  # the tag that ends it, and the models of the names that it gives
-LONGEST = 4 * 1024 * 1024  # bytes of a template
 
 
 def relations_in_templates(project: Project) -> Found:
-    edges: dict[tuple[str, ...], Edge] = {}
+    edges: list[Edge] = []
     skipped: list[Skipped] = []
     views = Views(project)
-    for name, (context, path) in sorted(project.templates.items()):
-        file = project.named(path)
-        try:
-            if path.stat().st_size > LONGEST:
-                raise ValueError(f"it has more than {LONGEST} bytes")
-            text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            skipped.append(Skipped("template", file, str(error)))
-            continue
-        for edge in in_template(project, views, name, context, file, text):
-            known = edges.get(edge.key)
-            edges[edge.key] = edge if known is None else replace(known, evidence=(*known.evidence, *edge.evidence))
-    return Found(tuple(edges.values()), tuple(skipped), {"templates": len(project.templates)})
+    looked = 0
+    for template in templates(project, skipped):
+        looked += 1
+        edges += in_template(project, views, template)
+    return Found(joined(edges), tuple(skipped), {"templates": looked + len(skipped)})
 
 
-def in_template(project: Project, views: Views, name: str, context: str, file: str, text: str) -> Iterator[Edge]:
+def in_template(project: Project, views: Views, template: Template) -> Iterator[Edge]:
+    name, context, _, file, text = template
     crossings = ground(project)[0]
     if not crossings.names(context).in_text(text):
         return
     lines = text.splitlines()
     roots = Roots(crossings, context, views.model(name, context))
     for label, path, line in variables(text, roots):
-        for target in crossings.contexts(roots.followed(label, path[1:]).models):
+        for target, models in crossings.reached(roots.followed(label, path[1:]).models).items():
             if project.atlas.crosses(context, target):
                 shown = Evidence(file, line, lines[line - 1].strip() if line <= len(lines) else "")
-                yield Edge(Kind.TEMPLATE_RELATION, context, target, file, ".".join(path), evidence=(shown,))
+                yield Edge(Kind.TEMPLATE_RELATION, context, target, file, ".".join(path), "", (shown,), models)
 
 
 @dataclass
@@ -112,7 +105,10 @@ def variables(text: str, roots: Roots) -> Iterator[tuple[str, list[str], int]]:
     """The label of the model that the first name stands for, the dotted name as it is written, its line."""
     scopes: Scopes = [("", {})]
     until = ""
+    line, at = 1, 0
     for found in TAG.finditer(text):
+        line += text.count("\n", at, found.start())
+        at = found.start()
         tag, variable = found["tag"], found["variable"]
         first = NAME.match(tag or "")
         word = first[0] if first else ""
@@ -126,7 +122,7 @@ def variables(text: str, roots: Roots) -> Iterator[tuple[str, list[str], int]]:
         for path in map(_parts, DOTTED.findall(bare)):
             label = _label(path[0], scopes, roots)
             if label:
-                yield label, path, text.count("\n", 0, found.start()) + 1
+                yield label, path, line
         given = {name: _end(name, over, scopes, roots) for name, over in _named(word, bare).items()}
         if word in OPENS:
             scopes.append((OPENS[word], given))

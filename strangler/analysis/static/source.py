@@ -37,6 +37,8 @@ class Project:
     app_of: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     tests: int = 0
+    endpoints: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """``GET /api/orders/`` → (context, ``FILE:QUALNAME`` of its view, if that is the project's own)."""
     shadowed: Mapping[str, tuple[tuple[str, Path], ...]] = field(default_factory=dict)
     """Templates behind the first of their name, as Django finds them."""
 
@@ -140,6 +142,7 @@ class Finding(NamedTuple):
     """What a detector saw at a node: the walk adds source, place and line, and leaves out what stays within the context.
 
     ``scope``: the qualname that is meant instead of where the walk is, such as of the decorated function; ``*``: the module.
+    ``models``: as of an edge.
     """
 
     kind: Kind
@@ -148,6 +151,7 @@ class Finding(NamedTuple):
     note: str = ""
     line: int = 0  # of the node, unless told
     scope: str = ""
+    models: tuple[str, ...] = ()
 
 
 class Detector(Protocol):

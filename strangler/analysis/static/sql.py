@@ -34,7 +34,7 @@ SHOUTED = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|MERGE)\b.*\b(?:FRO
 NAMES = re.compile(r"[A-Za-z_]\w*")
 PARAMETER = re.compile(r"%%|%\((\w+)\)s|%s")
 READING = frozenset(("from", "join", "using", "on"))
-LONGEST = 100_000  # characters
+LONGEST = 100_000  # characters that the parser is given; of more the words are read
 TEMPLATES = 4_096
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each statement that it does not know
@@ -59,10 +59,12 @@ def looks_like(text: str) -> bool:
 
 def tables(text: str, known: frozenset[str]) -> tuple[Named, ...]:
     """Those of ``known`` that a whole statement names. Nothing for prose, and for parts of statements."""
-    if len(text) > LONGEST or not looks_like(text):
+    if not looks_like(text):
         return ()
     words = frozenset(NAMES.findall(text.lower())) & known
-    return tuple(sorted(one for one in _tables(text) if one.table in words)) if words and STATEMENT.match(text) else ()
+    if not words or not STATEMENT.match(text):
+        return ()
+    return tuple(sorted(one for one in (_tables(text) if len(text) <= LONGEST else _by_words(text)) if one.table in words))
 
 
 def columns(text: str, known: frozenset[str]) -> tuple[Named, ...]:

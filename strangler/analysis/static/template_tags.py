@@ -5,14 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from strangler.analysis.static.source import Finding, Project
+from strangler.analysis.static.templates import templates
 from strangler.analysis.static.urls import by_name
-from strangler.domain.coupling.atlas import PLATFORM
-from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
+from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped, joined
 
 MARKS = re.compile(r"({%.*?%}|{{.*?}}|{#.*?#})")  # Django's tags end on their line
 JINJAS = re.compile(MARKS.pattern, re.DOTALL)
@@ -22,7 +21,6 @@ TEXT = re.compile(r""""([^"]*)"|'([^']*)'""")
 RENDERS = {"extends", "include", "import", "from"}  # the last two are Jinja's
 CALLED = re.compile(r"""\b(?:url|url_for|reverse)\(\s*(?:"([^"]*)"|'([^']*)')""")
 UNREAD = {"comment", "verbatim", "raw"}
-LARGEST = 4_000_000  # bytes; what is larger was made by a machine
 
 
 class Tag(NamedTuple):
@@ -35,40 +33,17 @@ class Tag(NamedTuple):
 
 def wires_in_templates(project: Project) -> Found:
     """``extends``, ``include`` and ``url`` with a literal name, in the project's own templates."""
-    edges: dict[tuple[str, ...], Edge] = {}
+    edges: list[Edge] = []
     skipped: list[Skipped] = []
     looked = 0
-    for name, context, path in templates(project):
-        file = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
+    for name, context, path, file, text in templates(project, skipped):
         looked += 1
-        try:
-            text = content(path)
-        except (OSError, ValueError) as error:
-            skipped.append(Skipped("template", file, str(error)))
-            continue
         for tag in tags(text, jinja="jinja2" in path.parts):
             for finding in _named(project, context, name, path, tag):
                 if project.atlas.crosses(context, finding.target):
                     proof = Evidence(file, tag.line, tag.text)
-                    edge = Edge(finding.kind, context, finding.target, file, finding.what, "", (proof,))
-                    known = edges.get(edge.key)
-                    edges[edge.key] = edge if known is None else replace(known, evidence=(*known.evidence, proof))
-    return Found(tuple(edges.values()), tuple(skipped), {"templates": looked})
-
-
-def templates(project: Project) -> Iterator[tuple[str, str, Path]]:
-    """Name, context and file of each that is the project's own; also of those behind another of that name."""
-    for name, first in sorted(project.templates.items()):
-        for context, path in (first, *project.shadowed.get(name, ())):
-            if context != PLATFORM:
-                yield name, context, path
-
-
-def content(path: Path) -> str:
-    """Raises ``ValueError`` for what is no text, and for what is too large to be one that somebody wrote."""
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"is larger than {LARGEST // 1_000_000} MB")
-    return path.read_bytes().decode("utf-8-sig")
+                    edges.append(Edge(finding.kind, context, finding.target, file, finding.what, "", (proof,)))
+    return Found(joined(edges), tuple(skipped), {"templates": looked + len(skipped)})
 
 
 def tags(text: str, *, jinja: bool = False) -> Iterator[Tag]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from strangler.analysis.static.names import Exports
 from strangler.analysis.static.reading import Unreadable, loaded, parsed
 from strangler.analysis.static.source import Detector, Finding, Project, Source
 from strangler.analysis.static.visiting import visited
-from strangler.domain.coupling.edges import Edge, Evidence, Found, Skipped
+from strangler.domain.coupling.edges import Edge, Evidence, Found, Skipped, joined
 
 Detectors = Sequence[type[Detector]]
 Files = Sequence[tuple[str, Path]]
@@ -70,7 +70,7 @@ def _add(part: Part, project: Project, module: str, path: Path, detectors: Detec
     asked = [one for one in detectors if _asked(one, text)]
     while asked:
         try:
-            part.edges += _joined(look(project, source, asked))
+            part.edges += joined(look(project, source, asked))
             return
         except Failed as failure:
             part.skipped.append(Skipped("file", file, str(failure)))
@@ -111,16 +111,4 @@ def _edge(source: Source, finding: Finding, line: int) -> Edge:
     text = source.lines[line - 1].strip() if 0 < line <= len(source.lines) else ""
     where = f"{source.file}:{finding.scope or source.scope or '*'}"
     seen = (Evidence(source.file, line, text),)
-    return Edge(finding.kind, source.context, finding.target, where, finding.what, finding.note, seen)
-
-
-def _joined(edges: Iterable[Edge]) -> list[Edge]:
-    """One for each key, with the evidence of all."""
-    known: dict[tuple[str, ...], Edge] = {}
-    for edge in edges:
-        same = known.get(edge.key)
-        if same is not None:
-            note, evidence = same.note or edge.note, tuple(dict.fromkeys(same.evidence + edge.evidence))
-            edge = replace(same, note=note, evidence=evidence)
-        known[edge.key] = edge
-    return list(known.values())
+    return Edge(finding.kind, source.context, finding.target, where, finding.what, finding.note, seen, finding.models)

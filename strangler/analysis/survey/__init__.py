@@ -13,6 +13,7 @@ from strangler.analysis import loading
 from strangler.analysis.static.source import Project
 from strangler.analysis.survey import unloaded
 from strangler.analysis.survey.atlas import atlas, base, declared
+from strangler.analysis.survey.contexts import absent
 from strangler.analysis.survey.modules import modules
 from strangler.analysis.survey.schema import models
 
@@ -29,4 +30,5 @@ def project(*, moves: Mapping[str, str] | None = None, merges: Iterable[tuple[st
     root = base()
     known = atlas(moves=moves, merges=merges)
     found = modules(root, known, tests=declared().tests)
-    return Project(root=root, atlas=known, models=models(), files=found.read, skipped=tuple(loading.skipped()), tests=found.tests)
+    skipped = (*loading.skipped(), *absent(declared(), known.apps), *found.skipped)
+    return Project(root=root, atlas=known, models=models(), files=found.read, skipped=skipped, tests=found.tests)

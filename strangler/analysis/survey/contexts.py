@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strangler.domain.coupling.atlas import PLATFORM, PROJECT, Atlas
+from strangler.domain.coupling.edges import Skipped
 from strangler.domain.estate import Estate
 
 OTHERS = frozenset({"site-packages", "dist-packages"})
@@ -64,6 +65,16 @@ def home(app: App, estate: Estate) -> str:
 def installed(path: Path) -> bool:
     """Whether it was put there by pip or the system, and is others' work."""
     return bool(OTHERS & set(path.parts))
+
+
+def absent(estate: Estate, homes: Mapping[str, str]) -> list[Skipped]:
+    """Apps that are declared and not installed. One whose service has its requests may have been deleted here, rightly."""
+    return [
+        Skipped("app", app, f"{context.name} declares it, and it is not installed")
+        for context in estate.contexts.values()
+        for app in context.apps
+        if app not in homes and not context.service_urls
+    ]
 
 
 def faces(homes: Mapping[str, str], estate: Estate) -> frozenset[str]:

@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from django.apps import apps
-
 from strangler.analysis.static.source import Project
-from strangler.analysis.survey.endpoints import endpoints
-from strangler.domain.coupling.edges import Skipped
 from strangler.domain.coupling.ledger import ContextFacts, TableFacts
 
 Sizes = Mapping[str, tuple[int | None, int | None]]
 
 
-def facts(project: Project, sizes: Sizes | None = None) -> tuple[dict[str, ContextFacts], tuple[Skipped, ...]]:
-    """Each context by its name, in the order of the atlas; and what could not be told. ``sizes``: table → (rows, bytes)."""
+def facts(project: Project, sizes: Sizes | None = None) -> dict[str, ContextFacts]:
+    """Of a project that is ``wired``: each context by its name, in the order of the atlas. ``sizes``: table → (rows, bytes)."""
     atlas = project.atlas
-    served: dict[str, list[str]] = {}
-    skipped: tuple[Skipped, ...] = ()
-    try:
-        for one in endpoints() if apps.ready else ():
-            served.setdefault(atlas.of_module(one.module), []).append(str(one))
-    except (Exception, SystemExit) as error:  # all of the project's views are imported here
-        skipped = (Skipped("endpoints", "ROOT_URLCONF", f"{type(error).__name__}: {error}"),)
+    served: dict[str, dict[str, str]] = {}
+    for endpoint, (context, view) in sorted(project.endpoints.items()):
+        served.setdefault(context, {})[endpoint] = view
     lines = _lines(project)
     return {
         name: ContextFacts(
@@ -32,13 +24,14 @@ def facts(project: Project, sizes: Sizes | None = None) -> tuple[dict[str, Conte
             declared=name in atlas.declared,
             apps=tuple(app for app, context in atlas.apps.items() if context == name),
             tables=tuple(_tables(project, name, sizes or {})),
-            endpoints=tuple(sorted(served.get(name, ()))),
+            endpoints=tuple(served.get(name, ())),
             tasks=tuple(sorted(task for task, context in project.tasks.items() if context == name)),
             commands=tuple(sorted(command for command, context in project.commands.items() if context == name)),
             lines=lines[name],
+            views={endpoint: view for endpoint, view in served.get(name, {}).items() if view},
         )
         for name in atlas.contexts
-    }, skipped
+    }
 
 
 def _tables(project: Project, context: str, sizes: Sizes) -> list[TableFacts]:

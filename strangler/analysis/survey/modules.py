@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from strangler.analysis.survey.contexts import NEVER, App, installed
 from strangler.domain.coupling.atlas import PLATFORM, Atlas
+from strangler.domain.coupling.edges import Skipped
 
 SKIPPED = frozenset({"__pycache__", "node_modules", "venv", "env", "site-packages", "dist-packages"})
 TESTS = frozenset({"tests", "conftest"})
@@ -19,10 +20,13 @@ TOOLS = frozenset({"manage", "setup", "conftest", "noxfile", "fabfile"})
 
 
 class Modules(NamedTuple):
-    """``read``: module → file. ``tests``: how many were left out, for what tests know of each other's contexts costs no cut."""
+    """``read``: module → file. ``tests``: how many were left out, for what tests know of each other's contexts costs no cut.
+    ``skipped``: directories that can't be listed.
+    """
 
     read: dict[str, Path]
     tests: int
+    skipped: tuple[Skipped, ...] = ()
 
 
 def modules(root: Path, known: Atlas, *, tests: bool = False) -> Modules:
@@ -31,13 +35,14 @@ def modules(root: Path, known: Atlas, *, tests: bool = False) -> Modules:
     lone = {name for name in apps if name.partition(".")[0] not in known.packages}
     found: dict[str, Path] = {}
     left_out = 0
+    skipped: list[Skipped] = []
     for name in sorted({*known.packages, *lone}):
-        for module, path in _of_package(name, places(root, name)):
+        for module, path in _of_package(name, places(root, name), skipped):
             if not tests and is_test(module, apps):
                 left_out += 1
             elif path.name == "__init__.py" or module not in found:  # a package hides a module of its name
                 found[module] = path
-    return Modules(dict(sorted(found.items())), left_out)
+    return Modules(dict(sorted(found.items())), left_out, tuple(skipped))
 
 
 def is_test(module: str, apps: Collection[str]) -> bool:
@@ -82,12 +87,15 @@ def places(root: Path, name: str) -> list[Path]:
     return [place.resolve() for one in own for place in (one, one.with_suffix(".py")) if place.is_dir() or place.is_file()]
 
 
-def _of_package(name: str, places: list[Path]) -> Iterator[tuple[str, Path]]:
+def _of_package(name: str, places: list[Path], skipped: list[Skipped]) -> Iterator[tuple[str, Path]]:
+    def failed(error: OSError) -> None:
+        skipped.append(Skipped("directory", str(error.filename), str(error.strerror)))
+
     for place in places:
         if place.is_file():
             yield name, place
             continue
-        for directory, below, files in os.walk(place):
+        for directory, below, files in os.walk(place, onerror=failed):
             below[:] = sorted(one for one in below if one not in SKIPPED and not one.startswith("."))
             package = ".".join((name, *Path(directory).relative_to(place).parts))
             for file in sorted(files):

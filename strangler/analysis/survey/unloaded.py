@@ -11,7 +11,7 @@ from pathlib import Path
 from strangler.analysis import loading
 from strangler.analysis.static.source import Project
 from strangler.analysis.survey import installed_apps
-from strangler.analysis.survey.contexts import App, drawn, rearranged
+from strangler.analysis.survey.contexts import App, absent, drawn, rearranged
 from strangler.analysis.survey.modules import SKIPPED, modules, neighbours, places
 from strangler.domain.estate import Estate
 from strangler.domain.estate_file import parse
@@ -26,7 +26,8 @@ def project(*, moves: Mapping[str, str] | None = None, merges: Iterable[tuple[st
     estate = _declared(root)
     known = rearranged(drawn(apps, estate, (), [settings, *neighbours(root, apps)]), (), moves or {}, merges)
     found = modules(root, known, tests=estate.tests)
-    return Project(root=root, atlas=known, files=found.read, skipped=tuple(loading.skipped()), tests=found.tests)
+    skipped = (*loading.skipped(), *absent(estate, known.apps), *found.skipped)
+    return Project(root=root, atlas=known, files=found.read, skipped=skipped, tests=found.tests)
 
 
 def base() -> Path:

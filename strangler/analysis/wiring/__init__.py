@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from strangler.analysis.static.source import Project
-from strangler.analysis.wiring import commands, settings, tasks, templates, urls
+from strangler.analysis.wiring import commands, endpoints, settings, tasks, templates, urls
 from strangler.domain.coupling.edges import Skipped
 
 __all__ = ["wired"]
@@ -18,9 +18,11 @@ def wired(project: Project) -> Project:
     """
     skipped: list[Skipped] = []
     found = templates.find(project, skipped)
+    routes = list(urls.routes(project.atlas, project.files, skipped))
     return replace(
         project,
-        urls=urls.names(project.atlas, project.files, skipped),
+        urls=urls.names(routes),
+        endpoints=endpoints.served(project, routes),
         templates={name: files[0] for name, files in found.items()},
         shadowed={name: files[1:] for name, files in found.items() if files[1:]},
         tasks=tasks.names(project, skipped),

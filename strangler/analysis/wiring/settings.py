@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -25,10 +24,13 @@ def named(project: Project, skipped: list[Skipped]) -> dict[str, tuple[str, ...]
     found: dict[str, tuple[str, ...]] = {}
     for name in _names(skipped):
         try:
-            texts = set(_texts(getattr(settings, name), DEEPEST, [MOST]))
+            left = [MOST]
+            texts = set(_texts(getattr(settings, name), DEEPEST, left))
         except REACHED as error:  # a lazy setting, made when it is asked for
             skipped.append(skip("setting", name, error))
             continue
+        if left[0] < 0:
+            skipped.append(Skipped("setting", name, f"it has more than {MOST:,} values; the first were looked at"))
         known = {text for text in (_known(project, text) for text in texts) if text}
         if known:
             found[name] = tuple(sorted(known))
@@ -68,11 +70,15 @@ def _texts(value: Any, depth: int, left: list[int]) -> Iterator[str]:
     if isinstance(value, str):
         yield value.strip()
     elif isinstance(value, Mapping):
-        for key, each in islice(value.items(), left[0]):
+        for key, each in value.items():
+            if left[0] < 0:  # it may have no end
+                return
             yield from _texts(key, depth - 1, left)
             yield from _texts(each, depth - 1, left)
     elif isinstance(value, (list, tuple, set, frozenset)):
-        for each in islice(value, left[0]):
+        for each in value:
+            if left[0] < 0:
+                return
             yield from _texts(each, depth - 1, left)
     elif hasattr(value, "__qualname__") and hasattr(value, "__module__"):
         yield f"{value.__module__}.{value.__qualname__}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +21,9 @@ Files = Mapping[str, Path]
 
 
 class Route(NamedTuple):
-    """``path``: as the URLconf has it. ``names``: with namespaces, the instance's and the application's.
+    """``path``: as the URLconf has it, without the anchors of regular expressions.
 
-    ``view``: None where it can't be loaded.
+    ``names``: with namespaces, the instance's and the application's. ``view``: None where it can't be loaded.
     """
 
     path: str
@@ -32,10 +32,10 @@ class Route(NamedTuple):
     view: Any
 
 
-def names(atlas: Atlas, files: Files, skipped: list[Skipped]) -> dict[str, frozenset[str]]:
+def names(routes: Iterable[Route]) -> dict[str, frozenset[str]]:
     """Name → contexts; ``platform`` for Django's own, such as those of the admin's front page."""
     found: dict[str, set[str]] = {}
-    for route in routes(atlas, files, skipped):
+    for route in routes:
         for name in route.names:
             found.setdefault(name, set()).add(route.context)
     return {name: frozenset(contexts) for name, contexts in sorted(found.items())}
@@ -72,7 +72,7 @@ class _Walk:
             return
         self.entered.append(module)
         for each in patterns:
-            inner = path + str(each.pattern)
+            inner = path + str(each.pattern).removeprefix("^").removesuffix("$").removesuffix(r"\Z")
             if isinstance(each, URLPattern):
                 called = frozenset(f"{space}{each.name}" for space in spaces) if each.name else frozenset[str]()
                 yield Route(inner, called, self._context(each.callback, module), each.callback)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -79,7 +80,7 @@ class Edge:
 
     ``where``: ``FILE:QUALNAME`` of what knows (``*``: the module itself; a template's path alone); for what only ran, the
     first of ``by``. ``what``: that which is known, as one would search for it: a model's label, a module, a table, a path of
-    lookups, a template's, URL's, task's or setting's name. ``note``: what a remedy asks for, such as "on_delete=CASCADE",
+    lookups, a template's, URL's, task's, setting's or key's name. ``note``: what a remedy asks for, such as "on_delete=CASCADE",
     "through=shop.Line", "writes". ``models``: labels of the target's models that a path leads to or through, for those who ask
     which of its tables are read; where it is empty, the relations in the ledger tell what they can.
     """
@@ -96,6 +97,23 @@ class Edge:
     @property
     def key(self) -> tuple[str, str, str, str, str]:
         return self.kind.value, self.source, self.target, self.where, self.what
+
+
+def joined(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """One for each key, in the order of the first of each, with the evidence of all."""
+    alike: dict[tuple[str, ...], list[Edge]] = {}
+    for edge in edges:
+        alike.setdefault(edge.key, []).append(edge)
+    return tuple(those[0] if len(those) == 1 else _one(those) for those in alike.values())
+
+
+def _one(those: Sequence[Edge]) -> Edge:
+    return replace(
+        those[0],
+        note=next((edge.note for edge in those if edge.note), ""),
+        evidence=tuple(dict.fromkeys(proof for edge in those for proof in edge.evidence)),
+        models=tuple(dict.fromkeys(label for edge in those for label in edge.models)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,8 @@ def _uses(ran: Edge, declared: Edge, labels: Mapping[str, str]) -> bool:
     known = labels.get(declared.what) or (declared.what if declared.what in labels.values() else "")
     if declared.kind in RELATIONS:
         other = _own_table(declared, labels)
-        return known in tables(ran) if known and not other else bool(known) and _ties(ran, known, other)
+        ends = {labels.get(label, "") for label in declared.models} | {known}
+        return any(end in tables(ran) if not other else _ties(ran, end, other) for end in ends - {""})
     if declared.kind not in READS or (ran.source, ran.target) != (declared.source, declared.target):
         return False
     if known:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from strangler.domain.coupling.edges import Edge, Skipped
 
 SOURCES = ("static", "live", "runtime")
+UNTOLD = ("unsampled", "lost")  # statements that ran, and of which nothing else is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Ledger:
 
     def asked(self, source: str) -> bool:
         """Whether there was anything to see: a recording without a statement tells as much as none."""
-        return any(self.looked_at.get(source, {}).values())
+        return any(count for what, count in self.looked_at.get(source, {}).items() if what not in UNTOLD)
 
     def between(self, source: str, target: str) -> tuple[Edge, ...]:
         return tuple(edge for edge in self.edges if edge.source == source and edge.target == target)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from strangler.domain.coupling.edges import Edge, Kind
+from strangler.domain.coupling.edges import Edge, Kind, joined
 from strangler.domain.coupling.ledger import ContextFacts, Ledger
 from strangler.domain.coupling.plain import Plain
 from strangler.domain.coupling.quote import Quote
@@ -55,28 +55,20 @@ def _all(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
 
 
 def _relabelled(ledger: Ledger, whole: str, parts: frozenset[str]) -> tuple[Edge, ...]:
-    reach, found = Reach(ledger), dict[tuple[str, ...], Edge]()
+    reach, made = Reach(ledger), list[Edge]()
     for edge in ledger.edges:
         source, target = (whole if name in parts else name for name in (edge.source, edge.target))
         touches = edge.source in parts or edge.target in parts
         if source == target or (touches and edge.kind in SEVERAL and _within(reach, edge, parts)):
             continue
-        made = replace(edge, source=source, target=target)
-        known = found.get(made.key)
-        found[made.key] = made if known is None else _both(known, made)
-    return tuple(found.values())
+        made.append(replace(edge, source=source, target=target))
+    return joined(made)
 
 
 def _within(reach: Reach, edge: Edge, parts: frozenset[str]) -> bool:
     """A join or a transaction of somebody else over tables of the parts alone: it crosses nothing any more."""
     homes = {reach.tables[table][0] if table in reach.tables else "" for table in named_tables(edge)}
     return homes <= parts
-
-
-def _both(one: Edge, other: Edge) -> Edge:
-    evidence = tuple(dict.fromkeys(one.evidence + other.evidence))
-    models = tuple(dict.fromkeys(one.models + other.models))
-    return replace(one, note=one.note or other.note, evidence=evidence, models=models)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,13 @@ def rows(quote: Quote) -> Rows:
 
 def cycle(found: Cycle) -> tuple[str, str]:
     """(the contexts, what to cut)."""
-    told = (f"{cut.source} → {cut.target} ({plural(len(cut.edges), 'edge')}, {cut.points:g} points)" for cut in found.cuts)
+    told = (f"{cut.source} → {cut.target} ({plural(len(cut.edges), 'edge')}, {_points(cut.points)})" for cut in found.cuts)
     exact = "" if found.exact else "; there may be a cheaper one"
     return ", ".join(found.contexts), f"cut {', '.join(told)}{exact}"
+
+
+def _points(value: float) -> str:
+    return f"{value:g} {'point' if value == 1 else 'points'}"
 
 
 def _counts(counts: Counts) -> str:
@@ -69,8 +73,8 @@ def _calls(quote: Quote) -> str:
         return _unknown("runtime")
     dearest = sorted(quote.calls, key=lambda each: (-each.calls, -each.copies, each.endpoint))
     told = [f"{each.endpoint} {_crossing(each)}" for each in dearest]
-    basis = "as recorded" if quote.calls and quote.calls[0].basis == "runtime" else "by what stands in the views"
-    return f"{_some(told, '; ')} ({basis})" if told else "none was seen"
+    basis = "by what stands in the views" if "runtime" in quote.unasked else "as recorded"
+    return f"{_some(told, '; ') or 'none'} ({basis})"
 
 
 def _crossing(each: EndpointCalls) -> str:

@@ -29,6 +29,7 @@ from strangler.analysis import loading
 loading.setup()
 from strangler.analysis import live, survey
 from strangler.analysis.survey.facts import facts
+from strangler.analysis.wiring import wired
 asked = json.loads(os.environ["ASKED"])
 try:
     if asked["sql"]:
@@ -40,7 +41,7 @@ try:
                 cursor.execute(statement)
     project = survey.project(moves=asked["moves"], merges=asked["merges"])
     seen = live.look(project)
-    of, _ = facts(project, seen.sizes)
+    of = facts(wired(project), seen.sizes)
     print(json.dumps({
         "edges": [asdict(edge) for edge in seen.found.edges], "skipped": [asdict(one) for one in seen.found.skipped],
         "looked_at": seen.found.looked_at, "files": {name: project.named(path) for name, path in project.files.items()},

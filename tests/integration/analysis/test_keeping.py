@@ -191,7 +191,6 @@ PROJECT = {
         DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
         INSTALLED_APPS, ROOT_URLCONF, ALLOWED_HOSTS = ["strangler", "shop", "bank"], "urls", ["*"]
     """,
-    "strangler.toml": "",
     "urls.py": """
         from django.urls import path
         from shop.views import pay

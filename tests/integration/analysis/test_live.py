@@ -14,6 +14,7 @@ from strangler.analysis import live, survey
 from strangler.analysis.live import generic
 from strangler.analysis.live.session import opened
 from strangler.analysis.survey.facts import facts
+from strangler.analysis.wiring import wired
 from strangler.domain.coupling.edges import Edge, Kind
 
 pytestmark = pytest.mark.django_db
@@ -126,8 +127,12 @@ def test_a_generic_key_points_where_its_rows_do_and_no_row_is_said(plain: live.L
     assert [one.where for one in plain.found.skipped if one.what == "generic_foreign_key"] == [where]
     assert plain.found.looked_at["generic_foreign_keys_unresolved"] == 1
     assert more(rich, Kind.GENERIC_FOREIGN_KEY) == {
-        ("shell", "orders", where, "orders.Order", "orders.Order in rows"),
-        ("shell", "products", where, "products.Price, products.Product", "products.Price in rows, products.Product in rows"),
+        ("shell", "orders", where, "shell.Note.about", "orders.Order in rows"),
+        ("shell", "products", where, "shell.Note.about", "products.Price in rows, products.Product in rows"),
+    }
+    assert {edge.models for edge in rich.found.edges if edge.kind is Kind.GENERIC_FOREIGN_KEY} == {
+        ("orders.Order",),
+        ("products.Price", "products.Product"),
     }
     (gone,) = (one.why for one in rich.found.skipped if one.what == "generic_foreign_key")
     assert "2000000" in gone
@@ -175,10 +180,10 @@ def test_a_triggers_body_is_read_without_comments_texts_and_variables(rich: live
 
 
 def test_contexts_know_their_tables_endpoints_and_lines(plain: live.Live, django_db_blocker: Any) -> None:
-    of, skipped = facts(survey.project(), plain.sizes)
+    of = facts(wired(survey.project()), plain.sizes)
     payments = of["payments"]
-    assert skipped == ()
     assert "POST /api/payments/<int:payment_id>/capture/" in payments.endpoints
+    assert payments.views["POST /api/payments/<int:payment_id>/capture/"] == "monolith/payments/api.py:CaptureView"
     assert all(one.size for one in payments.tables)
     assert payments.lines > 500
 

@@ -278,8 +278,8 @@ def test_managers_are_told_by_their_class_their_querysets_and_what_their_default
 
 def test_generic_keys_point_to_what_rows_and_generic_relations_say(looked: Looked) -> None:
     assert looked.edges("generic_foreign_key") == {
-        ("generic_foreign_key", "notes", "core", "notes/models.py:Remark.about", "core.Thing"),
-        ("generic_foreign_key", "notes", "sales", "notes/models.py:Remark.about", "orders.Order"),
+        ("generic_foreign_key", "notes", "core", "notes/models.py:Remark.about", "notes.Remark.about"),
+        ("generic_foreign_key", "notes", "sales", "notes/models.py:Remark.about", "notes.Remark.about"),
         ("generic_foreign_key", "sales", "notes", "orders/models.py:Order.remarks", "notes.Remark"),
     }
     assert looked.skipped("generic_foreign_key") == {

@@ -192,6 +192,7 @@ def test_by_hand_from_one_commit_to_the_next(alone: None) -> None:
     with by_hand():
         assert ran(source, end=transaction.rollback, between=int) == set()
         assert ran(source, end=transaction.commit, between=transaction.commit) == set()
+        assert ran(source, end=transaction.commit, between=transaction.rollback) == set(), "the first one did not happen"
         assert ran(source, end=transaction.commit, between=int) == {BOTH}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,11 +114,20 @@ def test_a_setting_that_raises_is_named(broken: Project, settings, monkeypatch: 
 
     round_and_round: dict[str, object] = {"view": "wired_a.pages.show", "url": "wired_a.example.com"}
     round_and_round["self"] = round_and_round
+
+    class Endless(list):  # type: ignore[type-arg]
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            return itertools.repeat("wired_b.pages.show")
+
     settings.WIRED_LAZY, settings.WIRED_ROUND, settings.WIRED_WORD = Lazy(), round_and_round, "wired_a"
+    settings.WIRED_ENDLESS, settings.WIRED_ENDS = Endless(), {"x": Endless()}
     found = wired(broken)
     assert [(one.where, one.why) for one in found.skipped if one.what == "setting"] == [
-        ("WIRED_LAZY", "RuntimeError: no such secret")
+        ("WIRED_ENDLESS", "it has more than 20,000 values; the first were looked at"),
+        ("WIRED_ENDS", "it has more than 20,000 values; the first were looked at"),
+        ("WIRED_LAZY", "RuntimeError: no such secret"),
     ]
+    assert found.settings["WIRED_ENDLESS"] == found.settings["WIRED_ENDS"] == ("wired_b.pages.show",)
     assert found.settings["WIRED_ROUND"] == ("wired_a.pages.show",)
     assert "WIRED_WORD" not in found.settings  # a word is no dotted name
 

@@ -27,6 +27,19 @@ def ids(settings: Any, tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
     conf.load.cache_clear()
 
 
+def test_a_project_that_declares_no_context_yet_is_told_how_and_not_kept_from_running(settings: Any, tmp_path: Path) -> None:
+    missing = str(tmp_path / "strangler.toml")
+    settings.STRANGLER = {**settings.STRANGLER, "ESTATE": missing}
+    assert [(one.id, one.is_serious()) for one in check_estate_file()] == [("strangler.E001", True)]  # it was to be there
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(conf.DEFAULTS, "ESTATE", missing)
+        settings.STRANGLER = {name: value for name, value in settings.STRANGLER.items() if name != "ESTATE"}
+        (told,) = check_estate_file()
+    conf.load.cache_clear()
+    assert (told.id, told.is_serious()) == ("strangler.W001", False)
+    assert "strangler analyze --propose --write" in str(told.hint)
+
+
 def test_a_token_in_the_session_can_not_be_compared_at_the_edge(ids: Callable[[], list[str]], settings: Any) -> None:
     assert ids() == []
     settings.CSRF_USE_SESSIONS = True

@@ -241,6 +241,21 @@ def test_the_console_script_outside_of_a_project_says_where_to_go(tmp_path: Path
     assert done.stderr.strip() == "strangler: no manage.py here or above; go to your project, or set DJANGO_SETTINGS_MODULE"
 
 
+@pytest.mark.parametrize(("words", "code"), [([], 2), (["--help"], 0), (["analyze", "--help"], 0), (["sync", "-h"], 0)])
+def test_help_needs_no_project(words: list[str], code: int, tmp_path: Path) -> None:
+    done = run([sys.executable, "-m", "strangler.management.cli", *words], tmp_path)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert "example: strangler" in " ".join(done.stdout.split()) or words == ["sync", "-h"]
+    if words in ([], ["--help"]):
+        assert "analyze What crosses between contexts" in " ".join(done.stdout.split())
+        assert "status Where a context stands" in " ".join(done.stdout.split())
+
+
+def test_help_is_the_verbs_own_only_before_the_words_of_another_command(tmp_path: Path) -> None:
+    done = run([sys.executable, "-m", "strangler.management.cli", "status", "--", "pytest", "--help"], tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_a_database_that_is_away_is_one_sentence(tmp_path: Path) -> None:
     env = {"DATABASE_URL": "postgres://x@127.0.0.1:9/x", "PYTHONPATH": str(ROOT)}
     for words in (["-m", "strangler.management.cli", "receipts"], ["manage.py", "strangler", "receipts"]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from strangler.analysis.collect import _tried, joined, named_once
+from strangler.analysis.collect import _tried, named_once, ordered
 from strangler.domain.coupling.edges import Edge, Evidence, Found, Kind, Skipped
 from strangler.errors import Misconfigured
 
@@ -16,16 +16,16 @@ def edge(kind: Kind, what: str, *evidence: Evidence, note: str = "", models: tup
 def test_the_same_edge_of_two_parts_is_one_with_the_evidence_of_both() -> None:
     line, ran = Evidence("a/x.py", 3, "SELECT b"), Evidence("a/x.py", 9, "SELECT b", 7, ("request GET /",))
     static, live = edge(Kind.LOOKUP, "b__c", line, line), edge(Kind.LOOKUP, "b__c", ran, note="told", models=("b.B",))
-    (one,) = joined([static, live])
+    (one,) = ordered([static, live])
     assert one.evidence == (ran, line), "what ran comes first, and nothing twice"
     assert (one.note, one.models) == ("told", ("b.B",))
-    assert joined([static, live])[0].evidence == joined([live, static])[0].evidence
+    assert ordered([static, live])[0].evidence == ordered([live, static])[0].evidence
 
 
 def test_the_order_does_not_depend_on_who_came_first() -> None:
     edges = [edge(Kind.JOIN, "x"), edge(Kind.IMPORT, "z"), edge(Kind.IMPORT, "y"), edge(Kind.FOREIGN_KEY, "b.B")]
-    assert joined(edges) == joined(edges[::-1])
-    assert [one.what for one in joined(edges)] == ["y", "z", "b.B", "x"], "by kind, as the enumeration has them, then by key"
+    assert ordered(edges) == ordered(edges[::-1])
+    assert [one.what for one in ordered(edges)] == ["y", "z", "b.B", "x"], "by kind, as the enumeration has them, then by key"
 
 
 def test_what_two_parts_skipped_for_the_same_reason_is_said_once() -> None:

@@ -38,7 +38,7 @@ def test_a_small_map_in_full() -> None:
         "project → orders 1 url_include 1",
     ]
     assert "not looked at: 1" in lines
-    assert "1 file invalid syntax (line 3)" in lines
+    assert "1 file shop/broken.py: invalid syntax (line 3)" in lines
 
 
 def test_what_is_left_out_is_counted_and_all_shows_it() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from strangler.domain.coupling.edges import Kind
-from strangler.domain.coupling.reach import LABEL
 from strangler.domain.coupling.remedies.case import Case
 from strangler.domain.coupling.remedies.catalogue import Advice, Remedy
 
@@ -63,10 +62,10 @@ def _many_to_many(case: Case) -> Advice:
 def _generic(case: Case) -> Advice:
     edge = case.edge
     because = f"rows of {edge.source} and {edge.target} are tied by content type and id, which no constraint holds."
-    model = edge.what if LABEL.fullmatch(edge.what) else f"{edge.target}.…"
+    handlers = ", ".join(f'`on_row_applied("{label}", handler)`' for label in edge.models or (f"{edge.target}.…",))
     instead = (
         "That is an id already, and content types have the same ids on both sides. Deletes have to be followed by hand: "
-        f'`on_row_applied("{model}", handler)` with op "delete".'
+        f'{handlers} with op "delete".'
     )
     return case.advise(Remedy.ID_AND_API, because, instead)
 

@@ -87,5 +87,6 @@ def seen(
 
 
 def _of(edge: object, name: str) -> str:
-    value = str(getattr(edge, name))
+    told = getattr(edge, name)
+    value = ", ".join(told) if isinstance(told, tuple) else str(told)
     return value.partition(":")[2] if name == "where" else value

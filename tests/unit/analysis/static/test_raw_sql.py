@@ -95,6 +95,12 @@ def test_a_name_given_by_with_hides_the_table_only_where_it_is_given() -> None:
     assert found("X = 'WITH orders_order AS (SELECT * FROM orders_order) SELECT * FROM orders_order'") == READS
 
 
+def test_of_a_statement_too_long_to_be_parsed_the_words_are_read() -> None:
+    numbers = ",".join(map(str, range(30_000)))
+    assert found(f"Q = 'SELECT * FROM orders_order WHERE id IN ({numbers})'") == READS
+    assert found(f"Q = 'a list: {numbers}, select one from orders_order'") == set()
+
+
 def test_a_part_is_not_counted_again_and_stands_where_it_is() -> None:
     source = "def f(x):\n return ('SELECT * FROM orders_order '\n  + 'WHERE id = ' + x)"
     assert seen(RawSql, source, "shop.reports.code", ["where", "what"]) == {("raw_sql", "f", "orders_order")}

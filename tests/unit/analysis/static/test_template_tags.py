@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from strangler.analysis.static.template_tags import LARGEST, wires_in_templates
+from strangler.analysis.static.template_tags import wires_in_templates
+from strangler.analysis.static.templates import LARGEST
 from tests.wires import project
 
 PAGE = "shop/orders/templates/orders/page.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from strangler.analysis.survey.contexts import App, Table, drawn, rearranged
+from strangler.analysis.survey.contexts import App, Table, absent, drawn, rearranged
 from strangler.domain.estate import Context, Estate
 
 OSCAR = Path("/venv/lib/python3.12/site-packages/oscar")
@@ -21,6 +21,13 @@ TABLES = [
     Table("orders.Order_tags", "orders_order_tags", "orders.Order"),
     Table("orders.Late", ""),
 ]
+
+
+def test_an_app_that_is_declared_and_not_installed_is_named_unless_a_service_has_its_requests() -> None:
+    here = Context("here", apps=("shop.orders", "shop.misspelt"))
+    gone = Context("gone", apps=("shop.gone",), service_urls=("http://127.0.0.1:1",))
+    found = absent(Estate(contexts={"here": here, "gone": gone}), {"shop.orders": "here"})
+    assert [(one.what, one.where) for one in found] == [("app", "shop.misspelt")]
 
 
 def test_installed_apps_are_platform_unless_declared_or_named_as_the_projects_own() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from strangler.analysis.survey.modules import is_test, modules
 from strangler.domain.coupling.atlas import Atlas
+from strangler.domain.coupling.edges import Skipped
 
 
 @pytest.mark.parametrize(
@@ -47,9 +49,26 @@ def test_a_package_hides_a_module_of_its_name_and_hidden_directories_are_none(tm
     }
 
 
+def test_a_directory_that_can_not_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "shop" / "closed"
+    closed.mkdir(parents=True)
+    (tmp_path / "shop" / "a.py").touch()
+    listed = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path) == closed:  # by its mode it is open to root all the same
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = modules(tmp_path, Atlas(apps={"shop": "shop"}, packages=frozenset({"shop"})))
+    assert set(found.read) == {"shop.a"}
+    assert found.skipped == (Skipped("directory", str(closed), "Permission denied"),)
+
+
 def test_tests_are_read_where_told(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "tests.py").touch()
     known = Atlas(apps={"shop": "shop"}, packages=frozenset({"shop"}))
-    assert modules(tmp_path, known) == ({}, 1)
+    assert modules(tmp_path, known) == ({}, 1, ())
     assert set(modules(tmp_path, known, tests=True).read) == {"shop.tests"}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from strangler.domain.coupling.edges import Edge, Evidence, Kind
 from strangler.domain.coupling.exercised import Exercise, compare
 from strangler.domain.coupling.ledger import ContextFacts, Ledger, TableFacts
@@ -68,3 +70,11 @@ def test_an_import_can_be_told_neither_idle_nor_exercised() -> None:
 def test_code_of_the_other_side_does_not_exercise_what_this_side_declares() -> None:
     other_way = Edge(Kind.FOREIGN_READ, "users", "orders", "orders/services.py:place", "users_user")
     assert compared(MODEL, other_way).idle == (MODEL,)
+
+
+def test_a_generic_key_is_exercised_by_what_touches_its_models() -> None:
+    about = Edge(Kind.GENERIC_FOREIGN_KEY, "orders", "users", "orders/models.py:Order.about", "orders.Order.about")
+    known = replace(about, models=("users.Key",))
+    join = Edge(Kind.JOIN, "orders", "users", "orders/api.py:get", "orders_order + users_key")
+    assert compared(about, join).idle == (about,)
+    assert compared(known, join).exercised == {known: (join,)}

@@ -50,7 +50,9 @@ def test_what_no_source_was_asked_is_unknown_and_not_0() -> None:
 
 
 def test_a_recording_without_a_statement_tells_nothing_of_transactions() -> None:
-    empty = replace(ledger(), looked_at={"static": {"files": 3}, "live": {"models": 2}, "runtime": {"statements": 0}})
+    empty = replace(
+        ledger(), looked_at={"static": {"files": 3}, "live": {"models": 2}, "runtime": {"statements": 0, "unsampled": 7}}
+    )
     assert quote(empty, "a").sagas is None
     assert quote(empty, "a").unasked == ("runtime",)
 
