@@ -24,7 +24,7 @@ def edges(atlas: Atlas, places: Places) -> Iterator[Edge | Skipped]:
     labels = {table(model): model._meta.label for model in apps.get_models(include_auto_created=True) if not model._meta.proxy}
     for model in apps.get_models():
         source = atlas.of_model(model._meta.label)
-        for manager in model._meta.managers if source != PLATFORM else ():
+        for manager in _own(model) if source != PLATFORM else ():
             where, evidence = places.where(model, manager.name), None
             known: dict[str, str] = {}
             for target, name in _classes(atlas, manager):
@@ -39,6 +39,13 @@ def edges(atlas: Atlas, places: Places) -> Iterator[Edge | Skipped]:
                 if atlas.crosses(source, target):
                     evidence = evidence or places.evidence(model, manager.name)
                     yield Edge(Kind.MANAGER, source, target, where, name, note, evidence)
+
+
+def _own(model: Any) -> list[Any]:
+    """All but those that it takes from a parent with a table, or that it is a proxy of: inheritance tells of these."""
+    parents = [one for one in model.__mro__[1:] if hasattr(one, "_meta") and not one._meta.abstract]
+    taken = {(each.name, each.creation_counter) for parent in parents for each in parent._meta.managers}
+    return [each for each in model._meta.managers if (each.name, each.creation_counter) not in taken]
 
 
 def _classes(atlas: Atlas, manager: Any) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ def deferred(of: Meanings, call: ast.Call) -> Iterator[Finding]:
         return
     for each in of.alternatives(argument(call, "func", 0)):
         for function in _called(of, each):
-            dotted = of.dotted(function)
+            dotted = of.dotted(function) or _of_instance(of, function)
             if last_name(function) in OF_TASKS:
                 dotted = dotted.rpartition(".")[0]
             if dotted:
@@ -34,6 +34,14 @@ def _is_djangos(of: Meanings, node: ast.expr) -> bool:
     while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)) and not of.dotted(node):
         node = node.func if isinstance(node, ast.Call) else node.value
     return of.dotted(node).startswith("django.db.")
+
+
+def _of_instance(of: Meanings, function: ast.expr) -> str:
+    """``Mailer().send``: of the class that is called for it."""
+    if not isinstance(function, ast.Attribute) or not isinstance(function.value, ast.Call):
+        return ""
+    made = of.definition(function.value.func)
+    return f"{made.dotted}.{function.attr}" if made is not None and made.kind == "class" else ""
 
 
 def _called(of: Meanings, node: ast.expr) -> Iterator[ast.expr]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from strangler.analysis.static.source import Finding, Project, Source
@@ -22,7 +22,7 @@ class Migrations:
     def look(self, node: ast.AST) -> Iterator[Finding]:
         if not self._in_migration() or self.source.scope.rpartition(".")[2] not in ("dependencies", "run_before"):
             return
-        for element in _elements(getattr(node, "value", None)):
+        for element in _elements(getattr(node, "value", None), self.source.tree):
             app, migration = self._depends(element)
             yield Finding(Kind.MIGRATION, self.project.atlas.labels.get(app, ""), f"{app}.{migration}", line=element.lineno)
 
@@ -47,12 +47,27 @@ class Migrations:
         return next((value for value in self.project.settings.get(name, ()) if "." in value), "")
 
 
-def _elements(value: ast.expr | None) -> Iterator[ast.expr]:
-    """Of a list, and of lists that are added up."""
-    stack = [value]
+def _elements(value: ast.expr | None, module: ast.Module) -> Iterator[ast.expr]:
+    """Of a list, and of lists that are added up or unpacked; a name stands for what the module gives it."""
+    constants = {
+        target.id: node.value
+        for node in module.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    stack = [_meant(value, constants)]
     while stack:
         node = stack.pop()
         if isinstance(node, ast.BinOp):
-            stack += [node.right, node.left]
+            stack += [_meant(node.right, constants), _meant(node.left, constants)]
         elif isinstance(node, ast.List | ast.Tuple):
-            yield from (one for one in node.elts if not isinstance(one, ast.Starred))
+            for one in node.elts:
+                if isinstance(one, ast.Starred):
+                    stack.append(_meant(one.value, constants))
+                elif (element := _meant(one, constants)) is not None:
+                    yield element
+
+
+def _meant(node: ast.expr | None, constants: Mapping[str, ast.expr]) -> ast.expr | None:
+    return constants.get(node.id, node) if isinstance(node, ast.Name) else node

@@ -35,10 +35,9 @@ CALLS = dict.fromkeys(PLACES, rendered)
 
 def told(of: Meanings, call: ast.Call) -> Iterator[Finding]:
     """``template_name="orders/order.html"`` says of whatever is called that it renders."""
-    if call.keywords:
-        for keyword in call.keywords:
-            if keyword.arg == "template_name":
-                yield from _known(of, keyword.value)
+    for keyword in call.keywords:
+        if keyword.arg == "template_name":
+            yield from _known(of, keyword.value)
 
 
 def declared(of: Meanings, made: ast.ClassDef) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 
 from strangler.analysis.static import classes as about
 from strangler.analysis.static.classes import Classes
@@ -378,17 +379,35 @@ class Flow:
         labels = self.classes.managers.get(f"{self.source.module}.{name}") or local.get(node.name) or self._by_its_name(node)
         if labels:
             return Value("set", labels)
+        labels = self._said(node, registered)
+        if labels:
+            return Value("holder", labels)
+        for other in (about.serializer(node), *(base.id for base in node.bases if isinstance(base, ast.Name))):
+            inherited = self.holders.get(other)
+            if inherited is not None and (inherited.labels or inherited.shape != "holder"):
+                return inherited
+        mixed_in = (label for heir in self._heirs.get(name, ()) for label in self._said(heir, registered))
+        return Value("holder", tuple(dict.fromkeys(mixed_in)))
+
+    def _said(self, node: ast.ClassDef, registered: about.Registered) -> tuple[str, ...]:
+        """Of the first statement that names models."""
         for expression in self._statements(node, registered):
             label = self.labelled(expression)
             named = Value("class", (label,)) if label else None
             found = self.anew(expression) or named or self.annotated(expression, "class")
             if found is not None and found.shape in ("class", "set", "rows", "one"):
-                return Value("holder", found.labels)
-        for other in (about.serializer(node), *(base.id for base in node.bases if isinstance(base, ast.Name))):
-            inherited = self.holders.get(other)
-            if inherited is not None:
-                return inherited
-        return Value("holder", ())
+                return found.labels
+        return ()
+
+    @cached_property
+    def _heirs(self) -> dict[str, list[ast.ClassDef]]:
+        """A mixin is about what the module's classes are about that it is mixed into."""
+        found: dict[str, list[ast.ClassDef]] = {}
+        for node in self.source.tree.body:
+            for base in node.bases if isinstance(node, ast.ClassDef) else ():
+                if isinstance(base, ast.Name) and isinstance(node, ast.ClassDef):
+                    found.setdefault(base.id, []).append(node)
+        return found
 
     def _by_its_name(self, node: ast.ClassDef) -> tuple[str, ...]:
         """``OrderQuerySet``, that no model has yet or that is put together at run time: of the context's ``Order``."""

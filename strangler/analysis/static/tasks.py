@@ -10,14 +10,21 @@ from strangler.analysis.static.meanings import Meanings, argument, keyword
 from strangler.analysis.static.source import Finding
 from strangler.domain.coupling.edges import Kind
 
-BY_FUNCTION = ("delay", "apply_async", "apply", "s", "si", "signature", "subtask", "map", "starmap", "chunks")
+WAITING = ("delay", "apply_async")
+BY_FUNCTION = ("apply", "s", "si", "signature", "subtask", "map", "starmap", "chunks")
 BY_NAME = ("send_task", "signature", "subtask", "Signature")
 ROWS = ("PeriodicTask", "create", "get_or_create", "update_or_create")  # django-celery-beat keeps the schedule in a table
 
 
 def sent(of: Meanings, call: ast.Call) -> Iterator[Finding]:
-    """``tasks.settle.delay(…)``; a timer, which has that too, is not defined as a task."""
-    task = of_function(of, call.func.value) if isinstance(call.func, ast.Attribute) else None
+    """``tasks.settle.s(…)``; what only has a method of that name is not defined as a task."""
+    if isinstance(call.func, ast.Attribute):
+        yield from handed(of, call.func)
+
+
+def handed(of: Meanings, node: ast.Attribute) -> Iterator[Finding]:
+    """``settle.delay``, called here or by whom it is given to: ``on_commit(settle.delay)``, ``partial(settle.delay, …)``."""
+    task = of_function(of, node.value)
     if task is not None:
         yield _finding(of, task.what, of.project.atlas.of_module(task.module))
 

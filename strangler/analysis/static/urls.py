@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from strangler.analysis.static.definitions import assigned
 from strangler.analysis.static.meanings import Meanings, argument
 from strangler.analysis.static.source import Finding, Project
 from strangler.domain.coupling.edges import Kind
@@ -17,8 +18,7 @@ def reversed_(of: Meanings, call: ast.Call) -> Iterator[Finding]:
     """A list has ``reverse`` too."""
     dotted = of.dotted(call.func)
     if dotted.startswith(HOMES):
-        for name in of.texts(argument(call, *PLACES[dotted.rpartition(".")[2]])):
-            yield from by_name(of.project, of.source.context, name)
+        yield from _known(of, argument(call, *PLACES[dotted.rpartition(".")[2]]))
 
 
 def by_name(project: Project, own: str, name: str) -> Iterator[Finding]:
@@ -26,6 +26,27 @@ def by_name(project: Project, own: str, name: str) -> Iterator[Finding]:
     homes = project.urls.get(name, frozenset())
     if own not in homes:
         yield from (Finding(Kind.URL_NAME, home, name) for home in sorted(homes))
+
+
+def told(of: Meanings, call: ast.Call) -> Iterator[Finding]:
+    """``RedirectView.as_view(pattern_name="orders:list")``"""
+    for keyword in call.keywords:
+        if keyword.arg == "pattern_name":
+            yield from _known(of, keyword.value)
+
+
+def declared(of: Meanings, made: ast.ClassDef) -> Iterator[Finding]:
+    """``pattern_name`` of a ``RedirectView``."""
+    for node in made.body:
+        if assigned(node) == "pattern_name":
+            scope = ".".join(filter(None, (of.source.scope, made.name, "pattern_name")))
+            found = _known(of, node.value)  # type: ignore[attr-defined]
+            yield from (finding._replace(line=node.lineno, scope=scope) for finding in found)
+
+
+def _known(of: Meanings, node: ast.expr | None) -> Iterator[Finding]:
+    for name in of.texts(node):
+        yield from by_name(of.project, of.source.context, name)
 
 
 def included(of: Meanings, call: ast.Call) -> Iterator[Finding]:

@@ -53,9 +53,12 @@ def _unfolded(node: Any, state: State, names: Mapping[str, str]) -> list[Any]:
     if isinstance(node, ast.Module):
         return _named(node.body, state)
     if isinstance(node, ast.If):
-        if not _typing(node.test, names):
-            return [node.test, *node.body, *node.orelse]
-        return [node.test, state._replace(typing=True), *node.body, state, *node.orelse]
+        checked = state._replace(typing=True)
+        if _typing(node.test, names):
+            return [node.test, checked, *node.body, state, *node.orelse]
+        if isinstance(node.test, ast.UnaryOp) and isinstance(node.test.op, ast.Not) and _typing(node.test.operand, names):
+            return [node.test, *node.body, checked, *node.orelse, state]
+        return [node.test, *node.body, *node.orelse]
     inner = State(f"{state.scope}.{node.name}".lstrip("."), (*state.frames, node), state.typing)
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords, inner, *_named(node.body, inner), state]

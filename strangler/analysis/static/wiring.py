@@ -20,6 +20,7 @@ CALLS: dict[str, tuple[Look, ...]] = {
     for name in sorted({name for subject in SUBJECTS for name in subject.CALLS})
 }
 USER_MODEL = CALLS["get_user_model"]
+TELLING = {"template_name", "pattern_name"}  # keywords that tell, whatever is called
 NOTHING: Iterator[Finding] = iter(())
 
 
@@ -37,12 +38,14 @@ class Wiring:
         if type(node) is ast.Call:
             return self._call(node)
         if type(node) is ast.Attribute:
+            if node.attr in tasks.WAITING:
+                return tasks.handed(self.meanings, node)
             return settings.read(self.meanings, node, id(node) in self.related) if node.attr.isupper() else NOTHING
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return signals.received(self.meanings, node) if node.decorator_list else NOTHING
         if isinstance(node, ast.ClassDef):
             self.marks.update(map(id, node.decorator_list))
-            return _both(look(self.meanings, node) for look in (admin.marked, admin.inline, pages.declared))
+            return _both(look(self.meanings, node) for look in (admin.marked, admin.inline, pages.declared, urls.declared))
         return tasks.scheduled(self.meanings, node) if isinstance(node, ast.Dict) and node.keys else NOTHING
 
     def _call(self, call: ast.Call) -> Iterator[Finding]:
@@ -52,8 +55,8 @@ class Wiring:
         looks = CALLS.get(name, ())
         if id(call) in self.marks or (looks is USER_MODEL and id(call) in self.related):
             return NOTHING
-        if any(keyword.arg == "template_name" for keyword in call.keywords):
-            looks = (*looks, pages.told)
+        if any(keyword.arg in TELLING for keyword in call.keywords):
+            looks = (*looks, pages.told, urls.told)
         return _both(look(self.meanings, call) for look in looks) if looks else NOTHING
 
     def _name(self, function: ast.expr) -> str:

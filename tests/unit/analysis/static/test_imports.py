@@ -46,6 +46,16 @@ def test_an_import_for_typing_alone_is_told_apart_and_its_other_branch_is_not(tm
     ]
 
 
+def test_the_other_branch_of_not_type_checking_is_for_typing_alone(tmp_path: Path) -> None:
+    text = "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    from shop.orders import services\n"
+    text += "else:\n    from shop.orders.models import Order\nimport shop.orders.signals\n"
+    assert lines(tmp_path, text, **OTHERS | {"shop/orders/signals.py": ""}) == [
+        "import orders * shop.orders.services",
+        "import orders * shop.orders.signals",
+        "typing_import orders * shop.orders.models",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "where"),
     [

@@ -45,6 +45,11 @@ FOUND = {
         "Order.objects.annotate(n=Upper(Concat('customer__name', Value('customer__account__email'))))",
         NAME,
     ),
+    "a mixin's queryset is that of what it is mixed into": (
+        "class Named:\n    def get_queryset(self):\n        return super().get_queryset().filter(customer__name=1)\n"
+        "class Orders(Named, View):\n    queryset = Order.objects.all()",
+        NAME,
+    ),
     "Q with operators": ("Order.objects.filter(~Q(number=1) | Q(customer__name=1) & Q(state=2))", NAME),
     "Q of a pair": ("Order.objects.filter(Q(('customer__name', 1)))", NAME),
     "Q of a dict": ("Order.objects.filter(Q(**{'customer__name': 1}))", NAME),

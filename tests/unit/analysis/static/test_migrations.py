@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.analysis.static.sources import found
 
 HEADER = """
@@ -34,6 +36,15 @@ def test_dependencies_on_another_context_are_known(tmp_path: Path) -> None:
         "orders :Migration.dependencies orders.0001_initial",
         "orders :Migration.run_before orders.0003_more",
     ]
+
+
+@pytest.mark.parametrize("value", ["NEEDS", "[NEEDED]", "[*NEEDS]", "[] + NEEDS"])
+def test_a_constant_of_the_module_is_what_it_stands_for(tmp_path: Path, value: str) -> None:
+    text = f"{HEADER}    dependencies = {value}\n".replace(
+        "\n\nclass", '\nNEEDED = ("orders", "0001_initial")\nNEEDS = [NEEDED]\n\nclass'
+    )
+    edges = found(tmp_path, {FILE: text}).edges
+    assert [f"{edge.where.removeprefix(FILE)} {edge.what}" for edge in edges] == [":Migration.dependencies orders.0001_initial"]
 
 
 def test_a_swappable_dependency_is_one_on_the_model_of_the_setting(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def sent(root: Path, body: str) -> list[str]:
         'celery.current_app.send_task(name="shop.orders.tasks.settle")',
         'PeriodicTask.objects.create(task="shop.orders.tasks.settle")',
         "app.add_periodic_task(10, settle.s())",
+        "transaction.on_commit(settle.delay)", "partial(tasks.settle.apply_async, (1,))", "return settle.delay",
     ],
 )  # fmt: skip
 def test_a_task_is_sent_by_function_and_by_name(tmp_path: Path, call: str) -> None:
@@ -98,7 +99,7 @@ def test_the_clock_sends_what_its_schedule_names(tmp_path: Path) -> None:
         "def f():\n    tasks.plain.apply_async()",
         "def f(settle):\n    settle.delay()",
         "def f(name):\n    app.send_task(name)\n    celery.signature(f'{name}.remind')",
-        "def f():\n    settle()\n    return settle.name, settle.delay",
+        "def f():\n    settle()\n    return settle.name, settle.max_retries",
         'def f():\n    app.send_task("nobody.knows")',
         'class Queue:\n    def send_task(self, name): ...\ndef f():\n    Queue().send_task("orders.remind")',
         'def signature(name): ...\ndef f():\n    signature("orders.remind")',
