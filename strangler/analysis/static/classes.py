@@ -15,18 +15,26 @@ ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
 
 
 class Classes:
-    """The models of a project by their classes, and by those of their managers and querysets."""
+    """The models of a project by their classes, by what these are made of, and by the classes of their managers and querysets."""
 
     def __init__(self, project: Project) -> None:
         self._models = project.classes
         self.managers: dict[str, tuple[str, ...]] = {}
+        self.bases: dict[str, tuple[str, ...]] = {}
         for label, model in project.models.items():
             for one in model.querying:
                 self.managers[one] = (*self.managers.get(one, ()), label)
+            for one in model.bases:
+                self.bases[one] = (*self.bases.get(one, ()), label)
 
     def model(self, dotted: str) -> str:
         """The label of a class."""
         return self._models.get(dotted, "")
+
+    def made_of(self, dotted: str) -> tuple[str, ...]:
+        """The label of a class, or of each model that is made of an abstract one or a mixin."""
+        label = self.model(dotted)
+        return (label,) if label else self.bases.get(dotted, ())
 
 
 def managers_of(source: Source, classes: Classes) -> Mapping[str, tuple[str, ...]]:

@@ -372,9 +372,9 @@ class Flow:
     def _held(
         self, node: ast.ClassDef, name: str, local: Mapping[str, tuple[str, ...]], registered: about.Registered
     ) -> Value | None:
-        label = self.classes.model(f"{self.source.module}.{name}")
-        if label:
-            return Value("one", (label,))
+        made = self.classes.made_of(f"{self.source.module}.{name}")
+        if made:
+            return Value("one", made)
         labels = self.classes.managers.get(f"{self.source.module}.{name}") or local.get(node.name) or self._by_its_name(node)
         if labels:
             return Value("set", labels)

@@ -39,7 +39,7 @@ def wires_in_templates(project: Project) -> Found:
     skipped: list[Skipped] = []
     looked = 0
     for name, context, path in templates(project):
-        file = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else path.as_posix()
+        file = project.named(path)
         looked += 1
         try:
             text = content(path)

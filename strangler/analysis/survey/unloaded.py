@@ -26,7 +26,8 @@ def project(*, moves: Mapping[str, str] | None = None, merges: Iterable[tuple[st
     estate = _declared(root)
     known = rearranged(drawn(apps, estate, (), [settings, *neighbours(root, apps)]), (), moves or {}, merges)
     found = modules(root, known, tests=estate.tests)
-    return Project(root=root, atlas=known, files=found.read, skipped=tuple(loading.skipped()), tests=found.tests)
+    skipped = tuple(loading.skipped())
+    return Project(root, known, files=found.read, skipped=skipped, tests=found.tests, loaders=estate.loaders)
 
 
 def base() -> Path:
