@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV = str(Path(sys.executable).with_name("uv"))
 WHOLE = "requirements.lock"
-PUBLIC = ("oscar", "pretalx", "wagtail")
+PUBLIC = ("oscar", "pretalx", "wagtail")  # what `make beds` runs on
 APART = (
     "tests/benchmarks/requirements.lock",
     "tests/benchmarks/sync/requirements.lock",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks import peers
-from tests.corpus_analysis.reading import Labelled, read
+from tests.corpus_analysis.reading import Key, Labelled, read
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 240
@@ -56,6 +56,11 @@ class Bed:
 
     def expected(self) -> Labelled:
         return read(self.name, (HERE / self.name / "expected.txt").read_text(encoding="utf-8"))
+
+    def unseen(self) -> frozenset[Key]:
+        """What its source says and no detector of ours sees yet."""
+        labels = self.expected().files.get("unseen", "")
+        return read(self.name, f"--- labels ---\n{labels}").edges
 
     def laid(self, folder: Path) -> Path:
         """What a team would have, in a folder that is not there yet, and an environment to run it in."""

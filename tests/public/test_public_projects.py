@@ -63,6 +63,7 @@ def test_what_was_read_in_its_source_by_hand_is_found(bed: Bed, looked: Looked) 
     expected, found = bed.expected(), keys(looked(bed)[2])
     assert len(expected.edges) >= 25
     assert sorted(expected.edges - found) == []
+    assert sorted(bed.unseen() & found) == [], "what is seen now belongs to the labels"
 
 
 def test_what_only_looks_like_a_coupling_is_none(bed: Bed, looked: Looked) -> None:

@@ -61,7 +61,7 @@ class ImportsByName:
 
 
 class ImportsByLoader:
-    """``get_class("basket.forms", "BasketForm")``: a loader that ``strangler.toml`` names, with the package below which it looks."""
+    """``get_class("basket.forms", "BasketForm")``: ``strangler.toml`` names the loader and where it looks."""
 
     nodes: ClassVar[tuple[type[ast.AST], ...]] = (ast.Call,)
 

@@ -129,6 +129,8 @@ class Flow:
     def _outside(self, node: ast.Attribute) -> Value | None:
         if node.attr == "user" and self.user and _is_request(node.value):
             return Value("one", (self.user,))
+        if node.attr in self.classes.on_requests and _is_request(node.value):
+            return Value("one", (self.classes.on_requests[node.attr],))
         if isinstance(node.value, ast.Name) and node.value.id == "self":
             known = self.attributes.get((self.holder()[0], node.attr))
             return known.value if known else self._own_method(node.attr, is_property=True)
