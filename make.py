@@ -34,6 +34,7 @@ TARGETS = (
     ("guide", "types every command of docs/guide and compares the answers; GUIDE_WRITE=1 writes them into the pages"),
     ("differential", "the corpus of requests through nginx and Envoy too; every difference has its reason"),
     ("fuzz", "coverage-guided fuzzing of what reads from outside; SECONDS=60 a target"),
+    ("beds", "the coupling ledger of public Django projects; `make test` has one of them"),
     ("faults", "15 minutes (MINUTES=…) of writes while everything that carries them is killed, paused and cut at random"),
     ("faults-engine", "random verbs of the engine (EXAMPLES=100), and whatever fails at any statement, request or step of them"),
     ("faults-handover", "every process killed at every step of a hand-over"),
@@ -56,6 +57,7 @@ LINT = (
 )
 
 LONG = {
+    "beds": "tests/public",
     "faults-engine": "tests/integration/control/test_engine_stateful.py",
     "faults-handover": "tests/faults/test_kill_nine.py",
     "faults-model": "tests/integration/sync/test_two_relays.py",
@@ -70,6 +72,7 @@ TESTS = (
         ("tests of parts, outside", ["-m", "pytest", "-q"] + OUTSIDE),
         ("tests of parts, inside", ["-m", "pytest", "-q"] + INSIDE),
         ("tests of parts, sync", ["-m", "pytest", "-q"] + SYNC),
+        ("a public project", ["-m", "pytest", "-q", "tests/public"]),
         # Apart, because Playwright keeps an event loop running in its process, in which Django's ORM refuses to work.
         ("tests of whole estates", ["-m", "pytest", "-q", "tests/e2e", "--ignore=tests/e2e/test_readme.py"]),
     ),

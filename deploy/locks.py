@@ -10,11 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV = str(Path(sys.executable).with_name("uv"))
 WHOLE = "requirements.lock"
+PUBLIC = ("oscar", "pretalx", "wagtail")  # what `make beds` runs on
 APART = (
     "tests/benchmarks/requirements.lock",
     "tests/benchmarks/sync/requirements.lock",
     "tests/benchmarks/analysis/requirements.lock",
     "tests/fuzz/requirements.lock",
+    *(f"tests/public/{name}/requirements.lock" for name in PUBLIC),
 )
 COMMAND = (
     UV, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url",
@@ -26,7 +28,8 @@ def direct() -> dict[str, list[str]]:
     """Lock file → what is asked for in it, from ``pyproject.toml``."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project, groups = declared["project"], declared["dependency-groups"]
-    proxy = project["optional-dependencies"]["proxy"]
+    proxy, analysis = (project["optional-dependencies"][extra] for extra in ("proxy", "analysis"))
+    product = [*project["dependencies"], *analysis, "psycopg[binary]"]
     return {
         WHOLE: [*project["dependencies"], *proxy, *_members(groups, "dev")],
         "monolith/requirements.lock": [*project["dependencies"], *_members(groups, "shop")],
@@ -35,6 +38,7 @@ def direct() -> dict[str, list[str]]:
         APART[1]: _members(groups, "mirrors"),
         APART[2]: _members(groups, "analysers"),
         APART[3]: [*proxy, *_members(groups, "fuzzing")],
+        **{f"tests/public/{name}/requirements.lock": [*product, *_members(groups, name)] for name in PUBLIC},
     }
 
 

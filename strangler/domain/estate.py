@@ -138,3 +138,5 @@ class Estate:
     """Whether the analysis reads modules of tests too: what they know of other contexts costs no cut."""
     packages: tuple[str, ...] = ()
     """Installed packages that the analysis takes for the project's own, such as one that was taken over and lives on here."""
+    loaders: Mapping[str, str] = field(default_factory=dict)
+    """Functions of the project that import a module by its name, their first argument → the package below which; "" for none."""

@@ -89,6 +89,14 @@ class _Reader:
                 self.problem(20, f"{key}.{name}", f"{module!r} is not a dotted name", f'Write {name} = ["shop.payments"].')
         return modules
 
+    def loaders(self, analysis: Mapping[str, Any]) -> dict[str, str]:
+        known = self.table(analysis, "loaders", "analysis.loaders")
+        for name, package in known.items():
+            parts = [*name.split("."), *(package.split(".") if isinstance(package, str) and package else ())]
+            if not isinstance(package, str) or not all(part.isidentifier() for part in parts):
+                self.problem(20, f"analysis.loaders.{name}", f"is {package!r}", 'Write "shop.loading.get_class" = "shop.apps".')
+        return {name: package for name, package in known.items() if isinstance(package, str)}
+
     def urls(self, raw: Mapping[str, Any], name: str, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         urls = self.strings(raw, name, key, default)
         for url in urls:
@@ -346,7 +354,7 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
     estate = reader.table(raw, "estate", "estate")
     reader.unknown(estate, {"monolith", "service_token_env", "health"}, "estate")
     analysis = reader.table(raw, "analysis", "analysis")
-    reader.unknown(analysis, {"packages", "tests"}, "analysis")
+    reader.unknown(analysis, {"packages", "tests", "loaders"}, "analysis")
     contexts = {
         name: reader.context(name, body)
         for name, body in reader.table(raw, "contexts", "contexts").items()
@@ -370,5 +378,6 @@ def parse(raw: Mapping[str, Any]) -> tuple[Estate, list[Problem]]:
         contexts=contexts,
         tests=reader.flag(analysis, "tests", "analysis", False),
         packages=reader.modules(analysis, "packages", "analysis"),
+        loaders=reader.loaders(analysis),
     )
     return parsed, reader.problems

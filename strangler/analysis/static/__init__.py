@@ -16,9 +16,11 @@ def scan(project: Project, progress: Callable[[int, int], None] | None = None, p
     """
     from strangler.analysis.static.crew import read_by
     from strangler.analysis.static.detectors import DETECTORS
+    from strangler.analysis.static.imports import ImportsByLoader
     from strangler.analysis.static.models import Registry, completed
     from strangler.analysis.static.relations import relations
 
     registry = Registry(project)
-    found = read_by(processes, completed(registry), DETECTORS, progress or (lambda done, total: None))
+    detectors = (*DETECTORS, ImportsByLoader) if project.loaders else DETECTORS
+    found = read_by(processes, completed(registry), detectors, progress or (lambda done, total: None))
     return replace(found, edges=(*relations(registry), *found.edges))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterator
 
+from strangler.analysis.static.classes import spelt
 from strangler.analysis.static.querysets import Flow
 from strangler.analysis.static.scopes import Bound, Place, Value, end
 
@@ -209,7 +209,7 @@ def _named(flow: Flow) -> Iterator[tuple[str, str]]:
     for dotted in sorted(flow.source.names.values()):
         label = flow.classes.model(dotted)
         if label:
-            yield re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", label.partition(".")[2]).lower(), label
+            yield spelt(label), label
 
 
 STATEMENTS: dict[type, Callable[..., None]] = {

@@ -8,25 +8,52 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from strangler.analysis.static.source import Project, Source
+from strangler.domain.coupling.atlas import PLATFORM
 
 MODEL_NAMES = ("model", "queryset", "model_class")
 QUERYING = re.compile(r"(?:Query[Ss]et|Manager|QS)$")
+OF_REQUESTS = frozenset(
+    ["auth", "body", "content_type", "data", "files", "method", "path", "scheme", "session", "stream", "user", "version"]
+)
+"""What a request has by itself, of Django or of the REST framework."""
 ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
 
 
 class Classes:
-    """The models of a project by their classes, and by those of their managers and querysets."""
+    """The models of a project by their classes, by what these are made of, and by the classes of their managers and querysets."""
 
     def __init__(self, project: Project) -> None:
-        self._models = project.classes
+        self._project, self._models = project, project.classes
         self.managers: dict[str, tuple[str, ...]] = {}
+        self.bases: dict[str, tuple[str, ...]] = {}
         for label, model in project.models.items():
             for one in model.querying:
                 self.managers[one] = (*self.managers.get(one, ()), label)
+            for one in model.bases:
+                self.bases[one] = (*self.bases.get(one, ()), label)
+
+    @cached_property
+    def on_requests(self) -> dict[str, str]:
+        """``request.event``, that a middleware has put there: the project's one model that is spelt so."""
+        atlas, found = self._project.atlas, dict[str, list[str]]()
+        for label in self._project.models:
+            if atlas.of_model(label) != PLATFORM:
+                found.setdefault(spelt(label), []).append(label)
+        return {name: labels[0] for name, labels in found.items() if len(labels) == 1 and name not in OF_REQUESTS}
 
     def model(self, dotted: str) -> str:
         """The label of a class."""
         return self._models.get(dotted, "")
+
+    def made_of(self, dotted: str) -> tuple[str, ...]:
+        """The label of a class, or of each model that is made of an abstract one or a mixin."""
+        label = self.model(dotted)
+        return (label,) if label else self.bases.get(dotted, ())
+
+
+def spelt(label: str) -> str:
+    """As a variable: ``orders.OrderLine`` → ``order_line``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", label.partition(".")[2]).lower()
 
 
 def managers_of(source: Source, classes: Classes) -> Mapping[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from strangler.analysis.static.meanings import Meanings, argument
 from strangler.analysis.static.source import Finding
 from strangler.domain.coupling.edges import Kind
 
-OF_TASKS = ("delay", "apply_async", "apply")
+OF_TASKS = ("delay", "apply_async", "apply", "enqueue", "aenqueue")
 
 
 def deferred(of: Meanings, call: ast.Call) -> Iterator[Finding]:

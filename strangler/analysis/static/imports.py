@@ -60,6 +60,22 @@ class ImportsByName:
             yield _finding(self.project, self.source, Kind.LATE_IMPORT, self.project.home(name.replace(":", ".")))
 
 
+class ImportsByLoader:
+    """``get_class("basket.forms", "BasketForm")``: ``strangler.toml`` names the loader and where it looks."""
+
+    nodes: ClassVar[tuple[type[ast.AST], ...]] = (ast.Call,)
+
+    def __init__(self, project: Project, source: Source) -> None:
+        self.project, self.source = project, source
+
+    def look(self, node: ast.AST) -> Iterator[Finding]:
+        package = self.project.loaders.get(self.source.dotted(node.func)) if isinstance(node, ast.Call) else None
+        named = _literal(node.args[0]) if package is not None and isinstance(node, ast.Call) and node.args else None
+        if isinstance(named, str) and named:
+            module = self.project.home(f"{package}.{named}".strip("."))
+            yield _finding(self.project, self.source, Kind.LATE_IMPORT, module)
+
+
 def _finding(project: Project, source: Source, kind: Kind, module: str, scope: str = "") -> Finding:
     if source.typing:
         kind = Kind.TYPING_IMPORT

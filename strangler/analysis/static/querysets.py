@@ -130,6 +130,8 @@ class Flow:
     def _outside(self, node: ast.Attribute) -> Value | None:
         if node.attr == "user" and self.user and _is_request(node.value):
             return Value("one", (self.user,))
+        if node.attr in self.classes.on_requests and _is_request(node.value):
+            return Value("one", (self.classes.on_requests[node.attr],))
         if isinstance(node.value, ast.Name) and node.value.id == "self":
             known = self.attributes.get((self.holder()[0], node.attr))
             return known.value if known else self._own_method(node.attr, is_property=True)
@@ -373,9 +375,9 @@ class Flow:
     def _held(
         self, node: ast.ClassDef, name: str, local: Mapping[str, tuple[str, ...]], registered: about.Registered
     ) -> Value | None:
-        label = self.classes.model(f"{self.source.module}.{name}")
-        if label:
-            return Value("one", (label,))
+        made = self.classes.made_of(f"{self.source.module}.{name}")
+        if made:
+            return Value("one", made)
         labels = self.classes.managers.get(f"{self.source.module}.{name}") or local.get(node.name) or self._by_its_name(node)
         if labels:
             return Value("set", labels)

@@ -171,6 +171,7 @@ class Views:
         self.project = project
         self.classes = ground(project)[1]
         self._texts: dict[str, dict[Path, str]] = {}
+        self._known: dict[Path, list[tuple[ast.ClassDef, frozenset[str]]]] = {}
         self._labels = {label.lower(): label for label in project.models}
 
     def model(self, name: str, context: str) -> str:
@@ -180,17 +181,21 @@ class Views:
 
     def _by_view(self, name: str, context: str) -> str:
         for path, text in self._sources(context).items():
-            if name in text:
-                try:
-                    tree = ast.parse(text)
-                except (SyntaxError, ValueError, RecursionError, MemoryError):
-                    continue  # named by those who read the source
-                for node in tree.body:
-                    if isinstance(node, ast.ClassDef) and name in ast.unparse(node):
-                        label = self._label(node, path, context)
-                        if label:
-                            return label
+            for node, texts in self._classes(path, text) if name in text else ():
+                label = self._label(node, path, context) if name in texts else ""
+                if label:
+                    return label
         return ""
+
+    def _classes(self, path: Path, text: str) -> list[tuple[ast.ClassDef, frozenset[str]]]:
+        """Each with the texts in it. Read once for all templates: one file may name hundreds."""
+        if path not in self._known:
+            try:
+                found = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                found = []  # named by those who read the source
+            self._known[path] = [(node, _texts(node)) for node in found]
+        return self._known[path]
 
     def _label(self, node: ast.ClassDef, path: Path, context: str) -> str:
         """By the class's name: within the context there is one of it."""
@@ -210,6 +215,10 @@ class Views:
             ]
             self._texts[context] = {path: _text(path) for path in files}
         return self._texts[context]
+
+
+def _texts(node: ast.ClassDef) -> frozenset[str]:
+    return frozenset(one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str))
 
 
 def _text(path: Path) -> str:

@@ -39,6 +39,8 @@ class Project:
     tests: int = 0
     endpoints: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """``GET /api/orders/`` → (context, ``FILE:QUALNAME`` of its view, if that is the project's own)."""
+    loaders: Mapping[str, str] = field(default_factory=dict)
+    """Functions that import by name → the package below which: ``oscar.core.loading.get_class`` → ``oscar.apps``."""
     shadowed: Mapping[str, tuple[tuple[str, Path], ...]] = field(default_factory=dict)
     """Templates behind the first of their name, as Django finds them."""
 
@@ -65,12 +67,19 @@ class Project:
         return rest or dotted
 
     def named(self, path: Path, module: str = "") -> str:
-        """A file as places have it: relative to the project. What lies elsewhere is named by its module."""
+        """A file as places have it: relative to the project. What lies elsewhere is named by its module, or the package around."""
         if path.is_relative_to(self.root):
             return path.relative_to(self.root).as_posix()
-        module = module or next((name for name, file in self.files.items() if file == path), "")
-        parts = [*module.split("."), "__init__"] if path.name == "__init__.py" else module.split(".")
-        return f"{'/'.join(parts)}.py" if module else path.as_posix()
+        if module:
+            parts = [*module.split("."), "__init__"] if path.name == "__init__.py" else module.split(".")
+            return f"{'/'.join(parts)}.py"
+        around = next((one for one in path.parents if one in self._directories), None)
+        return f"{self._directories[around]}/{path.relative_to(around).as_posix()}" if around else path.as_posix()
+
+    @cached_property
+    def _directories(self) -> dict[Path, str]:
+        """Those of packages → their names with slashes."""
+        return {path.parent: "/".join(_parts(name)) for name, path in self.files.items() if path.name == "__init__.py"}
 
 
 def _parts(name: str) -> list[str]:

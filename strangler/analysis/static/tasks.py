@@ -1,4 +1,4 @@
-"""Celery tasks of another context: sent by their function, by their name, or by the clock."""
+"""Tasks of another context, Celery's and Django's: sent by their function, by their name, or by the clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from strangler.analysis.static.source import Finding
 from strangler.domain.coupling.edges import Kind
 
 WAITING = ("delay", "apply_async")
-BY_FUNCTION = ("apply", "s", "si", "signature", "subtask", "map", "starmap", "chunks")
+DJANGOS = ("enqueue", "aenqueue")  # of django.tasks, and of django-tasks before that
+BY_FUNCTION = ("apply", "s", "si", "signature", "subtask", "map", "starmap", "chunks", *DJANGOS)
 BY_NAME = ("send_task", "signature", "subtask", "Signature")
 ROWS = ("PeriodicTask", "create", "get_or_create", "update_or_create")  # django-celery-beat keeps the schedule in a table
 

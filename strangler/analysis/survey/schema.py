@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from django.apps import apps
+from django.db.models import ForeignObject
 
 from strangler.analysis.survey.atlas import table
 from strangler.domain.coupling.models import FieldFacts, ModelFacts, Models
 
+ABSTRACT = SimpleNamespace(abstract=True)  # what a class that is no model has for its _meta
 RELATIONS = (("one_to_one", "one_to_one"), ("many_to_many", "many_to_many"), ("many_to_one", "foreign_key"))
 
 
@@ -32,19 +36,25 @@ def _model(model: Any) -> ModelFacts:
         proxied,
         pk=meta.pk.name,
         querying=tuple(dict.fromkeys(name for manager in meta.managers for name in _querying(manager))),
+        bases=tuple(dotted(one) for one in _of_others(model.__mro__[1:]) if getattr(one, "_meta", ABSTRACT).abstract),
     )
 
 
 def _querying(manager: Any) -> list[str]:
     classes = [*type(manager).__mro__, *getattr(manager, "_queryset_class", object).__mro__]
-    return [dotted(one) for one in classes if one.__module__.partition(".")[0] not in ("builtins", "django", "typing")]
+    return [dotted(one) for one in _of_others(classes)]
+
+
+def _of_others(classes: Iterable[type]) -> list[Any]:
+    return [one for one in classes if one.__module__.partition(".")[0] not in ("builtins", "django", "typing")]
 
 
 def _ended(facts: FieldFacts, field: Any, concrete: Any) -> FieldFacts:
     """With what a path through the field needs to know of its ends."""
     through: Any = getattr(getattr(field, "remote_field", None), "through", None) or getattr(field, "through", None)
-    is_whole = field.concrete and hasattr(field.related_model, "_meta")  # not towards a model that could not be loaded
-    keys: Any = getattr(field, "foreign_related_fields", ()) if is_whole else ()
+    # Not towards a model that could not be loaded; and others' relations may have none to tell.
+    is_whole = isinstance(field, ForeignObject) and hasattr(field.related_model, "_meta")
+    keys: Any = field.foreign_related_fields if is_whole else ()
     owner: Any = field.model._meta.concrete_model
     return replace(
         facts,

@@ -27,7 +27,7 @@ def project(*, moves: Mapping[str, str] | None = None, merges: Iterable[tuple[st
     known = rearranged(drawn(apps, estate, (), [settings, *neighbours(root, apps)]), (), moves or {}, merges)
     found = modules(root, known, tests=estate.tests)
     skipped = (*loading.skipped(), *absent(estate, known.apps), *found.skipped)
-    return Project(root=root, atlas=known, files=found.read, skipped=skipped, tests=found.tests)
+    return Project(root, known, files=found.read, skipped=skipped, tests=found.tests, loaders=estate.loaders)
 
 
 def base() -> Path:

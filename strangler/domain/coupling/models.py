@@ -30,6 +30,7 @@ class FieldFacts:
 class ModelFacts:
     """``label``: ``app_label.Model``. ``module`` and ``qualname``: where its class stands. ``managers``: attribute → class.
     ``pk``: the name of the primary key. ``querying``: the dotted classes of its managers and their querysets, with their bases.
+    ``bases``: the dotted classes that it is made of and that are no models themselves: abstract ones, mixins.
     """
 
     label: str
@@ -42,6 +43,7 @@ class ModelFacts:
     abstract: bool = False
     pk: str = "id"
     querying: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
 
     def field(self, name: str) -> FieldFacts | None:
         """By name in a lookup, column (``order_id``) or accessor."""

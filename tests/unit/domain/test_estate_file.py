@@ -117,6 +117,9 @@ def test_a_route_may_have_forgeries_looked_for_at_the_edge() -> None:
         ),
         (("[estate]", '[analysis]\npackages = "oscar"\n[estate]'), "analysis.packages: is 'oscar', not a list"),
         (("[estate]", "[analysis]\ntests = 1\n[estate]"), "analysis.tests: is 1 (strangler.E019)"),
+        (("[estate]", '[analysis.loaders]\n"a.load" = 1\n[estate]'), "analysis.loaders.a.load: is 1 (strangler.E020)"),
+        (("[estate]", '[analysis.loaders]\n"a.load" = "b-c"\n[estate]'), "analysis.loaders.a.load: is 'b-c' (strangler.E020)"),
+        (("[estate]", '[analysis.loaders]\n"a b" = ""\n[estate]'), "analysis.loaders.a b: is '' (strangler.E020)"),
         (("[estate]", "[analysis]\npackage = []\n[estate]"), "analysis.package: is not a known key"),
         (("[estate]", '[contexts.project]\napps = ["a"]\n[estate]'), "contexts.project: is implicit and never moves"),
     ],
@@ -135,6 +138,12 @@ def test_the_analysis_is_told_what_is_the_projects_own_and_what_is_a_contexts_fa
     assert (wrong, estate.packages, estate.tests) == ([], ("oscar",), True)
     assert estate.contexts["payments"].contract == ("shop.payments.api",)
     assert (parse(tomllib.loads(GOOD))[0].packages, parse(tomllib.loads(GOOD))[0].tests) == ((), False)
+
+
+def test_the_analysis_is_told_which_functions_import_by_name() -> None:
+    told = '[analysis.loaders]\n"shop.loading.get_class" = "shop.apps"\n"shop.loading.by_path" = ""\n'
+    estate, wrong = parse(tomllib.loads(told + GOOD))
+    assert (wrong, estate.loaders) == ([], {"shop.loading.get_class": "shop.apps", "shop.loading.by_path": ""})
 
 
 def test_a_route_may_have_a_limit() -> None:

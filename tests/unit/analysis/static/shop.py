@@ -58,8 +58,10 @@ def models() -> dict[str, ModelFacts]:
 def _model(label: str, fields: dict[str, FieldFacts]) -> ModelFacts:
     app, name = label.split(".")
     querying = (f"shop.{app}.managers.{name}Querying",)
+    bases = (f"shop.{app}.models.Abstract{name}", f"shop.{app}.mixins.Dated")
+    managers = {"objects": "x.Manager"}
     return ModelFacts(
-        label, f"shop.{app}.models", name, f"{app}_{name.lower()}", fields, {"objects": "x.Manager"}, querying=querying
+        label, f"shop.{app}.models", name, f"{app}_{name.lower()}", fields, managers, querying=querying, bases=bases
     )
 
 

@@ -66,6 +66,10 @@ USED = {
     "of a parameter": ("def f(order: Order):\n order.payments.all()", PAYMENTS),
     "of a parameter that is called so": ("def f(order):\n order.payments.all()", PAYMENTS),
     "of an optional one": ("def f(order: Order | None = None):\n order.payments.all()", PAYMENTS),
+    "of what a middleware put on the request": ("def f(request):\n request.order.payments.all()", PAYMENTS),
+    "of what it put on a view's": ("class V:\n def f(self):\n  self.request.order.payments.all()", PAYMENTS),
+    "of what a request has by itself": ("def f(request):\n request.session.payments", set()),
+    "of what is not on a request": ("def f(form):\n form.order.payments.all()", set()),
     "of a row": ("Order.objects.get(pk=1).payments", PAYMENTS),
     "of what is made": ("o = Order(number=1)\no.payments", PAYMENTS),
     "further away": ("def f(line: Line):\n line.order.payments", PAYMENTS),
@@ -107,3 +111,27 @@ def test_a_model_uses_what_others_have_put_on_it() -> None:
 
 def test_the_accessors_own_context_may_use_it() -> None:
     assert found("def f(order: Order):\n order.payments.all()", "shop.payments.code") == set()
+
+
+def test_an_abstract_base_is_about_the_models_that_are_made_of_it() -> None:
+    source = """
+        class AbstractOrder(models.Model):
+            def dear(self):
+                return self.lines.select_related("product")
+
+            def settled(self):
+                return self.payments.filter(payer__email="a@b")
+
+        class Dated:
+            def seen(self):
+                return self.payments.all()
+    """
+    asked = {("select_related", "products", "product"), ("reverse_accessor", "payments", "orders.Order.payments")}
+    assert asked <= seen(Queries, source, "shop.orders.models")
+    assert ("lookup", "accounts", "payer__email") in seen(Queries, source, "shop.orders.models")
+
+
+def test_a_mixin_is_about_every_model_that_is_made_of_it() -> None:
+    source = "class Dated:\n    def seen(self):\n        return self.payments.all(), self.line_set.all(), self.wished_in"
+    assert seen(Queries, source, "shop.orders.mixins") == {("reverse_accessor", "payments", "orders.Order.payments")}
+    assert seen(Queries, source, "shop.orders.others") == set()

@@ -114,3 +114,38 @@ def test_the_evidence_is_each_line_that_imports(tmp_path: Path) -> None:
         ("shop/payments/views.py", 3, "from shop.orders.models import Order"),
         ("shop/payments/views.py", 5, "from shop.orders.models import ("),
     ]
+
+
+LOADER = "from shop.loading import get_class\nfrom shop import loading\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "place"),
+    [
+        ("Form = get_class('orders.forms', 'OrderForm')", "Form"),
+        ("def f(): return loading.get_class('orders.forms', 'OrderForm')", "f"),
+        ("class View:\n    form = get_class('orders.forms', 'OrderForm')", "View.form"),
+    ],
+)
+def test_a_declared_loader_imports_by_name(tmp_path: Path, call: str, place: str) -> None:
+    files = {"shop/payments/views.py": LOADER + call, "shop/orders/forms.py": "", "shop/loading.py": ""}
+    edges = found(tmp_path, files, loaders={"shop.loading.get_class": "shop"}).edges
+    assert ("late_import", "orders", f"shop/payments/views.py:{place}", "shop.orders.forms") in [
+        (one.kind, one.target, one.where, one.what) for one in edges
+    ]
+
+
+@pytest.mark.parametrize(
+    ("loaders", "call"),
+    [
+        ({}, "get_class('orders.forms', 'OrderForm')"),
+        ({"shop.loading.get_class": "shop"}, "get_class(name, 'OrderForm')"),
+        ({"shop.loading.get_class": "shop"}, "get_class()"),
+        ({"shop.loading.get_class": "shop"}, "self.get_class('orders.forms', 'OrderForm')"),
+        ({"shop.loading.get_class": "shop"}, "get_class('payments.forms', 'PaymentForm')"),
+        ({"shop.loading.get_class": ""}, "get_class('json.decoder', 'JSONDecoder')"),
+    ],
+)
+def test_what_only_looks_like_a_load_is_none(tmp_path: Path, loaders: dict[str, str], call: str) -> None:
+    files = {"shop/payments/views.py": LOADER + call, "shop/orders/forms.py": "", "shop/loading.py": ""}
+    assert [one for one in found(tmp_path, files, loaders=loaders).edges if one.kind == "late_import"] == []

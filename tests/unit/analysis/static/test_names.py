@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -123,3 +124,14 @@ class Page:
         "Page.method shop.orders.models.Order",
         "Page Order",
     ]
+
+
+def test_what_lies_elsewhere_is_named_by_the_package_around(tmp_path: Path) -> None:
+    away = tmp_path / "site-packages" / "shop" / "orders"
+    found = project(tmp_path / "here", {})
+    files = {"shop": away.parent / "__init__.py", "shop.orders": away / "__init__.py", "shop.orders.views": away / "views.py"}
+    found = replace(found, files=files)
+    assert found.named(away / "views.py", "shop.orders.views") == "shop/orders/views.py"
+    assert found.named(away / "templates" / "orders" / "list.html") == "shop/orders/templates/orders/list.html"
+    assert found.named(away.parent / "templates" / "base.html") == "shop/templates/base.html"
+    assert found.named(tmp_path / "elsewhere" / "base.html") == (tmp_path / "elsewhere" / "base.html").as_posix()

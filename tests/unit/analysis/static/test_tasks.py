@@ -14,6 +14,7 @@ from celery import Task, shared_task
 from shop.celery import app
 from threading import Timer
 from shop.seams import owner_task
+from django.tasks import task
 @shared_task
 def settle(): ...
 @shared_task(name="orders.remind", bind=True)
@@ -27,6 +28,8 @@ class Big(Task):
 big = app.register_task(Big())
 timer = Timer(1, print)
 def plain(): ...
+@task()
+def djangos(): ...
 """,
     "shop/celery.py": "from celery import Celery\napp = Celery('shop')\n",
 }
@@ -108,3 +111,10 @@ def test_the_clock_sends_what_its_schedule_names(tmp_path: Path) -> None:
 )
 def test_what_only_looks_like_a_task_is_none(tmp_path: Path, body: str) -> None:
     assert sent(tmp_path, body) == []
+
+
+@pytest.mark.parametrize("how", ["enqueue", "aenqueue"])
+def test_a_task_of_djangos_is_put_into_its_queue(tmp_path: Path, how: str) -> None:
+    assert sent(tmp_path, f"def f():\n    tasks.djangos.{how}(1)\n    queue.{how}(tasks.plain)\n") == [
+        "f shop.orders.tasks.djangos"
+    ]
