@@ -84,6 +84,16 @@ class Sites:
             frame, steps = frame.f_back, steps - 1
         return tuple(reversed(found))
 
+    def test_code(self, frame: FrameType | None) -> Site:
+        """Where ``innermost`` gave ``TEST``: the same code with its name, and the context of its module."""
+        while frame is not None:
+            module = str(frame.f_globals.get("__name__", ""))
+            if self._site(frame.f_code, module) is TEST:
+                where = f"{self._file(frame.f_code.co_filename)}:{qualname(frame.f_code)}"
+                return Site(where, self.atlas.of_module(module), is_test=True)
+            frame = frame.f_back
+        return NOBODY
+
     def _learn(self, frame: FrameType) -> tuple[CodeType, Site | None]:
         code = frame.f_code
         if len(self._known) >= MOST:
