@@ -46,6 +46,7 @@ class Fence:
 
     def guard(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         """An execute wrapper of Django's."""
+        __tracebackhide__ = True  # pytest shows the code that was refused, not this
         if apps.ready and not self._making:
             self._judge(context["connection"], sql, sys._getframe(1))
         return execute(sql, params, many, context)
@@ -64,6 +65,7 @@ class Fence:
         return create_test_db
 
     def _judge(self, connection: BaseDatabaseWrapper, sql: Any, frame: FrameType) -> None:
+        __tracebackhide__ = True
         text = sql if type(sql) is str else _text(sql, connection)
         if text[:4].upper() in CONTROL:
             return
@@ -101,6 +103,7 @@ class Fence:
         sites: Sites,
         frame: FrameType,
     ) -> None:
+        __tracebackhide__ = True
         place = sites.innermost(frame)
         if _is_history(place.site):
             return

@@ -105,12 +105,19 @@ class Sites:
         if (module, code.co_name) in DJANGO:
             return DJANGO[module, code.co_name]
         context = self.atlas.of_module(module)
-        if not module or context == PLATFORM or module.partition(".")[0] == "strangler":
+        if not module or module.partition(".")[0] == "strangler":
             return None
         parts = module.split(".")
-        if TESTS & set(parts) or parts[-1].startswith(("test_", "tests_")) or parts[-1].endswith(("_test", "_tests")):
+        is_test = TESTS & set(parts) or parts[-1].startswith(("test_", "tests_")) or parts[-1].endswith(("_test", "_tests"))
+        if is_test and (context != PLATFORM or self._is_below(code.co_filename)):  # pytest loads files that are in no package
             return TEST
+        if context == PLATFORM:
+            return None
         return Site(f"{self._file(code.co_filename)}:{qualname(code)}", context)
+
+    def _is_below(self, name: str) -> bool:
+        path = Path(name).resolve()
+        return path.is_relative_to(self._root) and "site-packages" not in path.parts
 
     def _file(self, name: str) -> str:
         path = Path(name).resolve()

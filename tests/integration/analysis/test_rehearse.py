@@ -1,4 +1,4 @@
-"""``strangler rehearse`` and ``strangler ratchet`` on a project with tests of its own, in processes of their own, on SQLite."""
+"""``strangler rehearse`` on a project with tests of its own, in processes of their own, on SQLite."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from typing import Any
 
 import pytest
 
+from strangler.analysis.rehearsing import notes, suite
+from strangler.analysis.rehearsing.order import Order
+from strangler.domain.coupling.ledger import Ledger
+from strangler.domain.coupling.reach import Reach
+from strangler.domain.coupling.rehearsed import Rehearsal, rehearsal
+from strangler.errors import Misuse
+
 ROOT = Path(__file__).parents[3]
 FILES = {
     "manage.py": """
@@ -21,7 +28,8 @@ FILES = {
             from django.core.management import execute_from_command_line
             execute_from_command_line(sys.argv)
     """,
-    "pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = settings_of_tests\naddopts = -p no:cacheprovider\n",
+    "pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = settings_of_tests\naddopts = -p pytest_django.plugin\n",
+    "strangler.toml": "",
     "settings.py": """
         from pathlib import Path
         BASE_DIR = Path(__file__).resolve().parent
@@ -130,10 +138,6 @@ CLEAN = """
             services.pay(self.order)
             self.assertEqual(Payment.objects.count(), 2)
 """
-SETTLE = ["foreign_write", "orders", "payments", "orders/services.py:settle", "payments_payment"]
-CASCADE = ["cascade", "orders", "payments", "orders/services.py:drop", "payments_payment"]
-UPDATE = ["foreign_write", "orders", "payments", "orders/services.py:settle_unpaid", "payments_payment"]
-PAID = ["foreign_read", "orders", "payments", "orders/services.py:paid", "payments_payment"]
 
 
 @pytest.fixture
@@ -148,79 +152,99 @@ def put(project: Path, name: str, text: str) -> None:
     (project / name).write_text(textwrap.dedent(text), encoding="utf-8")
 
 
-def strangler(project: Path, *words: str, **given: str) -> tuple[int, str, str]:
+def environment(project: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    env = {**kept, "PYTHONPATH": os.pathsep.join((str(project), str(ROOT))), "PYTHONDONTWRITEBYTECODE": "1", **given}
+    paths = os.pathsep.join((str(project), str(ROOT)))
+    return {**kept, "PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+def strangler(project: Path, *words: str) -> tuple[int, str, str]:
     argv = [sys.executable, "-m", "strangler.management.cli", *words]
-    done = subprocess.run(argv, cwd=project, env=env, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(argv, cwd=project, env=environment(project), capture_output=True, text=True, timeout=100, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
-def rehearse(project: Path, *words: str) -> tuple[int, dict[str, Any]]:
-    code, out, err = strangler(project, "rehearse", "payments", "--json", *words)
-    assert out.startswith("{"), out + err
-    return code, json.loads(out)
+def behind_the_fence(project: Path, *command: str, **how: Any) -> tuple[Rehearsal, str]:
+    """The suite alone, as the command starts it."""
+    into = project / "notes"
+    into.mkdir(exist_ok=True)
+    env = Order("payments", str(into), **how).environment(environment(project))
+    argv = [sys.executable, *command]
+    done = subprocess.run(argv, cwd=project, env=env, capture_output=True, text=True, timeout=100, check=False)
+    found = rehearsal("payments", notes.read(into), reach=Reach(Ledger()), code=done.returncode)
+    return found, done.stdout + done.stderr
 
 
-def of(found: dict[str, Any], key: list[str]) -> dict[str, Any]:
-    names = ("kind", "source", "target", "where", "what")
-    (one,) = [one for one in found["crossings"] if [one["edge"][name] for name in names] == key]
-    return dict(one)
+def keys(found: Rehearsal) -> list[tuple[str, str, int]]:
+    """(kind, name of the function, tests)"""
+    return [(one.edge.kind.value, one.edge.where.rpartition(":")[2], len(one.tests)) for one in found.refusals]
 
 
 def test_refusals_are_ranked_by_crossing_with_what_mends_them(project: Path) -> None:
     put(project, "tests/test_orders.py", DIRTY)
-    code, found = rehearse(project, "--baseline", "--", sys.executable, "-m", "pytest", "-q")
-    assert (code, found["tests"], found["clean"]) == (1, 7, False)
-    tests = [(one["edge"]["where"].partition(":")[2], len(one["tests"])) for one in found["crossings"]]
-    assert tests == [("settle", 3), ("drop", 1), ("settle_unpaid", 1)]
-    assert of(found, SETTLE)["seam"]
-    assert of(found, SETTLE)["passed"] == ["tests/test_orders.py::test_swallows"]
-    assert "payments.contract" in of(found, SETTLE)["remedy"]
-    assert not of(found, CASCADE)["seam"]
-    assert (of(found, UPDATE)["seam"], of(found, UPDATE)["joined"]) == (False, ["orders_order"])
+    words = ("rehearse", "payments", "--json", "--baseline", "--", sys.executable, "-m", "pytest", "-q")
+    code, out, err = strangler(project, *words)
+    found = json.loads(out)
+    assert (code, found["tests"], found["clean"]) == (1, 7, False), err
+    assert "1 failed, 6 passed" in err
+    assert "5 failed, 2 passed" in err
+    rows = [(one["edge"]["where"], one["edge"]["kind"], len(one["tests"]), one["seam"]) for one in found["crossings"]]
+    assert rows == [
+        ("orders/services.py:settle", "foreign_write", 3, True),
+        ("orders/services.py:drop", "cascade", 1, False),
+        ("orders/services.py:settle_unpaid", "foreign_write", 1, False),
+    ]
+    settle, _, unpaid = found["crossings"]
+    assert (settle["edge"]["source"], settle["edge"]["target"], settle["edge"]["what"]) == (
+        "orders",
+        "payments",
+        "payments_payment",
+    )
+    assert settle["passed"] == ["tests/test_orders.py::test_swallows"]
+    assert "`from payments.contract import payments`" in settle["remedy"]
+    assert (unpaid["joined"], unpaid["remedy"].startswith("First take orders_order out")) == (["orders_order"], True)
     assert found["failing_anyway"] == ["tests/test_orders.py::test_fails_anyway"]
-    assert found["failed_otherwise"] == []
+    assert (found["failed_otherwise"], found["without_code"], found["tests_that_write_themselves"]) == ([], [], 1)
     assert [(one["where"], one["agreed"]) for one in found["calls"]] == [("orders/services.py:pay", True)]
     kept = json.loads((project / ".strangler/rehearsal-payments.json").read_text())
     assert (kept["clean"], kept["refused"], kept["failed_anyway"]) == (False, 5, 1)
-
-
-def test_unreachable_tables_are_not_read_either_and_the_suite_is_shown_as_it_goes(project: Path) -> None:
-    put(project, "tests/test_orders.py", DIRTY)
-    only = ("-k", "contract or drops", "-p", "no:randomly")
-    code, out, err = strangler(
-        project, "rehearse", "payments", "--unreachable", "--", sys.executable, "-m", "pytest", "-q", *only
-    )
-    assert code == 1, err
-    assert "WouldBeFenced" in out
-    assert "payments_payment belongs to payments, and can't be read at orders/services.py:paid, line" in out
-    assert "1 test meets  orders → payments  reads payments_payment  orders/services.py:paid" in out
-    assert "cascades into payments_payment  orders/services.py:drop" in out
-    assert "1 place outside call payments by its contract" in out
-
-
-@pytest.mark.parametrize("how", ["pytest", "manage.py test"])
-def test_a_suite_that_keeps_to_the_contract_is_clean(project: Path, how: str) -> None:
-    put(project, "tests/test_paying.py", CLEAN)
-    put(project, "tests/__init__.py", "")
-    command = ("pytest", "-q") if how == "pytest" else ("django", "test", "--settings=settings_of_tests")
-    code, found = rehearse(project, "--", sys.executable, "-m", *command)
-    assert (code, found["clean"], found["tests"], found["crossings"]) == (0, True, 1, [])
     assert not (project / "live.sqlite3").exists()
 
 
-def test_what_unittest_runs_is_told_by_test_and_strictly_of_test_code_too(project: Path) -> None:
+def test_unreachable_tables_are_not_read_either_and_the_error_names_table_code_and_remedy(project: Path) -> None:
+    put(project, "tests/test_orders.py", DIRTY)
+    found, said = behind_the_fence(project, "-m", "pytest", "-q", "-k", "contract", unreachable=True)
+    assert keys(found) == [("foreign_read", "paid", 1)]
+    assert (
+        "WouldBeFenced: payments_payment belongs to payments, and can't be read at orders/services.py:paid, line 26, of orders"
+        in said
+    )
+    assert "strangler analyze payments" in said
+    assert "fence.py" not in said.replace("rehearsing.fence.WouldBeFenced", ""), "its own frames are not shown"
+
+
+@pytest.mark.parametrize("how", ["-m pytest -q", "manage.py test --settings=settings_of_tests"])
+def test_a_suite_that_keeps_to_the_contract_is_clean(project: Path, how: str) -> None:
+    put(project, "tests/test_paying.py", CLEAN)
+    put(project, "tests/__init__.py", "")
+    found, said = behind_the_fence(project, *how.split())
+    assert (found.is_clean, found.tests, found.up, found.by_tests) == (True, 1, ("default",), 1), said
+
+
+def test_what_unittest_runs_is_told_by_test(project: Path) -> None:
     put(project, "tests/test_paying.py", CLEAN.replace("services.pay(", "services.settle("))
     put(project, "tests/__init__.py", "")
-    command = (sys.executable, "manage.py", "test", "--settings=settings_of_tests")
-    code, found = rehearse(project, "--", *command)
-    assert code == 1
-    assert of(found, SETTLE)["tests"] == ["tests.test_paying.Paying.test_pays"]
-    assert found["failed_tests"] == ["tests.test_paying.Paying.test_pays"]
-    code, out, err = strangler(project, "rehearse", "payments", "--strict-tests", "--json", "--", *command)
-    assert code == 2, err
-    assert "no test ran" in json.loads(out)["error"]  # its class could not be set up
+    found, said = behind_the_fence(project, "manage.py", "test", "--settings=settings_of_tests")
+    (one,) = found.refusals
+    assert (one.tests, found.failed) == (("tests.test_paying.Paying.test_pays",), ("tests.test_paying.Paying.test_pays",)), said
+
+
+def test_strictly_code_of_tests_is_code_of_its_own_context(project: Path) -> None:
+    put(project, "orders/tests.py", CLEAN)
+    put(project, "payments/tests.py", CLEAN)
+    found, said = behind_the_fence(project, "-m", "pytest", "-q", "orders/tests.py", "payments/tests.py", strict_tests=True)
+    assert keys(found) == [("foreign_write", "Paying.setUpTestData", 1)], said
+    assert found.refusals[0].edge.where == "orders/tests.py:Paying.setUpTestData"
 
 
 def test_a_database_that_is_no_test_database_is_never_fenced(project: Path) -> None:
@@ -233,60 +257,23 @@ def test_a_database_that_is_no_test_database_is_never_fenced(project: Path) -> N
             with django_db_blocker.unblock():
                 call_command("migrate", run_syncdb=True, verbosity=0)
     """)  # fmt: skip
-    code, out, err = strangler(project, "rehearse", "payments", "--", sys.executable, "-m", "pytest", "-q")
-    assert code == 2, out
-    assert "is no test database" in err
-    assert not (project / ".strangler").exists()
+    found, said = behind_the_fence(project, "-m", "pytest", "-q", "-k", "test_settles or drops")
+    assert (found.refusals, found.up, len(found.not_tests)) == ((), (), 1)
+    assert "live.sqlite3) is no test database" in said
+    with pytest.raises(Misuse, match=r"live.sqlite3\) is no test database, and no other is ever fenced"):
+        suite._check(found, 1)
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("rehearse", "payment", "--", "true"), "there is no context 'payment'; there are orders, payments"),
-        (("rehearse", "payments", "--", "no-such-command"), "no-such-command can not be started"),
-        (("rehearse", "payments", "--", "true"), "the fence was never up (the command ended with 0)"),
-    ],
-)
-def test_misuse_ends_with_2_and_a_sentence(project: Path, words: tuple[str, ...], said: str) -> None:
-    code, _, err = strangler(project, *words)
-    assert code == 2
-    assert said in err
+def test_where_the_fence_was_never_up_that_is_no_clean_rehearsal() -> None:
+    with pytest.raises(Misuse, match="never up"):
+        suite._check(Rehearsal("payments", tests=7), 0)
+    with pytest.raises(Misuse, match="no test ran"):
+        suite._check(Rehearsal("payments", up=("default",)), 0)
+    assert not Rehearsal("payments", tests=7).is_clean
 
 
-# ---- the ratchet -----------------------------------------------------------------------------------------------------
-
-
-def test_the_ratchet_lets_crossings_only_become_fewer(project: Path) -> None:
-    code, _, err = strangler(project, "ratchet", "check")
-    assert (code, "ratchet update --owner" in err) == (2, True)
-    code, _, err = strangler(project, "ratchet", "update", "--owner", "ann", CI="true")
-    assert (code, "CI is set" in err) == (2, True)
-    code, _, err = strangler(project, "ratchet", "update")
-    assert (code, "somebody has to own" in err) == (2, True)
-    assert not (project / "strangler-ratchet.txt").exists()
-
-    code, _, err = strangler(project, "ratchet", "update", "--owner", "ann")
-    assert code == 0, err
-    text = (project / "strangler-ratchet.txt").read_text()
-    assert "payments/models.py:Payment.order | foreign_key | payments -> orders | orders.Order | ann | ?\n" in text
-    assert strangler(project, "ratchet", "check", CI="true")[0] == 0
-    assert strangler(project, "ratchet", "check", "--strict")[0] == 1
-
-    put(project, "orders/reports.py", "def one():\n    from payments.models import Payment\n    return Payment\n")
-    services = (project / "orders/services.py").read_text()
-    (project / "orders/services.py").write_text("# later\n" + services.replace("order__total=0", "amount=0"))
-    (project / "strangler-ratchet.txt").write_text(text.replace("| ann | ?", "| bob | it was so"))
-    code, out, err = strangler(project, "ratchet", "check", "--json")
-    assert code == 1, err
-    found = json.loads(out)
-    assert [(one["kind"], one["where"]) for one in found["new"]] == [("late_import", "orders/reports.py:one")]
-    assert [(one["kind"], one["what"]) for one in found["stale"]] == [("lookup", "order__total")]
-
-    code, _, err = strangler(project, "ratchet", "update", "--owner", "cid", "--reason", "a try", "--until", "2020-01-01")
-    assert code == 0, err
-    code, out, _ = strangler(project, "ratchet", "check")
-    assert (code, "expired on 2020-01-01: strangler-ratchet.txt:" in out) == (1, True)
-    assert "payments.Payment | bob | it was so" not in out
-    lines = (project / "strangler-ratchet.txt").read_text()
-    assert "| orders.Order | bob | it was so\n" in lines
-    assert "order__total" not in lines
+def test_a_context_that_is_not_there_and_a_command_that_can_not_be_started_are_misuse(project: Path) -> None:
+    code, _, err = strangler(project, "rehearse", "payment", "--", "true")
+    assert (code, "there is no context 'payment'; there are orders, payments" in err) == (2, True)
+    with pytest.raises(Misuse, match="no-such-command can not be started"):
+        suite._run(Order("payments", str(project)), ["no-such-command"], True)
