@@ -23,7 +23,7 @@ from strangler.analysis.rehearsing import tests
 from strangler.analysis.rehearsing.notes import Notes
 from strangler.analysis.rehearsing.order import Order
 from strangler.analysis.runtime import crossings, handlers, watching
-from strangler.analysis.runtime.sites import Place, Site, Sites
+from strangler.analysis.runtime.sites import HANDLER, NOBODY, Place, Site, Sites
 from strangler.analysis.usage import flushing, units
 from strangler.analysis.usage.reading import LONG, Access, shortened
 from strangler.analysis.usage.statements import CONTROL
@@ -33,6 +33,7 @@ from strangler.errors import Misconfigured
 
 FIXTURES = frozenset({"factories", "factory", "fixtures"})  # code that only tests run, by another name
 MIGRATIONS = "migrations"
+FLUSH, DISPATCH, SEAMS = "django.core.management.commands.flush", "django.dispatch.dispatcher", "strangler.seams"
 
 
 class WouldBeFenced(DatabaseError):
@@ -114,6 +115,8 @@ class Fence:
         code = crossings.who(sites.atlas, units.current().source(), place.site)
         if code.context == self._order.context:
             return self._called(connection, sites, frame)
+        if not code.context and _empties(frame):
+            return None
         if not code.context:
             return self._notes.add("nobody", tables=tables, text=template)
         kind = _kind(sites.atlas, place, self._order.context, writes)
@@ -136,15 +139,22 @@ class Fence:
         raise WouldBeFenced(_sentence(kind, tables, self._order.context, code.where, code.context, place))
 
     def _called(self, connection: BaseDatabaseWrapper, sites: Sites, frame: FrameType) -> None:
-        """Code of the context itself. Who called it from outside will call it remotely."""
-        stack = [site for site in sites.stack(frame) if site.where]
-        for caller, called in zip(reversed(stack[:-1]), reversed(stack[1:]), strict=True):
-            if caller.context != self._order.context == called.context and not _is_test(caller):
-                agreed = self._order.context in units.claimed(connection) or _is_face(sites.atlas, called)
-                self._notes.add(
-                    "called", source=caller.context, where=caller.where, what=called.where, agreed=agreed, test=tests.current()
-                )
+        """Code of the context itself. Who called it from outside will call it remotely; a signal's receiver is not called."""
+        called, outer, by_seam = NOBODY, frame, False
+        while outer is not None:
+            module, site = str(outer.f_globals.get("__name__", "")), sites.of(outer)
+            if site is HANDLER or module == DISPATCH:
                 return
+            by_seam = by_seam or module.startswith(SEAMS)
+            if site is not None and site.context == self._order.context:
+                called, by_seam = site, False
+            elif site is not None and site.where and called.where:
+                if not _is_test(site):
+                    agreed = by_seam or self._order.context in units.claimed(connection) or _is_face(sites.atlas, called)
+                    told = {"source": site.context, "where": site.where, "what": called.where, "agreed": agreed}
+                    self._notes.add("called", **told, test=tests.current())
+                return
+            outer = outer.f_back
 
 
 def install(order: Order) -> None:
@@ -175,6 +185,13 @@ def _parts(site: Site) -> tuple[str, ...]:
 
 def _is_history(site: Site) -> bool:
     return MIGRATIONS in _parts(site)[:-1]
+
+
+def _empties(frame: FrameType | None) -> bool:
+    """Whether all tables are emptied, after a ``TransactionTestCase``."""
+    while frame is not None and frame.f_globals.get("__name__") != FLUSH:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _is_test(site: Site) -> bool:

@@ -84,6 +84,9 @@ class Sites:
             frame, steps = frame.f_back, steps - 1
         return tuple(reversed(found))
 
+    def of(self, frame: FrameType) -> Site | None:
+        return (self._known.get(id(frame.f_code)) or self._learn(frame))[1]
+
     def test_code(self, frame: FrameType | None) -> Site:
         """Where ``innermost`` gave ``TEST``: the same code with its name, and the context of its module."""
         while frame is not None:

@@ -10,6 +10,7 @@ from strangler.domain.coupling.edges import Edge, Evidence, Kind
 from strangler.domain.coupling.plain import Plain
 from strangler.domain.coupling.reach import Reach
 from strangler.domain.coupling.remedies import advice
+from strangler.domain.coupling.remedies.case import Case
 
 FORMAT = "strangler-rehearsal/1"
 MOST_BY = 5
@@ -158,11 +159,14 @@ def _refusal(context: str, key: tuple[str, ...], crossing: _Crossing, passing: s
 def _remedy(context: str, edge: Edge, joined: list[str], reach: Reach) -> str:
     """A statement over tables of two databases can't be asked of a seam as it is, whatever else is done."""
     advised = advice(edge, context, reach)
+    copy = f"keep a read copy here: `strangler retire {context} --keep-copy`"
     if edge.kind is Kind.FOREIGN_WRITE and joined:
         return f"First take {', '.join(joined)} out of the statement: no statement reaches two databases. {advised.instead}"
     if edge.kind is Kind.FOREIGN_READ and joined:
-        copy = f"keep a read copy here: `strangler retire {context} --keep-copy`"
         return f"It joins {', '.join(joined)}, so no seam can answer it; {copy}."
+    if edge.kind is Kind.FOREIGN_READ:
+        case = Case(edge, context, reach)
+        return f"Ask `{case.seam}` of `{case.contract}` for it, once for all ids; or {copy}."
     return advised.instead
 
 

@@ -84,7 +84,7 @@ def _shown(found: Rehearsal, code: int) -> list[RenderableType]:
 
 
 def _summary(found: Rehearsal, code: int) -> str:
-    ran = f"{found.context}: {plural(found.tests, 'test')} behind its fence"
+    ran = f"{found.context}: {plural(found.tests, 'test')} ran behind its fence"
     if not found.refusals:
         rest = "" if code == 0 else f"; the command ended with {code}"
         return f"{ran}, nothing was refused{rest}"
@@ -93,22 +93,19 @@ def _summary(found: Rehearsal, code: int) -> str:
         test for one in found.refusals if not one.seam for test in one.tests
     }
     return (
-        f"{ran}, {len(found.refused)} meet it, by {plural(len(found.refusals), 'crossing')}; "
+        f"{ran}; {_do(found.refused, 'meet', 'meets')} it, at {plural(len(found.refusals), 'crossing')}; "
         f"seams mend {seams} of them, and with that {plural(len(mended), 'test')}"
     )
 
 
 def _refusal(one: Refusal) -> list[RenderableType]:
     edge = one.edge
-    verb = "meets" if len(one.tests) == 1 else "meet"
-    head = f"{plural(len(one.tests), 'test')} {verb}  {edge.source} → {edge.target}  {VERBS[edge.kind]} {edge.what}  {edge.where}"
+    head = f"{_do(one.tests, 'meet', 'meets')} it  {edge.source} → {edge.target}  {VERBS[edge.kind]} {edge.what}  {edge.where}"
     lines = [_short(f"{proof.file}:{proof.line}  {proof.text}" if proof.line else proof.text) for proof in edge.evidence[:SHOWN]]
     lines.append(f"{'a seam mends it' if one.seam else 'no seam mends it'}: {one.remedy}")
     lines.append(f"first: {_some(one.tests)}")
     if one.passed:
-        lines.append(
-            f"{plural(len(one.passed), 'test')} of them pass all the same, as something swallows the error: {_some(one.passed)}"
-        )
+        lines.append(f"something swallows the error, and {_do(one.passed, 'pass', 'passes')} all the same: {_some(one.passed)}")
     return [Whole(f"[bold]{escape(head)}[/]"), *(Whole(f"    {escape(line)}") for line in lines)]
 
 
@@ -124,6 +121,10 @@ def _calls(context: str, calls: Sequence[Call]) -> list[RenderableType]:
         told = _some([f"{one.where} → {one.what}" for one in inside])
         shown.append(Whole(escape(f"{plural(len(inside), 'place')} outside call {context} past its contract: {told}")))
     return shown
+
+
+def _do(tests: Sequence[str], plainly: str, alone: str) -> str:
+    return f"{plural(len(tests), 'test')} {alone if len(tests) == 1 else plainly}"
 
 
 def _some(listed: Sequence[str]) -> str:
