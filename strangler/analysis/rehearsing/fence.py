@@ -24,7 +24,7 @@ from strangler.analysis.rehearsing.notes import Notes
 from strangler.analysis.rehearsing.order import Order
 from strangler.analysis.runtime import crossings, handlers, watching
 from strangler.analysis.runtime.sites import HANDLER, NOBODY, Place, Site, Sites
-from strangler.analysis.usage import flushing, units
+from strangler.analysis.usage import flushing, reading, units
 from strangler.analysis.usage.reading import LONG, Access, shortened
 from strangler.analysis.usage.statements import CONTROL
 from strangler.domain.coupling.atlas import PLATFORM, Atlas
@@ -44,6 +44,7 @@ class Fence:
     def __init__(self, order: Order, names: dict[str, Any]) -> None:
         self._order, self._notes, self._names = order, Notes(order.into), names
         self._making = 0
+        self._up: set[str] = set()
 
     def guard(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         """An execute wrapper of Django's."""
@@ -71,7 +72,8 @@ class Fence:
         if text[:4].upper() in CONTROL:
             return
         is_fenced = self._is_for_tests(connection)
-        if is_fenced:
+        if is_fenced and connection.alias not in self._up:
+            self._up.add(connection.alias)
             self._notes.add("up", database=connection.alias)
         access, template = crossings.understood(connection.vendor, shortened(text) if len(text) > LONG else text)
         sites = watching.sites()
@@ -161,6 +163,10 @@ def install(order: Order) -> None:
     """Watches every connection of this process, those that are open too. Idempotent."""
     if hasattr(BaseDatabaseCreation.create_test_db, "__wrapped__"):
         return
+    if not reading.can_read():  # then no statement would be refused, and all would seem clean
+        raise Misconfigured(
+            "strangler rehearse reads SQL by sqlglot: pip install 'django-strangler[analysis]' where the tests run"
+        )
     fence = Fence(order, {alias: connections.settings[alias]["NAME"] for alias in connections})
     BaseDatabaseCreation.create_test_db = fence.making(BaseDatabaseCreation.create_test_db)  # type: ignore[method-assign]
     flushing.is_automatic = False  # what a unit of work notes is looked at, and not stored

@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from strangler.errors import Misconfigured
+
 VARIABLE = "STRANGLER_REHEARSE"
 PLUGIN = "strangler.analysis.rehearsing.pytest_plugin"
 
@@ -30,7 +32,10 @@ class Order:
 
 
 def given() -> Order | None:
-    """None where nobody rehearses, and where the command that did so is gone with its directory."""
+    """None where nobody rehearses, and where the command that did so is gone with its directory. Raises ``Misconfigured``."""
     text = os.environ.get(VARIABLE, "")
-    order = Order(**json.loads(text)) if text else None
+    try:
+        order = Order(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        raise Misconfigured(f"{VARIABLE} is {text!r}, and `strangler rehearse` alone sets it: unset {VARIABLE}") from None
     return order if order is not None and Path(order.into).is_dir() else None

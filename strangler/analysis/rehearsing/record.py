@@ -15,6 +15,8 @@ from strangler.domain.coupling.rehearsed import FORMAT, Rehearsal
 from strangler.domain.gates import RehearsalSeen
 from strangler.errors import Misuse
 
+CLOCKS_S = 3600.0  # so much the clocks of two machines may differ
+
 
 def path(context: str) -> Path:
     return Path(conf.setting("ESTATE")).parent / ".strangler" / f"rehearsal-{context}.json"
@@ -59,6 +61,8 @@ def last(context: str) -> RehearsalSeen | None:
         if told["format"] != FORMAT or told["context"] != context:
             return None
         age_s = (datetime.now(UTC) - at).total_seconds()
+        if age_s < -CLOCKS_S:
+            return None
         return RehearsalSeen(bool(told["clean"]), age_s, int(told["tests"]), int(told["refused"]), str(told["head"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

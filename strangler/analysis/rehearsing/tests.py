@@ -33,12 +33,15 @@ def _noted(original: Callable[..., Any], notes: Notes) -> Callable[..., Any]:
         global _running
         if current():  # pytest's plugin tells
             return original(self, result)
-        _running, before = self.id(), _failed(result)
+        _running, before, is_told = self.id(), _failed(result), False
         try:
-            return original(self, result)
-        finally:
+            answer = original(self, result)
+            is_told = True
+        finally:  # a worker of ``--parallel`` raises what it can't send to its parent
             _running = ""
-            notes.add("test", test=self.id(), outcome="failed" if _failed(result) > before else "passed")
+            outcome = "passed" if is_told and _failed(result) == before else "failed"
+            notes.add("test", test=self.id(), outcome=outcome)
+        return answer
 
     run.strangler_rehearsed = True  # type: ignore[attr-defined]
     return run
@@ -47,4 +50,5 @@ def _noted(original: Callable[..., Any], notes: Notes) -> Callable[..., Any]:
 def _failed(result: Any) -> int:
     """A worker of ``--parallel`` keeps events in place of results."""
     events = sum(1 for event in getattr(result, "events", ()) if event[0] in FAILURES)
-    return events + sum(len(getattr(result, name, ())) for name in ("errors", "failures", "unexpectedSuccesses"))
+    kept = (getattr(result, name, None) for name in ("errors", "failures", "unexpectedSuccesses"))
+    return events + sum(len(listed) for listed in kept if isinstance(listed, list))

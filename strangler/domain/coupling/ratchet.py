@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from strangler.domain.coupling.edges import RUNTIME, Edge, Kind
-from strangler.domain.coupling.natures import Nature, composes, nature, offered
+from strangler.domain.coupling.natures import Nature, composes, nature, offered, shared
 
 Key = tuple[str, str, str, str, str]
 Unseen = Callable[[Key], bool]
@@ -74,8 +74,8 @@ class Comparison:
 
 
 def is_ratcheted(edge: Edge) -> bool:
-    """Neither the project's own wiring, nor a crossing as it should be, nor an accessor that a relation brings along."""
-    return not composes(edge) and nature(edge) is not Nature.AGREED and not offered(edge)
+    """Neither the project's own wiring or shared code, nor a crossing as it should be, nor an accessor that a relation brings."""
+    return nature(edge) is not Nature.AGREED and not (composes(edge) or shared(edge) or offered(edge))
 
 
 def compare(entries: Iterable[Entry], edges: Iterable[Edge], *, today: date, unseen: Unseen) -> Comparison:

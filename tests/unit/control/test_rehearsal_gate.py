@@ -60,7 +60,15 @@ def test_one_that_was_refused_something_fails_however_old() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"format": "other"}, {"context": "orders"}, {"at": "soon"}, {"at": "2026-11-26T12:00:00"}, {"tests": None}]
+    "changed",
+    [
+        {"format": "other"},
+        {"context": "orders"},
+        {"at": "soon"},
+        {"at": "2126-01-01T00:00:00+00:00"},
+        {"at": "2026-11-26T12:00:00"},
+        {"tests": None},
+    ],
 )
 def test_a_file_that_says_something_else_is_none(changed: dict[str, Any]) -> None:
     kept(CLEAN)

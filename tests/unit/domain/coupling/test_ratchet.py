@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import string
+import subprocess
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -81,6 +83,16 @@ def test_lines_of_different_files_are_never_neighbours() -> None:
     assert second == first + 3
 
 
+def test_git_merges_what_two_branches_change_in_different_files(tmp_path: Path) -> None:
+    base = [entry(edge(f"shop/orders/{name}.py:get")) for name in "abc"]
+    ours, theirs = entry(edge("shop/orders/a.py:put")), entry(edge("shop/orders/b.py:put"))
+    for name, entries in {"base": base, "ours": [*base, ours], "theirs": [*base[:2], theirs]}.items():
+        (tmp_path / name).write_text(render(entries))
+    words = ["git", "merge-file", "-p", "ours", "base", "theirs"]
+    merged = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert merged.stdout == render([*base[:2], ours, theirs])
+
+
 def test_a_file_reads_like_this() -> None:
     assert render([entry(edge(), "ann", "the report of March", date(2027, 1, 31))]) == ratchet.HEAD + (
         "\n# ---- orders -> payments\n\n"
@@ -120,6 +132,7 @@ def test_what_was_not_looked_for_is_neither_stale_nor_removed() -> None:
 def test_what_is_as_it_should_be_needs_no_line(kind: Kind) -> None:
     assert not ratchet.is_ratcheted(edge(kind=kind))
     assert not ratchet.is_ratcheted(replace(edge(kind=Kind.URL_INCLUDE), source="project"))
+    assert not ratchet.is_ratcheted(replace(edge(kind=Kind.IMPORT), target="project"))
     assert not ratchet.is_ratcheted(replace(edge(kind=Kind.REVERSE_ACCESSOR), note="declared"))
     assert ratchet.is_ratcheted(edge(kind=Kind.REVERSE_ACCESSOR))
 
