@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from pathlib import PurePosixPath
 from types import FrameType
 from typing import Any
 
@@ -19,11 +18,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.creation import BaseDatabaseCreation
 from django.db.backends.signals import connection_created
 
-from strangler.analysis.rehearsing import tests
+from strangler.analysis.rehearsing import calls, tests
 from strangler.analysis.rehearsing.notes import Notes
 from strangler.analysis.rehearsing.order import Order
 from strangler.analysis.runtime import crossings, handlers, watching
-from strangler.analysis.runtime.sites import HANDLER, NOBODY, Place, Site, Sites
+from strangler.analysis.runtime.sites import Place, Site, Sites
 from strangler.analysis.usage import flushing, reading, units
 from strangler.analysis.usage.reading import LONG, Access, shortened
 from strangler.analysis.usage.statements import CONTROL
@@ -31,9 +30,8 @@ from strangler.domain.coupling.atlas import PLATFORM, Atlas
 from strangler.domain.coupling.edges import Kind
 from strangler.errors import Misconfigured
 
-FIXTURES = frozenset({"factories", "factory", "fixtures"})  # code that only tests run, by another name
 MIGRATIONS = "migrations"
-FLUSH, DISPATCH, SEAMS = "django.core.management.commands.flush", "django.dispatch.dispatcher", "strangler.seams"
+FLUSH = "django.core.management.commands.flush"
 
 
 class WouldBeFenced(DatabaseError):
@@ -110,13 +108,13 @@ class Fence:
         place = sites.innermost(frame)
         if _is_history(place.site):
             return
-        if _is_test(place.site):
+        if calls.is_test(place.site):
             if not self._order.strict_tests:
                 return self._notes.add("by tests", test=tests.current())
             place = place if place.site.where else place._replace(site=sites.test_code(frame))
         code = crossings.who(sites.atlas, units.current().source(), place.site)
         if code.context == self._order.context:
-            return self._called(connection, sites, frame)
+            return self._called(connection, sites, frame, writes)
         if not code.context and _empties(frame):
             return None
         if not code.context:
@@ -140,23 +138,13 @@ class Fence:
             )
         raise WouldBeFenced(_sentence(kind, tables, self._order.context, code.where, code.context, place))
 
-    def _called(self, connection: BaseDatabaseWrapper, sites: Sites, frame: FrameType) -> None:
-        """Code of the context itself. Who called it from outside will call it remotely; a signal's receiver is not called."""
-        called, outer, by_seam = NOBODY, frame, False
-        while outer is not None:
-            module, site = str(outer.f_globals.get("__name__", "")), sites.of(outer)
-            if site is HANDLER or module == DISPATCH:
-                return
-            by_seam = by_seam or module.startswith(SEAMS)
-            if site is not None and site.context == self._order.context:
-                called, by_seam = site, False
-            elif site is not None and site.where and called.where:
-                if not _is_test(site):
-                    agreed = by_seam or self._order.context in units.claimed(connection) or _is_face(sites.atlas, called)
-                    told = {"source": site.context, "where": site.where, "what": called.where, "agreed": agreed}
-                    self._notes.add("called", **told, test=tests.current())
-                return
-            outer = outer.f_back
+    def _called(self, connection: BaseDatabaseWrapper, sites: Sites, frame: FrameType, writes: bool) -> None:
+        """It runs on in the context's own code, wherever that is. Who called it from outside may have to call it remotely."""
+        found = calls.call(self._order.context, sites, frame)
+        if found is not None:
+            agreed = found.by_contract or self._order.context in units.claimed(connection)
+            told = {"source": found.caller.context, "where": found.caller.where, "what": found.called.where}
+            self._notes.add("called", **told, agreed=agreed, writes=writes, test=tests.current())
 
 
 def install(order: Order) -> None:
@@ -185,12 +173,8 @@ def _text(sql: Any, connection: BaseDatabaseWrapper) -> str:
     return str(sql.as_string(connection.connection)) if hasattr(sql, "as_string") else str(sql)
 
 
-def _parts(site: Site) -> tuple[str, ...]:
-    return PurePosixPath(site.file).with_suffix("").parts if site.file else ()
-
-
 def _is_history(site: Site) -> bool:
-    return MIGRATIONS in _parts(site)[:-1]
+    return MIGRATIONS in calls.parts(site)[:-1]
 
 
 def _empties(frame: FrameType | None) -> bool:
@@ -198,15 +182,6 @@ def _empties(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_globals.get("__name__") != FLUSH:
         frame = frame.f_back
     return frame is not None
-
-
-def _is_test(site: Site) -> bool:
-    return site.is_test or bool(FIXTURES & set(_parts(site)))
-
-
-def _is_face(atlas: Atlas, site: Site) -> bool:
-    dotted = ".".join(_parts(site)).removesuffix(".__init__")
-    return any(f".{dotted}".endswith(f".{face}") for face in atlas.faces)
 
 
 def _kind(atlas: Atlas, place: Place, context: str, writes: bool) -> Kind:

@@ -32,12 +32,13 @@ class Refusal(Plain):
 
 @dataclass(frozen=True, slots=True)
 class Call(Plain):
-    """Code outside that calls the context's, and so its tables. ``agreed``: by its contract; it is remote after the cut."""
+    """Code outside that calls the context's, which uses its tables. ``agreed``: by its contract; one that writes is remote."""
 
     source: str
     where: str
     what: str
     agreed: bool
+    writes: bool
     tests: int
 
 
@@ -171,10 +172,10 @@ def _remedy(context: str, edge: Edge, joined: list[str], reach: Reach) -> str:
 
 
 def _calls(notes: Iterable[Mapping[str, Any]]) -> tuple[Call, ...]:
-    tests: dict[tuple[str, str, str, bool], set[str]] = {}
+    found: dict[tuple[str, str, str, bool], tuple[set[str], set[bool]]] = {}
     for note in notes:
-        key = str(note["source"]), str(note["where"]), str(note["what"]), bool(note["agreed"])
-        tests.setdefault(key, set()).add(str(note["test"]))
-    return tuple(
-        sorted((Call(*key, len(by)) for key, by in tests.items()), key=lambda one: (one.agreed, one.source, one.where, one.what))
-    )
+        tests, writes = found.setdefault((note["source"], note["where"], note["what"], note["agreed"]), (set(), set()))
+        tests.add(note["test"])
+        writes.add(note["writes"])
+    listed = [Call(*key, any(writes), len(tests)) for key, (tests, writes) in found.items()]
+    return tuple(sorted(listed, key=lambda one: (one.agreed, one.source, one.where, one.what)))

@@ -110,13 +110,12 @@ def _refusal(one: Refusal) -> list[RenderableType]:
 
 
 def _calls(context: str, calls: Sequence[Call]) -> list[RenderableType]:
-    """Not refused: their statements are the context's own. They are the remote calls of after the cut."""
+    """Not refused: their statements are the context's own. Those that write are the remote calls of after the cut."""
     agreed, inside = [one for one in calls if one.agreed], [one for one in calls if not one.agreed]
     shown: list[RenderableType] = []
     if agreed:
-        shown.append(
-            Whole(escape(f"{plural(len(agreed), 'place')} outside call {context} by its contract: remote calls, after the cut"))
-        )
+        remote = f"{sum(one.writes for one in agreed)} of them write: remote calls, after the cut"
+        shown.append(Whole(escape(f"{plural(len(agreed), 'place')} outside call {context} by its contract; {remote}")))
     if inside:
         told = _some([f"{one.where} → {one.what}" for one in inside])
         shown.append(Whole(escape(f"{plural(len(inside), 'place')} outside call {context} past its contract: {told}")))

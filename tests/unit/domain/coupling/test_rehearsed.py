@@ -40,8 +40,8 @@ NOTES = [
     *(ended(test) for test in "abdefg"),
     ended("c", "passed"),
     ended("h", "passed"),
-    {"note": "called", "source": "orders", "where": "a.py:f", "what": "b.py:g", "agreed": True, "test": "h"},
-    {"note": "called", "source": "orders", "where": "a.py:f", "what": "b.py:g", "agreed": True, "test": "i"},
+    {"note": "called", "source": "orders", "where": "a.py:f", "what": "b.py:g", "agreed": True, "writes": False, "test": "h"},
+    {"note": "called", "source": "orders", "where": "a.py:f", "what": "b.py:g", "agreed": True, "writes": True, "test": "i"},
 ]
 WHOLE = rehearsal("payments", NOTES, before=[ended("g")], reach=REACH, code=1)
 
@@ -75,7 +75,7 @@ def test_tests_are_told_apart_by_why_they_fail() -> None:
     assert (WHOLE.tests, WHOLE.failed, WHOLE.refused) == (8, tuple("abdefg"), tuple("abcdef"))
     assert (WHOLE.anyway, WHOLE.others) == (("g",), ())
     assert rehearsal("payments", NOTES, reach=REACH, code=1).others == ("g",)
-    assert [(one.where, one.tests) for one in WHOLE.calls] == [("a.py:f", 2)]
+    assert [(one.where, one.writes, one.tests) for one in WHOLE.calls] == [("a.py:f", True, 2)]
 
 
 def test_a_test_that_fails_in_its_teardown_fails() -> None:
