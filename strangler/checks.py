@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from strangler import conf
 from strangler.domain.estate import Context
+from strangler.errors import StranglerError
 from strangler.seams import retirement
 
 NOT_YET = "`strangler analyze` needs none; `strangler analyze --propose --write` makes a strangler.toml."
@@ -74,3 +75,25 @@ def _check_copy(context: str, label: str, columns: tuple[str, ...]) -> list[Chec
         for column in columns
         if column not in names
     ]
+
+
+@register("strangler-ratchet", deploy=True)
+def check_ratchet(**_: Any) -> list[CheckMessage]:
+    """Reads the whole source, so only ``check --deploy`` asks, where ``STRANGLER["RATCHET"]`` names the file."""
+    if not conf.setting("RATCHET") or conf.side() != "monolith":
+        return []
+    from strangler.analysis import ratchet  # late: it takes what ``manage.py`` does not need
+
+    try:
+        held = ratchet.hold(ratchet.path())
+    except StranglerError as error:
+        return [Error(str(error), id="strangler.E040")]
+    ids = {"new": "strangler.E041", "stale": "strangler.E042", "expired": "strangler.E043"}
+    messages: list[CheckMessage] = [
+        Error(said, hint=remedy, id=ids[said.partition(":")[0].partition(" ")[0]]) for said, remedy in ratchet.complaints(held)
+    ]
+    messages += [
+        Warning(f"{held.path}:{entry.line}: nobody says why, or who owns it", hint="Write it there.", id="strangler.W044")
+        for entry in held.compared.untold
+    ]
+    return messages

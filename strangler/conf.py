@@ -9,6 +9,7 @@
 ``USAGE``     whether who uses which context is recorded (``strangler usage``); ``STRANGLER_USAGE=off`` in the environment is no
 ``LEDGER``    share of requests, tasks and commands, 0 to 1, whose joins, transactions, reads and writes across contexts are noted
               for ``strangler analyze``; ``STRANGLER_LEDGER=off`` in the environment is 0
+``RATCHET``   path of the ratchet's file (``strangler ratchet``); with it ``manage.py check --deploy`` holds the code to it
 ``SAMPLING``  share of a core, on each side, for comparing rows all the time; 0: never
 """
 
@@ -35,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "TOKEN": "",
     "DATABASE": "default",
+    "RATCHET": "",
     "SAMPLING": 0.01,
     "LEDGER": 0.0 if os.environ.get("STRANGLER_LEDGER", "on").lower() in OFF else 0.25,
     "USAGE": os.environ.get("STRANGLER_USAGE", "on").lower() not in OFF,

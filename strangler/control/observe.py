@@ -10,6 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from strangler import conf
+from strangler.analysis.rehearsing import record
 from strangler.control import publish, uses
 from strangler.control.drain import carry
 from strangler.control.followers import ALIVE_S, Proxies
@@ -118,6 +119,7 @@ class Observer:
             "tasks": lambda: gates.tasks(astray(self.context)),
             "writers": lambda: uses.writers(self.context),
             "unused": lambda: uses.unused(self.context, keep_copy=self.keep_copy),
+            "rehearsal": self.rehearsal,
             "transactions": lambda: self._patiently(self.transactions, LOOK_AGAIN_S),
             "ownership": lambda: self.ownership(at.stage.owner),
             "reverse mirror": lambda: self._steadily(self.context.reverse_stream, self.reverse_mirror),
@@ -125,7 +127,9 @@ class Observer:
             "errors": lambda: self._shown("errors", self.errors),
             "latency": lambda: self._shown("latency", self.latency),
         }
-        return [judges[name]() for name in plan.gates_of(at, to) if only is None or name in only]
+        if not limits.rehearsal_days:
+            del judges["rehearsal"]
+        return [judges[name]() for name in plan.gates_of(at, to) if name in judges and (only is None or name in only)]
 
     def _steadily(self, name: str, look: Callable[[str], Verdict]) -> Verdict:
         """A stream that is behind for a moment is carried and looked at again; one that stays behind does not pass."""
@@ -271,6 +275,9 @@ class Observer:
 
     def orphans(self) -> Verdict:
         return gates.loose_keys([], loose_keys.orphans(self.context.name))
+
+    def rehearsal(self) -> Verdict:
+        return gates.rehearsal(self.context.name, record.last(self.context.name), days=self.context.gates.rehearsal_days)
 
     def receivers(self) -> Verdict:
         declared = self.context.receivers

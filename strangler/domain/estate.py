@@ -58,6 +58,8 @@ class Gates:
     """So long nobody outside may have written the context's tables past its seam; 0: this is not asked."""
     retire_days: float = 14.0
     """So long nothing may have used the monolith's part of it; 0: this is not asked."""
+    rehearsal_days: float = 0.0
+    """So old the last clean ``strangler rehearse`` may be at a cut-over; 0: it is not asked, nor shown."""
 
 
 @dataclass(frozen=True)

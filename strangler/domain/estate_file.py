@@ -283,6 +283,7 @@ class _Reader:
             "max_task_wait_s": (0, 3600),
             "writers_days": (0, 3650),
             "retire_days": (0, 3650),
+            "rehearsal_days": (0, 3650),
         }
         whole = ("min_samples", "min_requests")
         self.unknown(raw, {*limits, "window", "parity_window"}, key)

@@ -77,6 +77,17 @@ class DriftSeen:
 
 
 @dataclass(frozen=True)
+class RehearsalSeen:
+    """The last ``strangler rehearse`` of a context. ``tests`` ran, ``refused`` of them met the fence. ``head``: the commit."""
+
+    clean: bool
+    age_s: float
+    tests: int
+    refused: int
+    head: str = ""
+
+
+@dataclass(frozen=True)
 class ServedSeen:
     """Reads of a context that one side answered. ``times``: a histogram of their seconds with the upper ``bounds``.
 
@@ -349,6 +360,20 @@ def unused(context: str, found: Sequence[Use], recording: Recording, *, days: fl
     if short:
         return gate.unknown(f"0 in {_complete(recording)}", short)
     return gate.passes("0", f"nothing has used the monolith's part of it in {days:g} days")
+
+
+def rehearsal(context: str, seen: RehearsalSeen | None, *, days: float) -> Verdict:
+    """The project's own tests, with the context's tables fenced as they will be. Asked only where ``days`` is not 0."""
+    gate, again = _Gate("rehearsal", f"clean ≤ {days:g} days ago"), f"strangler rehearse {context} -- pytest"
+    if seen is None:
+        return gate.unknown("never rehearsed", f"no rehearsal of its cut is kept here: {again}")
+    of = f" of {seen.head[:12]}{'+' * seen.head.endswith('+')}" if seen.head else ""
+    observed = f"{seen.refused} of {seen.tests} tests refused, {span(seen.age_s)} ago"
+    if not seen.clean:
+        return gate.fails(observed, f"the last rehearsal{of} was not clean; mend what it says: {again}")
+    if seen.age_s > days * DAY_S:
+        return gate.unknown(observed, f"the last clean rehearsal{of} is {span(seen.age_s)} old: {again}")
+    return gate.passes(observed, f"{seen.tests} tests{of} ran behind the fence, and nothing was refused")
 
 
 def _first(uses: Sequence[Use], context: str) -> str:

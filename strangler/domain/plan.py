@@ -32,7 +32,7 @@ GATES: dict[Kind, tuple[str, ...]] = {
     # Drift comes last: what changes after its check is compared again while writes are parked.
     Kind.CUT_OVER: (
         *(gate for gate in MIRRORED if gate != "drift"),
-        *("stranded", "loose keys", "receivers", "tasks", "writers", "transactions", "ownership", "drift"),
+        *("stranded", "loose keys", "receivers", "tasks", "writers", "rehearsal", "transactions", "ownership", "drift"),
     ),
     Kind.CUT_BACK: ("health", "reverse mirror", "proxies", "transactions", "ownership", "drift"),
     Kind.RETIRE: ("health", "lag", "drift", "quarantine", "proxies", "unused"),
@@ -95,9 +95,9 @@ def refusal(gate: str, at: Position, to: Position) -> str:
     return "" if gate in SOFT else "it stands for a promise of the protocol"
 
 
-SOFT = ("parity", "errors", "latency", "writers", "unused")
+SOFT = ("parity", "errors", "latency", "writers", "unused", "rehearsal")
 """Judgements in which a person who knows better may be right. No row and no write hangs on them: a writer that nobody has
-declared meets the fence, and whoever still asks a retired context of the monolith is told so."""
+declared meets the fence, rehearsed or not, and whoever still asks a retired context of the monolith is told so."""
 
 
 def forward(at: Position, target: Position, steps: tuple[int, ...]) -> list[Position]:

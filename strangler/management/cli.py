@@ -43,9 +43,9 @@ def _verbs() -> Sequence[Any]:
 
     if not apps.ready:
         return (analyze,)
-    from strangler.management.verbs import look, move, override, parity, ramp, receipts, rehearsal, sync, uses
+    from strangler.management.verbs import look, move, override, parity, ramp, ratchet, receipts, rehearsal, rehearse, sync, uses
 
-    return look, receipts, move, ramp, override, parity, rehearsal, sync, uses, analyze
+    return look, receipts, move, ramp, override, parity, rehearsal, sync, uses, analyze, ratchet, rehearse
 
 
 def spelled_out(argv: Sequence[str]) -> list[str]:

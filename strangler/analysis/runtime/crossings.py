@@ -46,7 +46,7 @@ def understood(vendor: str, sql: str) -> tuple[Access, str]:
 
 def of_statement(atlas: Atlas, source: Source, seen: Seen) -> Iterator[Crossing]:
     place: Place = seen.place or NOWHERE
-    code = _code(atlas, source, place.site)
+    code = who(atlas, source, place.site)
     access, text = understood(seen.vendor, seen.sql)
     reads, writes = _homes(atlas, access.reads), _homes(atlas, access.writes)
     begun = atlas.of_model(place.origin) if place.origin else ""
@@ -72,7 +72,7 @@ def is_nobodys(atlas: Atlas, source: Source, seen: Seen) -> bool:
     """It touches tables that may move, and there is nobody to be named for it."""
     place: Place = seen.place or NOWHERE
     access, _ = understood(seen.vendor, seen.sql)
-    return not _code(atlas, source, place.site).context and bool(_homes(atlas, access.reads | access.writes))
+    return not who(atlas, source, place.site).context and bool(_homes(atlas, access.reads | access.writes))
 
 
 def _joined(tables: Mapping[str, str], source: str, target: str) -> str:
@@ -87,7 +87,7 @@ def of_transaction(atlas: Atlas, source: Source, together: Together) -> Iterator
     written = _homes(atlas, (table for _, access, _ in read for table in access.writes))
     if len(set(written.values())) < 2:
         return
-    code, what = _code(atlas, source, together.site), ", ".join(sorted(written))
+    code, what = who(atlas, source, together.site), ", ".join(sorted(written))
     for write, access, text in read:
         place: Place = write.place or NOWHERE
         for target in sorted({written[table] for table in access.writes & written.keys()}):
@@ -103,7 +103,8 @@ def _homes(atlas: Atlas, tables: Iterable[str]) -> dict[str, str]:
     return {table: context for table, context in found.items() if context and context != PLATFORM}
 
 
-def _code(atlas: Atlas, source: Source, site: Site) -> Code:
+def who(atlas: Atlas, source: Source, site: Site) -> Code:
+    """The code; where none is known, the unit of work."""
     if site.where:
         return Code(site.where, site.context, site.file)
     homes = (atlas.of_module(module) for module in source.modules)

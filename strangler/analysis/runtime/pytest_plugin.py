@@ -1,4 +1,5 @@
 """``pytest --strangler-ledger[=PATH]``: what crosses contexts while the tests run, as JSON for ``strangler analyze``.
+``pytest --strangler-ratchet``: one test more, ``strangler ratchet check``.
 
 An entry point ``pytest11``, so it is loaded by every pytest there is: until it is asked it imports nothing.
 """
@@ -11,12 +12,19 @@ from typing import Any
 
 import pytest
 
-OPTION = "strangler_ledger"
+OPTION, RATCHET = "strangler_ledger", "strangler_ratchet"
 DEFAULT = ".strangler/ledger.json"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("strangler").addoption(
+    group = parser.getgroup("strangler")
+    group.addoption(
+        "--strangler-ratchet",
+        dest=RATCHET,
+        action="store_true",
+        help="one test more, which fails where `strangler ratchet check` would",
+    )
+    group.addoption(
         "--strangler-ledger",
         dest=OPTION,
         nargs="?",
@@ -30,6 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption(OPTION):
         config.pluginmanager.register(Recording(config), "strangler-ledger")
+    if config.getoption(RATCHET):
+        from strangler.analysis.pytest_ratchet import Ratcheting
+
+        config.pluginmanager.register(Ratcheting(), "strangler-ratchet")
 
 
 class Recording:

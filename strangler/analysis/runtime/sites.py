@@ -84,6 +84,19 @@ class Sites:
             frame, steps = frame.f_back, steps - 1
         return tuple(reversed(found))
 
+    def of(self, frame: FrameType) -> Site | None:
+        return (self._known.get(id(frame.f_code)) or self._learn(frame))[1]
+
+    def test_code(self, frame: FrameType | None) -> Site:
+        """Where ``innermost`` gave ``TEST``: the same code with its name, and the context of its module."""
+        while frame is not None:
+            module = str(frame.f_globals.get("__name__", ""))
+            if self._site(frame.f_code, module) is TEST:
+                where = f"{self._file(frame.f_code.co_filename)}:{qualname(frame.f_code)}"
+                return Site(where, self.atlas.of_module(module), is_test=True)
+            frame = frame.f_back
+        return NOBODY
+
     def _learn(self, frame: FrameType) -> tuple[CodeType, Site | None]:
         code = frame.f_code
         if len(self._known) >= MOST:
@@ -95,12 +108,19 @@ class Sites:
         if (module, code.co_name) in DJANGO:
             return DJANGO[module, code.co_name]
         context = self.atlas.of_module(module)
-        if not module or context == PLATFORM or module.partition(".")[0] == "strangler":
+        if not module or module.partition(".")[0] == "strangler":
             return None
         parts = module.split(".")
-        if TESTS & set(parts) or parts[-1].startswith(("test_", "tests_")) or parts[-1].endswith(("_test", "_tests")):
+        is_test = TESTS & set(parts) or parts[-1].startswith(("test_", "tests_")) or parts[-1].endswith(("_test", "_tests"))
+        if is_test and (context != PLATFORM or self._is_below(code.co_filename)):  # pytest loads files that are in no package
             return TEST
+        if context == PLATFORM:
+            return None
         return Site(f"{self._file(code.co_filename)}:{qualname(code)}", context)
+
+    def _is_below(self, name: str) -> bool:
+        path = Path(name).resolve()
+        return path.is_relative_to(self._root) and "site-packages" not in path.parts
 
     def _file(self, name: str) -> str:
         path = Path(name).resolve()

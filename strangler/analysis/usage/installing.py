@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import connections
 
 from strangler import conf
+from strangler.analysis import rehearsing
 from strangler.analysis.runtime import sessions, watching
 from strangler.analysis.usage import flushing, statements
 
@@ -14,6 +15,7 @@ def install() -> None:
 
     A run of tests whose ledger goes to a file needs neither PostgreSQL nor tables of ours.
     """
+    rehearsing.install()
     path = sessions.asked()
     if path:
         sessions.begin(path)

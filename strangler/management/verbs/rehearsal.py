@@ -23,7 +23,7 @@ def add(subparsers: Subparsers) -> None:
         "rehearsal",
         help="Real writes, recorded, and rehearsed against the service without effect: record, stop, list, run.",
         description="Writes are not copied to the service as reads are. They are recorded, and rehearsed there without effect.",
-        epilog="example: strangler rehearsal run payments",
+        epilog="example: strangler rehearsal run payments   (your own tests behind a fence: strangler rehearse)",
     )
     verbs = group.add_subparsers(title="verbs", metavar="VERB", required=True)
     parser = _of_context(

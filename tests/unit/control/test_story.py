@@ -29,7 +29,7 @@ from strangler.control.transitions import Transition
 from strangler.domain import gates, plan, safety, traffic, words
 from strangler.domain.emergency import Loss
 from strangler.domain.estate import Context
-from strangler.domain.gates import DriftSeen, ServedSeen, State, StreamSeen, Verdict, overridden
+from strangler.domain.gates import DriftSeen, RehearsalSeen, ServedSeen, State, StreamSeen, Verdict, overridden
 from strangler.domain.parity.seen import ParitySeen
 from strangler.domain.stages import Position, Side, Stage
 from strangler.domain.usage import Recording, Span, Use
@@ -116,6 +116,12 @@ TOLD: dict[str, list[Verdict]] = {
         gates.writers("payments", [], Recording((Span("web", 7200, 0), Span("worker", 7200, 0))), days=7),
         gates.writers("payments", [], Recording(()), days=7),
         gates.writers("payments", [], Recording((*RECORDED.spans, Span("web", 9e5, 7200, lost=4))), days=7),
+    ],
+    "rehearsal": [
+        gates.rehearsal("payments", RehearsalSeen(True, 7200, 412, 0, "9e76cdc5f0a1"), days=7),
+        gates.rehearsal("payments", RehearsalSeen(False, 7200, 412, 9, "9e76cdc5f0a1b2+"), days=7),
+        gates.rehearsal("payments", RehearsalSeen(True, 9e5, 412, 0), days=7),
+        gates.rehearsal("payments", None, days=7),
     ],
     "unused": [
         gates.unused("payments", [], RECORDED, days=7),
