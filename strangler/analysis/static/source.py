@@ -67,7 +67,7 @@ class Project:
         return rest or dotted
 
     def named(self, path: Path, module: str = "") -> str:
-        """A file as places have it: relative to the project. What lies elsewhere is named by its module, or the package around."""
+        """A file as places have it: relative to the project; what lies elsewhere by its module, or the package around."""
         if path.is_relative_to(self.root):
             return path.relative_to(self.root).as_posix()
         if module:

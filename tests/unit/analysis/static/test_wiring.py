@@ -195,8 +195,8 @@ HOOKS = "from functools import partial\nfrom django.db import connections, trans
     [
         ("services.notify", "notify"), ("partial(services.notify, 1)", "notify"), ("lambda: services.notify(1)", "notify"),
         ("lambda: (services.notify(1), print())", "notify"), ("func=services.notify, robust=True", "notify"),
-        ("services.Gate.close", "Gate.close"), ("services.late.delay", "late"), ("services.late.enqueue", "late"), ("partial(services.late.delay, 1)", "late"),
-        ("after", "notify"),
+        ("services.Gate.close", "Gate.close"), ("after", "notify"),
+        ("services.late.delay", "late"), ("services.late.enqueue", "late"), ("partial(services.late.delay, 1)", "late"),
         ("services.Gate().close", "Gate.close"), ("partial(services.Gate(1).close, 2)", "Gate.close"),
         ("lambda: services.Gate().close()", "Gate.close"),
     ],
