@@ -38,9 +38,20 @@ FILES = {
         INSTALLED_APPS, ROOT_URLCONF, ALLOWED_HOSTS = ["strangler", "orders", "payments"], "urls", ["*"]
         STRANGLER = {"ESTATE": str(BASE_DIR / "strangler.toml")}
     """,
-    "settings_of_tests.py": "from settings import *\n",
+    "settings_of_tests.py": "from settings import *\nOF_TESTS = True\n",
     "urls.py": "urlpatterns = []\n",
     "orders/__init__.py": "",
+    "orders/apps.py": """
+        from django.apps import AppConfig
+        from django.db.models.signals import post_migrate
+        class Orders(AppConfig):
+            name = "orders"
+            def ready(self):
+                post_migrate.connect(clean, sender=self)
+        def clean(**_):
+            from payments.models import Payment
+            Payment.objects.update(amount=0)
+    """,
     "orders/models.py": """
         from django.db import models
         class Order(models.Model):
@@ -91,7 +102,9 @@ DIRTY = """
     from orders import services
     from orders.models import Order
     from payments.models import Payment
+    from django.conf import settings
 
+    assert settings.OF_TESTS
     pytestmark = pytest.mark.django_db
 
     @pytest.fixture
