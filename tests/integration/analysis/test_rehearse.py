@@ -38,7 +38,7 @@ FILES = {
         INSTALLED_APPS, ROOT_URLCONF, ALLOWED_HOSTS = ["strangler", "orders", "payments"], "urls", ["*"]
         STRANGLER = {"ESTATE": str(BASE_DIR / "strangler.toml")}
     """,
-    "settings_of_tests.py": "from settings import *\nOF_TESTS = True\n",
+    "settings_of_tests.py": 'from settings import *\nOF_TESTS, MIGRATION_MODULES = True, {"strangler": None}\n',
     "urls.py": "urlpatterns = []\n",
     "orders/__init__.py": "",
     "orders/apps.py": """
