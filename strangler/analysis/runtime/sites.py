@@ -13,6 +13,7 @@ from strangler.domain.coupling.atlas import PLATFORM, Atlas
 
 MOST = 20_000  # code objects known by heart; more can only be made at run time
 DEEPEST = 400  # frames; deeper is a recursion
+FRAMES = range(DEEPEST)
 TESTS = frozenset({"tests", "test", "testing", "conftest"})
 
 
@@ -53,30 +54,56 @@ class Place(NamedTuple):
 NOWHERE = Place(NOBODY)
 
 
+class Memory:
+    """By id, since the hash of a code object is of all its bytes; ``kept``, so that no other takes an id. Given up as a whole, so
+    a thread that still writes into it does no harm. ``places``: by code and instruction, for to find its line is dear.
+    """
+
+    __slots__ = ("kept", "places", "sites")
+
+    def __init__(self) -> None:
+        self.kept: list[CodeType] = []
+        self.sites: dict[int, Site | None] = {}
+        self.places: dict[tuple[int, int], Place] = {}
+
+
 class Sites:
     def __init__(self, atlas: Atlas, root: Path) -> None:
         self.atlas, self._root = atlas, root
-        self._known: dict[int, tuple[CodeType, Site | None]] = {}  # by id: the hash of a code object is of all its bytes
+        self._memory = Memory()
 
     def innermost(self, frame: FrameType | None) -> Place:
-        known, origin, steps = self._known, "", DEEPEST
-        while frame is not None and steps:
-            found = known.get(id(frame.f_code)) or self._learn(frame)
-            site = found[1]
+        known, origin = self._memory.sites.get, ""
+        for _ in FRAMES:
+            if frame is None:
+                break
+            site = known(id(frame.f_code), NOBODY)
+            if site is NOBODY:
+                site = self._learn(frame)
             if site is not None:
                 if site is HANDLER:
                     return Place(NOBODY, 0, origin)
                 if site is not COLLECTOR:
-                    return Place(site, frame.f_lineno, origin)
+                    return Place(site, frame.f_lineno, origin) if origin else self._place(site, frame)
                 origin = origin or _origin(frame)
-            frame, steps = frame.f_back, steps - 1
+            frame = frame.f_back
         return NOWHERE
+
+    def _place(self, site: Site, frame: FrameType) -> Place:
+        memory, key = self._memory, (id(frame.f_code), frame.f_lasti)
+        found = memory.places.get(key)
+        if found is None:
+            memory.kept.append(frame.f_code)
+            found = memory.places[key] = Place(site, frame.f_lineno)
+        return found
 
     def stack(self, frame: FrameType | None) -> tuple[Site, ...]:
         """All code of the project's own, the outermost first."""
-        known, found, steps = self._known, [], DEEPEST
+        known, found, steps = self._memory.sites, [], DEEPEST
         while frame is not None and steps:
-            site = (known.get(id(frame.f_code)) or self._learn(frame))[1]
+            site = known.get(id(frame.f_code), NOBODY)
+            if site is NOBODY:
+                site = self._learn(frame)
             if site is HANDLER:
                 break
             if site is not None and site is not COLLECTOR:
@@ -85,7 +112,8 @@ class Sites:
         return tuple(reversed(found))
 
     def of(self, frame: FrameType) -> Site | None:
-        return (self._known.get(id(frame.f_code)) or self._learn(frame))[1]
+        site = self._memory.sites.get(id(frame.f_code), NOBODY)
+        return self._learn(frame) if site is NOBODY else site
 
     def test_code(self, frame: FrameType | None) -> Site:
         """Where ``innermost`` gave ``TEST``: the same code with its name, and the context of its module."""
@@ -97,11 +125,12 @@ class Sites:
             frame = frame.f_back
         return NOBODY
 
-    def _learn(self, frame: FrameType) -> tuple[CodeType, Site | None]:
-        code = frame.f_code
-        if len(self._known) >= MOST:
-            self._known.clear()
-        self._known[id(code)] = found = (code, self._site(code, str(frame.f_globals.get("__name__", ""))))
+    def _learn(self, frame: FrameType) -> Site | None:
+        if len(self._memory.kept) >= MOST:
+            self._memory = Memory()
+        memory, code = self._memory, frame.f_code
+        memory.kept.append(code)
+        memory.sites[id(code)] = found = self._site(code, str(frame.f_globals.get("__name__", "")))
         return found
 
     def _site(self, code: CodeType, module: str) -> Site | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from strangler.analysis.static.source import Source
@@ -23,18 +24,17 @@ class State(NamedTuple):
 
 def visited(source: Source, wanted: Collection[type[ast.AST]]) -> Iterator[ast.AST]:
     """Those of the wanted classes, parents before children."""
-    asked = frozenset(wanted)
+    plan = _plan(frozenset(wanted))
     state = State("", (), False)
     stack: list[Any] = [source.tree]
     pop, push, extend = stack.pop, stack.append, stack.extend
     while stack:
         node = pop()
-        kind = node.__class__
-        if kind in asked:
+        is_asked, fields = plan[node.__class__]
+        if is_asked:
             yield node
-        fields = FIELDS[kind]
         if fields is None:
-            if kind is State:
+            if node.__class__ is State:
                 state = node
                 source.scope, source.frames, source.typing = state
             else:
@@ -46,6 +46,12 @@ def visited(source: Source, wanted: Collection[type[ast.AST]]) -> Iterator[ast.A
                 extend(value[::-1])
             else:
                 push(value)
+
+
+@lru_cache(256)
+def _plan(wanted: frozenset[type]) -> dict[type, tuple[bool, tuple[str, ...] | None]]:
+    """Class → whether it is wanted, and its fields: the detectors of most files are the same few."""
+    return {kind: (kind in wanted, fields) for kind, fields in FIELDS.items()}
 
 
 def _unfolded(node: Any, state: State, names: Mapping[str, str]) -> list[Any]:
