@@ -101,6 +101,8 @@ def proposed(found: Proposal, lines: str, file: Path, *, written: bool) -> Shown
     if not found.clusters:
         return ["nothing to group: there are no apps of the project's own"]
     shown: Shown = [heading(f"{words.counted(len(found.clusters), 'contexts')} proposed") + f", modularity {found.modularity:g}"]
+    if lines and file.exists():
+        shown.append(escape(f"what {file.name} does not declare yet:"))
     shown += [Line(lines.strip("\n"))] if lines else [escape(f"{file} declares all of these apps already")]
     if found.loose:
         shown.append(escape(f"nothing ties these to anybody, leave them where they are: {', '.join(found.loose)}"))
@@ -174,7 +176,8 @@ def _edge(edge: Edge, advice: str) -> Shown:
         lines.append(escape(edge.where))
     if len(edge.evidence) > 2:
         lines.append(f"and {words.counted(len(edge.evidence) - 2, 'places')} more")
-    return [Padding(head, BESIDE), *(Padding(line, BELOW) for line in (*lines, escape(f"→ {advice}")))]
+    below = (Padding(line, BELOW, expand=False) for line in (*lines, escape(f"→ {advice}")))
+    return [Padding(head, BESIDE, expand=False), *below]
 
 
 def _short(text: str) -> str:
