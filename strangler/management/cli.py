@@ -77,7 +77,7 @@ def run(argv: Sequence[str], prog: str = "strangler") -> int:
     try:
         _show(answer, options.json)
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads has seen enough, `| head` for one
+    except (BrokenPipeError, SystemExit):  # who reads has seen enough, `| head` for one; the latter is how rich says it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return answer.code
 
@@ -171,6 +171,13 @@ def _find_settings() -> str | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script: finds the project's settings, then does what ``manage.py strangler`` does. Help needs no project."""
     words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _in_project(words)
+    except KeyboardInterrupt:  # while all is still being loaded
+        return _say("stopped by hand", FAILED, "--json" in words)
+
+
+def _in_project(words: list[str]) -> int:
     own = words[: words.index("--")] if "--" in words else words
     if not own or {"-h", "--help"} & set(own):
         return _help(words)

@@ -46,6 +46,7 @@ def overview(judged: Judged, *, every: bool) -> Shown:
     shown += _section("who knows whom", [_pair(one) for one in listed], PAIRS, every, "pairs")
     rings = [cycle(one) for one in judged.cycles]
     shown += _section("cycles", rings, PAIRS, every, "cycles")
+    shown += _exercise(judged, every)
     ranks = [(str(one.place), one.reason) for one in judged.ranking]
     shown += _section("which to take out first", ranks, RANKS, every, "contexts")
     shown += _skipped(ledger.skipped, every)
@@ -55,6 +56,21 @@ def overview(judged: Judged, *, every: bool) -> Shown:
             Whole(escape(f"one of them: strangler analyze {first}   to click through: strangler analyze --html map.html"))
         )
     return [each for each in shown if each != ""]
+
+
+def _exercise(judged: Judged, every: bool) -> Shown:
+    found = judged.exercise
+    if found is None:
+        return []
+    unseen, idle = ([_declared_as(edge) for edge in edges] for edges in (found.unseen, found.idle))
+    return [
+        *_section(f"seen to run, and declared nowhere: {len(unseen)}", unseen, REASONS, every, "crossings"),
+        *_section(f"declared, and never seen to run: {len(idle)}", idle, REASONS, every, "crossings"),
+    ]
+
+
+def _declared_as(edge: Edge) -> tuple[str, ...]:
+    return edge.kind.value, f"{edge.source} → {edge.target}", edge.what, edge.where
 
 
 def context(judged: Judged, one: Quote, *, every: bool) -> Shown:
@@ -101,6 +117,8 @@ def proposed(found: Proposal, lines: str, file: Path, *, written: bool) -> Shown
     if not found.clusters:
         return ["nothing to group: there are no apps of the project's own"]
     shown: Shown = [heading(f"{words.counted(len(found.clusters), 'contexts')} proposed") + f", modularity {found.modularity:g}"]
+    if lines and file.exists():
+        shown.append(escape(f"what {file.name} does not declare yet:"))
     shown += [Line(lines.strip("\n"))] if lines else [escape(f"{file} declares all of these apps already")]
     if found.loose:
         shown.append(escape(f"nothing ties these to anybody, leave them where they are: {', '.join(found.loose)}"))
@@ -174,7 +192,8 @@ def _edge(edge: Edge, advice: str) -> Shown:
         lines.append(escape(edge.where))
     if len(edge.evidence) > 2:
         lines.append(f"and {words.counted(len(edge.evidence) - 2, 'places')} more")
-    return [Padding(head, BESIDE), *(Padding(line, BELOW) for line in (*lines, escape(f"→ {advice}")))]
+    below = (Padding(line, BELOW, expand=False) for line in (*lines, escape(f"→ {advice}")))
+    return [Padding(head, BESIDE, expand=False), *below]
 
 
 def _short(text: str) -> str:

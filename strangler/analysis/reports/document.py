@@ -7,6 +7,7 @@ from typing import Any
 
 from strangler.analysis.reports.judging import Judged
 from strangler.domain.coupling.edges import Edge
+from strangler.domain.coupling.exercised import Exercise
 from strangler.domain.coupling.plain import plain
 from strangler.domain.coupling.proposal import Proposal
 from strangler.domain.coupling.quote import Quote
@@ -21,6 +22,7 @@ def whole(judged: Judged) -> dict[str, Any]:
         "version": VERSION,
         "contexts": [plain(one) for one in ledger.contexts.values()],
         "edges": [edge(judged, one) for one in ledger.edges],
+        "exercise": _exercise(judged.exercise),
         "cycles": [_cycle(one) for one in plain(judged.cycles)],
         "quotes": [one.to_json() for one in judged.quotes],
         "ranking": [one.to_json() for one in judged.ranking],
@@ -54,6 +56,13 @@ def edge(judged: Judged, one: Edge, leaving: str = "") -> dict[str, Any]:
     advice = judged.advice(one, leaving)
     told = {"remedy": advice.remedy.value, "because": advice.because, "instead": advice.instead, "toml": list(advice.toml)}
     return {**plain(one), "advice": told}
+
+
+def _exercise(found: Exercise | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    keys = {"idle": [list(one.key) for one in found.idle], "unseen": [list(one.key) for one in found.unseen]}
+    return {"exercised": len(found.exercised), "silent": len(found.silent), **keys}
 
 
 def _cycle(one: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from strangler.analysis.reports.words import Words
 from strangler.domain.coupling.cycles import Cycle, cycles
 from strangler.domain.coupling.difficulty import weight
 from strangler.domain.coupling.edges import Edge
+from strangler.domain.coupling.exercised import Exercise, compare
 from strangler.domain.coupling.ledger import Ledger
 from strangler.domain.coupling.natures import crossings
 from strangler.domain.coupling.quote import Quote, quote, quotes
@@ -35,6 +36,12 @@ class Judged:
     @cached_property
     def cycles(self) -> tuple[Cycle, ...]:
         return cycles(self.ledger)
+
+    @cached_property
+    def exercise(self) -> Exercise | None:
+        """What is declared against what ran; None where one of the two is not known."""
+        declared = self.ledger.asked("static") or self.ledger.asked("live")
+        return compare(self.ledger) if declared and self.ledger.asked("runtime") else None
 
     @cached_property
     def words(self) -> Words:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, ProgrammingError, connections
 
 from strangler import conf
 from strangler.analysis.runtime import documents, storing
@@ -50,8 +50,8 @@ def _from_database(into: Gathering) -> list[Skipped]:
         with connections[alias].cursor() as cursor:
             storing.load(cursor, into)
     except DatabaseError as error:
-        why = f"{str(error).strip().splitlines()[0]}; `manage.py migrate strangler` makes its table"
-        return [Skipped("ledger", f"database {alias}", why)]
+        next_ = "; `manage.py migrate strangler` makes its table" if isinstance(error, ProgrammingError) else ""
+        return [Skipped("ledger", f"database {alias}", f"{str(error).strip().splitlines()[0]}{next_}")]
     return []
 
 

@@ -64,9 +64,6 @@ class Paths:
         """A relation by the name that it has on an instance."""
         return self._accessors.get(label, {}).get(name)
 
-    def is_field(self, label: str, name: str) -> bool:
-        return name == "pk" or self._named(label, name) is not None
-
     def _field(self, label: str, name: str) -> FieldFacts | None:
         return self.models[label].fields.get(name) if label in self.models else None
 

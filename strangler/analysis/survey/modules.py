@@ -60,8 +60,8 @@ def neighbours(root: Path, apps: Iterable[App]) -> set[str]:
     for base in {_base(app) for app in apps if not installed(app.path)}:
         if base is None or not base.is_relative_to(root):
             continue
-        for entry in base.iterdir():
-            is_package = entry.is_dir() and (entry / "__init__.py").is_file()
+        for entry in base.iterdir() if os.access(base, os.R_OK | os.X_OK) else ():
+            is_package = os.path.isfile(entry / "__init__.py")  # Path's own raises for a directory that is closed
             is_module = entry.suffix == ".py" and entry.stem not in TOOLS
             if (is_package or is_module) and entry.stem.isidentifier() and not is_test(entry.stem, ()):
                 found.add(entry.stem)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from strangler.management import cli
+
 ROOT = Path(__file__).parents[3]
 SETTINGS = """
 from pathlib import Path
@@ -76,6 +78,27 @@ def test_each_app_is_a_context_where_none_is_declared_and_it_says_so(project: Pa
     assert code == 1
     assert {FOREIGN_KEY, LOOKUP} <= edges(out)
     assert "billing/broken.py" in {one["where"] for one in json.loads(out)["skipped"]}
+
+
+def test_who_reads_no_further_has_seen_enough(project: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = [sys.executable, "-m", "strangler.management.cli", "analyze", "--all"]
+    done = subprocess.run(
+        argv, cwd=project, env=os.environ | {"PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": "settings"},
+        stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
+def test_stopped_while_it_is_being_loaded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_in_project", interrupted)
+    assert cli.main(["analyze"]) == 1
+    assert capsys.readouterr() == ("", "strangler: stopped by hand\n")
 
 
 def test_settings_that_fail_leave_the_source(project: Path) -> None:

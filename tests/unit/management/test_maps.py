@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from strangler.analysis.reports import document
 from strangler.analysis.reports.judging import Judged
-from strangler.domain.coupling.edges import Evidence, Kind
+from strangler.domain.coupling.edges import Edge, Evidence, Kind
 from strangler.domain.coupling.ledger import Ledger
 from strangler.domain.coupling.quote import quote
 from strangler.management import maps
@@ -39,6 +40,20 @@ def test_a_small_map_in_full() -> None:
     ]
     assert "not looked at: 1" in lines
     assert "1 file shop/broken.py: invalid syntax (line 3)" in lines
+
+
+def test_what_is_declared_is_held_against_what_ran_where_both_are_known() -> None:
+    ledger = ledgers.small()
+    assert "seen to run" not in printed(maps.overview(Judged(ledger), every=False))
+    ran = Edge(Kind.FOREIGN_WRITE, "users", "orders", "shop/users/upkeep.py:forget", "orders_order")
+    recorded = replace(ledger, edges=(*ledger.edges, ran), looked_at={**ledger.looked_at, "runtime": {"statements": 9}})
+    text = " ".join(printed(maps.overview(Judged(recorded), every=False)).split())
+    assert "seen to run, and declared nowhere: 2" in text  # a join of the ledger is the other
+    assert "foreign_write users → orders orders_order shop/users/upkeep.py:forget" in text
+    assert "declared, and never seen to run:" in text
+    told = document.whole(Judged(recorded))["exercise"]
+    assert ["foreign_write", "users", "orders", "shop/users/upkeep.py:forget", "orders_order"] in told["unseen"]
+    assert document.whole(Judged(ledger))["exercise"] is None
 
 
 def test_what_is_left_out_is_counted_and_all_shows_it() -> None:

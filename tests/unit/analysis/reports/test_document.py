@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,12 @@ def test_all_that_analyze_prints_is_valid(made: Ledger) -> None:
     for name in made.contexts:
         CHECK.validate(printed(document.of_context(judged, quote(made, name))))
     CHECK.validate(printed(document.proposed(judged, proposal(made), "[contexts.a]\n")))
+
+
+def test_what_is_held_against_a_recording_is_valid() -> None:
+    made = ledgers.small()
+    recorded = replace(made, looked_at={**made.looked_at, "runtime": {"statements": 9}})
+    CHECK.validate(printed(document.whole(Judged(recorded))))
 
 
 def test_what_if_is_valid_and_says_what_changes() -> None:
