@@ -1,9 +1,9 @@
 """Templates whose variables follow relations to other contexts' models, where no import shows it.
 
 A template is read by its tags and variables, not rendered: loops and ``with`` are resolved, and a name is taken for a model of
-the template's own context by how it is spelt (``order``, ``order_line``, ``orders``, ``order_list``); ``object`` and
-``object_list`` and a ``context_object_name`` by the view that names the template, or by the name that Django's generic views give it
-(``orders/order_detail.html``).
+the template's own context by how it is spelt (``order``, ``order_line``, ``orders``, ``order_list``); ``object``,
+``object_list`` and a ``context_object_name`` by the view that names the template, or by the name that Django's generic views
+give it (``orders/order_detail.html``).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def in_template(project: Project, views: Views, template: Template) -> Iterator[
 
 @dataclass
 class Roots:
-    """What a first name stands for. ``object``: the label of what the view shows, if that is known; ``spelt``: its name for it."""
+    """What a first name stands for. ``object``: the label of what the view shows, if that is known; ``spelt``: as what."""
 
     crossings: Crossings
     context: str

@@ -184,7 +184,8 @@ def g():
 
 
 def test_a_function_that_imports_it_by_another_name_calls_it(tmp_path: Path) -> None:
-    body = "def f():\n    from django.core.management import call_command as run\n    run('settle')\ndef g(run):\n    run('settle')\n"
+    body = "def f():\n    from django.core.management import call_command as run\n    run('settle')\n"
+    body += "def g(run):\n    run('settle')\n"
     assert seen(tmp_path, body) == ["command orders f settle"]
 
 
