@@ -29,7 +29,9 @@ class Classes:
         for label, model in project.models.items():
             for one in model.querying:
                 self.managers[one] = (*self.managers.get(one, ()), label)
-            for one in model.bases:
+            parents = {each.owner for each in model.fields.values()} | {model.proxy_for}
+            from_parents = {one for parent in parents if parent in project.models for one in project.models[parent].bases}
+            for one in (each for each in model.bases if each not in from_parents):  # its columns are in the parent's table
                 self.bases[one] = (*self.bases.get(one, ()), label)
 
     @cached_property

@@ -98,8 +98,8 @@ class Meanings:
         if isinstance(node, ast.Call):
             return self._called(node)
         dotted = self.dotted(node)
-        if dotted == f"{SETTINGS}.{USER_MODEL}":
-            return self.user_model
+        if dotted.startswith(f"{SETTINGS}."):
+            return self.of_setting(dotted.removeprefix(f"{SETTINGS}."))
         if isinstance(node, ast.Attribute) and node.attr == "through":
             return self._through(node)
         return self.of_class(dotted) if dotted else ""
@@ -135,7 +135,11 @@ class Meanings:
     @property
     def user_model(self) -> str:
         """Empty when it is not the project's."""
-        return next((label for text in self.project.settings.get(USER_MODEL, ()) if (label := self.label(text))), "")
+        return self.of_setting(USER_MODEL)
+
+    def of_setting(self, name: str) -> str:
+        """The label of the model that it names."""
+        return next((label for text in self.project.settings.get(name, ()) if (label := self.label(text))), "")
 
     # ---- names ------------------------------------------------------------------------------------------------------
 

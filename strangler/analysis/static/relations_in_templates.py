@@ -1,9 +1,9 @@
 """Templates whose variables follow relations to other contexts' models, where no import shows it.
 
 A template is read by its tags and variables, not rendered: loops and ``with`` are resolved, and a name is taken for a model of
-the template's own context by how it is spelt (``order``, ``order_line``, ``orders``, ``order_list``); ``object`` and
-``object_list`` by the view that names the template, or by the name that Django's generic views give it
-(``orders/order_detail.html``).
+the template's own context by how it is spelt (``order``, ``order_line``, ``orders``, ``order_list``); ``object``,
+``object_list`` and a ``context_object_name`` by the view that names the template, or by the name that Django's generic views
+give it (``orders/order_detail.html``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from strangler.analysis.static import classes as about
+from strangler.analysis.static.definitions import assigned
 from strangler.analysis.static.paths import Crossings
 from strangler.analysis.static.paths import Path as Followed
 from strangler.analysis.static.queries import ground
@@ -53,7 +54,7 @@ def in_template(project: Project, views: Views, template: Template) -> Iterator[
     if not crossings.names(context).in_text(text):
         return
     lines = text.splitlines()
-    roots = Roots(crossings, context, views.model(name, context))
+    roots = Roots(crossings, context, *views.shown(name, context))
     for label, path, line in variables(text, roots):
         for target, models in crossings.reached(roots.followed(label, path[1:]).models).items():
             if project.atlas.crosses(context, target):
@@ -63,11 +64,12 @@ def in_template(project: Project, views: Views, template: Template) -> Iterator[
 
 @dataclass
 class Roots:
-    """What a first name stands for. ``object``: the label of what the view shows, if that is known."""
+    """What a first name stands for. ``object``: the label of what the view shows, if that is known; ``spelt``: as what."""
 
     crossings: Crossings
     context: str
     object: str
+    spelt: str = ""
     _known: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ class Roots:
                         self._known.setdefault(one, label)
 
     def model(self, name: str) -> str:
-        return self.object if name in ("object", "object_list") else self._known.get(name, "")
+        return self.object if name in ("object", "object_list", self.spelt) else self._known.get(name, "")
 
     def followed(self, label: str, parts: list[str]) -> Followed:
         return self.crossings.paths.fetched(label, ".".join(part for part in parts if part not in PASSED), ".")
@@ -174,18 +176,19 @@ class Views:
         self._known: dict[Path, list[tuple[ast.ClassDef, frozenset[str]]]] = {}
         self._labels = {label.lower(): label for label in project.models}
 
-    def model(self, name: str, context: str) -> str:
+    def shown(self, name: str, context: str) -> tuple[str, str]:
+        """The model's label, and what a template of this name calls it."""
         generic = GENERIC.search(name)
         found = self._labels.get(f"{generic['app']}.{generic['model']}") if generic else ""
-        return found or self._by_view(name, context)
+        return (found, "") if found else self._by_view(name, context)
 
-    def _by_view(self, name: str, context: str) -> str:
+    def _by_view(self, name: str, context: str) -> tuple[str, str]:
         for path, text in self._sources(context).items():
             for node, texts in self._classes(path, text) if name in text else ():
                 label = self._label(node, path, context) if name in texts else ""
                 if label:
-                    return label
-        return ""
+                    return label, _spelt(node)
+        return "", ""
 
     def _classes(self, path: Path, text: str) -> list[tuple[ast.ClassDef, frozenset[str]]]:
         """Each with the texts in it. Read once for all templates: one file may name hundreds."""
@@ -219,6 +222,12 @@ class Views:
 
 def _texts(node: ast.ClassDef) -> frozenset[str]:
     return frozenset(one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str))
+
+
+def _spelt(view: ast.ClassDef) -> str:
+    """Its ``context_object_name``, where that is written out."""
+    given = next((node.value for node in view.body if assigned(node) == "context_object_name"), None)  # type: ignore[attr-defined]
+    return str(given.value) if isinstance(given, ast.Constant) else ""
 
 
 def _text(path: Path) -> str:

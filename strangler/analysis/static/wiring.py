@@ -26,13 +26,14 @@ NOTHING: Iterator[Finding] = iter(())
 
 class Wiring:
     nodes: ClassVar[tuple[type[ast.AST], ...]] = (
-        ast.Call, ast.Attribute, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Dict,
+        ast.Call, ast.Attribute, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Dict, ast.ImportFrom,
     )  # fmt: skip
 
     def __init__(self, project: Project, source: Source) -> None:
         self.meanings = Meanings(project, source)
         self.marks: set[int] = set()  # calls that are decorators of classes, and stand for those
         self.related: set[int] = set()  # what relations are given
+        self.aliases: dict[str, str] = {}  # of functions, those that import them too
 
     def look(self, node: ast.AST) -> Iterator[Finding]:
         if type(node) is ast.Call:
@@ -46,6 +47,9 @@ class Wiring:
         if isinstance(node, ast.ClassDef):
             self.marks.update(map(id, node.decorator_list))
             return _both(look(self.meanings, node) for look in (admin.marked, admin.inline, pages.declared, urls.declared))
+        if isinstance(node, ast.ImportFrom):
+            self.aliases |= {one.asname: one.name for one in node.names if one.asname and one.name in CALLS}
+            return NOTHING
         return tasks.scheduled(self.meanings, node) if isinstance(node, ast.Dict) and node.keys else NOTHING
 
     def _call(self, call: ast.Call) -> Iterator[Finding]:
@@ -64,7 +68,8 @@ class Wiring:
         if type(function) is ast.Attribute:
             return function.attr
         if type(function) is ast.Name:
-            return self.meanings.source.names.get(function.id, function.id).rpartition(".")[2]
+            known = self.aliases.get(function.id) or self.meanings.source.names.get(function.id, function.id)
+            return known.rpartition(".")[2]
         return ""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from strangler.domain.coupling.edges import Kind
+from strangler.domain.coupling.edges import RUNTIME, Kind
 from tests.corpus_analysis import reading
 from tests.corpus_analysis.reading import Misread, projects, read
 from tests.corpus_analysis.scoring import scores, told
@@ -25,13 +25,14 @@ skipped  payments/old.py
 """
 
 
-def test_every_kind_has_labels() -> None:
-    assert {edge[0] for project in projects() for edge in project.edges} == {kind.value for kind in Kind}
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_has_enough_labels_for_a_share_to_mean_something(kind: Kind) -> None:
+    seldom = kind in (*RUNTIME, Kind.CONSTRAINT, Kind.DATABASE_VIEW, Kind.TRIGGER)  # each costs a project with a database
+    assert sum(edge[0] == kind for project in projects() for edge in project.edges) >= (12 if seldom else 20)
 
 
 def test_there_are_projects_without_whom_nothing_would_tell_a_coupling_from_its_look_alike() -> None:
-    look_alikes = {other.kind for project in projects() for other in project.look_alikes}
-    assert look_alikes >= {kind.value for kind in Kind} - {"typing_import"}
+    assert {other.kind for project in projects() for other in project.look_alikes} == {kind.value for kind in Kind}
 
 
 @pytest.mark.parametrize("project", projects(), ids=lambda project: project.name)

@@ -56,6 +56,8 @@ def test_paths_are_followed(tmp_path: Path, text: str) -> None:
 def test_object_is_what_the_view_or_the_name_of_the_template_tells(tmp_path: Path) -> None:
     view = "class V(DetailView):\n model = Order\n template_name = 'orders/page.html'"
     assert found(tmp_path, "{{ object.customer.name }}", view=view) == {"customers object.customer.name"}
+    named = f"{view}\n context_object_name = 'shown'"
+    assert found(tmp_path, "{{ shown.customer.name }} {{ other.customer.name }}", view=named) == {"customers shown.customer.name"}
     listed = "{% for each in object_list %}{{ each.customer.name }}{% endfor %}"
     assert found(tmp_path, listed, "orders/order_list.html") == {"customers each.customer.name"}
 

@@ -22,7 +22,7 @@ MADE = {
     "shop/orders/signals.py": "from django.dispatch import Signal\nplaced = Signal()\nclass Loud(Signal): ...\nloud = Loud()\n"
 }
 PLACE = "shop/mails/hears.py"
-SETTINGS = {"AUTH_USER_MODEL": ("users.User",)}
+SETTINGS = {"AUTH_USER_MODEL": ("users.User",), "ORDER_MODEL": ("orders.Order",)}
 
 
 def heard(root: Path, body: str, header: str = HEADER, **more: str) -> list[str]:
@@ -35,6 +35,7 @@ def heard(root: Path, body: str, header: str = HEADER, **more: str) -> list[str]
     [
         "Order", '"orders.Order"', '"orders.order"', 'apps.get_model("orders", "Order")', 'apps.get_model("orders.Order")',
         'apps.get_model(app_label="orders", model_name="order")', 'apps.get_app_config("orders").get_model("Order")',
+        "settings.ORDER_MODEL",
     ],
 )  # fmt: skip
 def test_a_sender_is_known_by_its_class_and_by_its_name(tmp_path: Path, sender: str) -> None:

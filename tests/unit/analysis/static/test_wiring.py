@@ -183,6 +183,12 @@ def g():
     assert seen(tmp_path, body) == ["command orders f settle", "command orders g pack"]
 
 
+def test_a_function_that_imports_it_by_another_name_calls_it(tmp_path: Path) -> None:
+    body = "def f():\n    from django.core.management import call_command as run\n    run('settle')\n"
+    body += "def g(run):\n    run('settle')\n"
+    assert seen(tmp_path, body) == ["command orders f settle"]
+
+
 def test_a_function_of_that_name_of_its_own_runs_no_command(tmp_path: Path) -> None:
     assert seen(tmp_path, "def call_command(name): ...\ndef f():\n    call_command('settle')\n") == []
 
