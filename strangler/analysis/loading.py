@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from strangler.analysis.survey.contexts import NEVER, App
+from strangler.analysis.survey.contexts import NEVER, App, entry_of
 from strangler.domain.coupling.edges import Skipped
 
 LEFT_OUT = "STRANGLER_ANALYSIS_LEFT_OUT"
@@ -93,7 +93,7 @@ def _blamed(error: BaseException) -> str:
 
     if not settings.configured:
         return ""
-    entries = {name_of(entry): entry for entry in settings.INSTALLED_APPS if entry.partition(".")[0] not in NEVER}
+    entries = {entry_of(entry)[0]: entry for entry in settings.INSTALLED_APPS if entry.partition(".")[0] not in NEVER}
     if isinstance(error, SyntaxError) and error.filename:  # of a file of which nothing ran
         told = [entry for name, entry in entries.items() if _holds(name, error.filename)]
         if told:
@@ -126,11 +126,6 @@ def _frames(error: BaseException) -> Iterator[FrameType]:
     while trace is not None:
         yield trace.tb_frame
         trace = trace.tb_next
-
-
-def name_of(entry: str) -> str:
-    """``shop.orders.apps.OrdersConfig`` → ``shop.orders``."""
-    return entry.rpartition(".apps.")[0] or entry
 
 
 def _said(error: BaseException) -> str:

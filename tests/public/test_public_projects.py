@@ -113,3 +113,21 @@ def test_the_page_and_the_terminal_tell_the_same(bed: Bed, looked: Looked) -> No
     assert (said.code, "Traceback" in said.err) == (0, False)
     assert [name for name in sorted(names) if name not in page or name not in said.out] == []
     assert "http://" not in page.replace("http://www.w3.org/", "").partition("<script")[0].partition("<body")[0]
+
+
+@pytest.mark.skipif(not LONG, reason="migrates and fills a PostgreSQL database: make beds")
+def test_rows_say_what_generic_keys_point_to(tmp_path: Path, postgres: Any) -> None:
+    bed = BEDS["wagtail"]
+    folder = bed.laid(tmp_path / "project")
+    database = {"DATABASE_URL": postgres.create_database("public_wagtail")}
+    for words in (("migrate", "-v0"), ("loaddata", "demosite.json")):
+        done = bed.run(folder, "manage.py", *words, **database)
+        assert done.code == 0, done.err
+    answer = json.loads(bed.analyze(folder, "--json", **database).out)
+    assert answer["looked_at"]["live"]["tables"] > 100
+    sizes = {one["label"]: one["rows"] for context in answer["contexts"] for one in context["tables"]}
+    assert sizes["demosite.EventPage"] is not None
+    asked = "generic_foreign_key wagtail/search/models.py:IndexEntry.content_object"
+    assert asked in skipped(bed)  # without tables
+    assert asked not in {f"{one['what']} {one['where']}" for one in answer["skipped"]}
+    assert json.loads(bed.analyze(folder, "--json", **database).out) == answer

@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
+from strangler.analysis.static.scopes import words
 from strangler.analysis.static.source import Project, Source
 from strangler.domain.coupling.atlas import PLATFORM
 
 MODEL_NAMES = ("model", "queryset", "model_class")
 QUERYING = re.compile(r"(?:Query[Ss]et|Manager|QS)$")
-OF_REQUESTS = frozenset(
-    ["auth", "body", "content_type", "data", "files", "method", "path", "scheme", "session", "stream", "user", "version"]
-)
+OF_REQUESTS = words("auth body content_type data files method path scheme session stream user version")
 """What a request has by itself, of Django or of the REST framework."""
 ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
 

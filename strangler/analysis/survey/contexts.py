@@ -32,6 +32,12 @@ class Table:
     made_for: str = ""
 
 
+def entry_of(app: str) -> tuple[str, str]:
+    """``shop.orders.apps.OrdersConfig`` → ``shop.orders``, ``OrdersConfig``: a class is told by its capital, not by ``apps``."""
+    module, _, last = app.rpartition(".")
+    return (module.rpartition(".")[0] or module, last) if module and last[:1].isupper() else (app, "")
+
+
 def drawn(apps: Iterable[App], estate: Estate, tables: Iterable[Table] = (), also: Iterable[str] = ()) -> Atlas:
     """``also``: first parts of dotted names that are the project's besides its apps', such as that of its settings."""
     apps, tables = list(apps), list(tables)

@@ -11,7 +11,7 @@ from pathlib import Path
 from strangler.analysis import loading
 from strangler.analysis.static.source import Project
 from strangler.analysis.survey import installed_apps
-from strangler.analysis.survey.contexts import App, absent, drawn, rearranged
+from strangler.analysis.survey.contexts import App, absent, drawn, entry_of, rearranged
 from strangler.analysis.survey.modules import SKIPPED, modules, neighbours, places
 from strangler.domain.estate import Estate
 from strangler.domain.estate_file import parse
@@ -51,7 +51,7 @@ def _declared(root: Path) -> Estate:
 
 def app(entry: str) -> App:
     """Of an entry of INSTALLED_APPS, without importing it."""
-    name, _, config = entry.partition(".apps.")
+    name, config = entry_of(entry)
     path = next(iter(places(base(), name)), base().joinpath(*name.split(".")))
     return App(name, _label(path / "apps.py", config) or name.rpartition(".")[2], path)
 

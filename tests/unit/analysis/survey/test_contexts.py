@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from strangler.analysis.survey.contexts import App, Table, absent, drawn, rearranged
+import pytest
+
+from strangler.analysis.survey.contexts import App, Table, absent, drawn, entry_of, rearranged
 from strangler.domain.estate import Context, Estate
 
 OSCAR = Path("/venv/lib/python3.12/site-packages/oscar")
@@ -73,3 +75,18 @@ def test_merged_contexts_have_the_first_ones_name() -> None:
     atlas = rearranged(drawn(APPS, Estate(contexts=contexts), TABLES), TABLES, {}, [("rest", "sales")])
     assert (atlas.declared, atlas.of_model("orders.Order"), atlas.of_table("orders_order")) == (("rest",), "rest", "rest")
     assert pickle.loads(pickle.dumps(atlas)) == atlas
+
+
+@pytest.mark.parametrize(
+    ("entry", "name", "config"),
+    [
+        ("shop.orders", "shop.orders", ""),
+        ("shop.orders.apps.OrdersConfig", "shop.orders", "OrdersConfig"),
+        ("shop.apps.orders", "shop.apps.orders", ""),  # a package may be called apps
+        ("shop.apps.orders.apps.OrdersConfig", "shop.apps.orders", "OrdersConfig"),
+        ("shop.config.Shop", "shop", "Shop"),
+        ("orders", "orders", ""),
+    ],
+)
+def test_an_app_is_told_from_the_class_that_describes_it(entry: str, name: str, config: str) -> None:
+    assert entry_of(entry) == (name, config)
