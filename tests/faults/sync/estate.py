@@ -157,6 +157,7 @@ class Estate:
             "SYNC_SIDE": "service" if name == "service" else "monolith",
             "SYNC_CONTEXT": "bank" if name == "service" else "",
             "FAULTS_DATABASE": "default",
+            "PYTHONUNBUFFERED": "1",  # beat prints that it starts, and a file is told of it when a buffer is full
         }
         argv = (sys.executable, *words)
         return Child(Process(name=name, argv=argv, env=env, ready=ready, cwd=ROOT), self.directory / "log")
