@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from strangler.control import parking
-from strangler.control.errors import GatesClosed, TooSlow
+from strangler.control.errors import GatesClosed, NotConverged, TooSlow
 from strangler.control.saga import Ledger, Running, Saga
 from strangler.domain.gates import Verdict, closed
 from strangler.domain.stages import Position, Side
@@ -30,6 +30,7 @@ log = logging.getLogger("strangler.control")
 PAUSED = ("hold", "fence", "drain", "offer", "commit")  # the steps that `max_pause_ms` bounds
 # Of the longest pause: when the hold, the drain and the commit must be through, so that the rest, or turning back, fits too.
 HOLD_SHARE, DRAIN_SHARE, COMMIT_SHARE = 0.45, 0.55, 0.6
+SOON_S = 0.25  # by then proxies have usually acknowledged a table
 
 
 @dataclass(frozen=True)
@@ -191,12 +192,22 @@ class HandOver:
 
     def flip(self, running: Running) -> Mapping[str, Any]:
         published = self.plane.publish(running, running.to)
-        if self.taker is Side.SERVICE:  # the reverse mirror fills while the proxies learn of the flip
+        try:
+            acknowledged = self.plane.converged(timeout_s=SOON_S)
+            parked = self._parked_ms(running)  # writes go on from here; what follows is not waited for by any of them
+            self._fill(running)
+        except NotConverged:  # the reverse mirror does not wait for a proxy that is late
+            self._fill(running)
+            acknowledged = self.plane.converged(timeout_s=self.converge_s)
+            parked = self._parked_ms(running)
+        return {**published, "proxies": dict(acknowledged), "pause_ms": parked}
+
+    def _fill(self, running: Running) -> None:
+        """The reverse mirror begins."""
+        if self.taker is Side.SERVICE:
             with self.ledger.guard(running):
                 self.streams(running)
             self.wake()
-        acknowledged = self.plane.converged(timeout_s=self.converge_s)
-        return {**published, "proxies": dict(acknowledged), "pause_ms": self._parked_ms(running)}
 
     def reverse(self, running: Running) -> Mapping[str, Any]:
         with self.ledger.guard(running):
