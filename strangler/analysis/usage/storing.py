@@ -51,6 +51,10 @@ USES = """
 """
 
 
+# Less than PostgreSQL takes to find a deadlock: a test suite that truncates the tables meanwhile is never the one to lose.
+PATIENCE = "SET LOCAL lock_timeout = '500ms'"
+
+
 @contextmanager
 def _cursor() -> Iterator[Any]:
     """In one transaction of a connection that is closed afterwards: a recorder must not use up what requests need."""
@@ -58,6 +62,7 @@ def _cursor() -> Iterator[Any]:
     try:
         connection.set_autocommit(False)
         with connection.cursor() as cursor:
+            cursor.execute(PATIENCE)
             yield cursor
         connection.commit()
     finally:

@@ -416,3 +416,20 @@ def test_the_hour_is_a_whole_one_in_utc(recorder: Recorder) -> None:
     storing.store({storing.Row("payments", "hit", "", "request", "GET /x/", False, True): 1}, roles=[], lost=0, prune=False)
     hour = Usage.objects.get().hour
     assert (hour.minute, hour.second, hour.microsecond) == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tables_that_a_test_suite_truncates_are_given_up_before_there_is_a_deadlock(recorder: Recorder) -> None:
+    """The suite would lose it as often as the recorder; what was to be stored is stored later."""
+    run("writer", "task", lambda: Payment.objects.update(method="ok"))
+    holder = connections.create_connection("default")
+    try:
+        holder.set_autocommit(False)
+        with holder.cursor() as cursor:
+            cursor.execute("LOCK TABLE strangler_usage, strangler_usage_span IN ACCESS EXCLUSIVE MODE")
+            with units.ours():
+                assert not flushing.flush()
+        holder.rollback()
+    finally:
+        holder.close()
+    assert recorder.writes() == {"writer": 1}
