@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 
-from strangler.control.handover import PAUSED
-from strangler.domain.stages import Side
+from strangler.control.errors import NotConverged
+from strangler.control.handover import PAUSED, HandOver
+from strangler.control.saga import Running
+from strangler.domain.stages import Position, Side
 from tests.unit.control.world import CANARY, KILLED, KILLED_AFTER, LIVE, LOST, OK, REFUSED, Holder, World
 
 FORWARD = ("confirm", "flip", "reverse")
@@ -124,6 +129,36 @@ def test_step_6_flip_is_published_only_after_the_taker_confirmed(world: World) -
     assert world.position == before
     run_until(world, holder, "reverse")
     assert world.position.stage.owner is taker
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_step_6_a_pause_ends_with_the_proxies_and_the_reverse_mirror_waits_for_no_late_one(is_late: bool) -> None:
+    happened, now = [], [0.0]
+
+    class Plane:
+        def publish(self, running: Running, position: Position) -> dict[str, Any]:
+            return {}
+
+        def converged(self, *, timeout_s: float) -> dict[str, str]:
+            now[0] += 0.1
+            if is_late and not happened:
+                happened.append("late")
+                raise NotConverged("one proxy did not acknowledge")
+            happened.append("converged")
+            return {"one": "1.2"}
+
+    class Guarded:
+        guard = staticmethod(nullcontext)
+
+    def fill(_: Running) -> None:
+        happened.append("reverse mirror")
+        now[0] += 5.0
+
+    parts = dict.fromkeys(("judge", "drain", "verify"))
+    over = HandOver(giver=Side.MONOLITH, sides={}, plane=Plane(), ledger=Guarded(), streams=fill, clock=lambda: now[0], **parts)  # type: ignore[arg-type]
+    flipped = over.flip(Running("7", "payments", "advance", CANARY, LIVE, "flip", 1, data={"held_at": 0.0}))
+    assert happened == (["late", "reverse mirror", "converged"] if is_late else ["converged", "reverse mirror"])
+    assert flipped["pause_ms"] == (5200.0 if is_late else 100.0)
 
 
 def test_step_7_reverse_ends_with_one_receipt(world: World) -> None:
